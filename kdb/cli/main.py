@@ -1,0 +1,34 @@
+"""The `kdb` command, assembled from one file a subcommand."""
+
+from typing import Annotated
+
+import typer
+
+from kdb import __version__
+
+app = typer.Typer(
+    name="kdb",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Distil what a large teacher LLM knows about product bundling into a small student, and measure it. "
+        "Every command reads and writes JSONL records, so that they can be piped."
+    ),
+)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Handle what stands before the subcommand."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,42 @@
+"""Hashes, versions and identities: what a `run` record needs so that a run can be repeated."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+PACKAGES = ("kdb", "torch", "transformers", "peft", "sentence-transformers", "xgrammar", "scikit-learn")
+
+
+def content_hash(value: Any) -> str:
+    """The first 16 hex digits of the SHA-256 of `value` as JSON with sorted keys."""
+    encoded = msgspec.json.encode(value, order="sorted")
+    return hashlib.sha256(encoded).hexdigest()[:16]
+
+
+def file_hash(path: Path) -> str:
+    """The first 16 hex digits of a file's SHA-256; for a folder, of the hashes of the files in it."""
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file())
+        return content_hash([[str(p.relative_to(path)), file_hash(p)] for p in files])
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that shape a result, of those that are installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

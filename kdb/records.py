@@ -1,0 +1,203 @@
+"""The kinds of record that flow between stages, and their validation.
+
+Every record is one JSON object with a `kind`; fields that are not named here pass through untouched,
+because a stage hands on the line that it read (see `kdb.stream`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal, Union
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, field
+
+FORMAT = 1
+"""The `v` of records written today. A record without `v` is read as this one; a larger one is refused."""
+
+Split = Literal["train", "validation", "test"]
+Format = Literal["pattern", "rule", "thought"]
+Status = Literal["ok", "repaired", "failed"]
+
+
+class Item(Struct, omit_defaults=True):
+    """A product. `category` holds every path of the product, each from the broadest name to the narrowest."""
+
+    id: str
+    title: str
+    category: list[list[str]] = []
+
+
+class Bundle(Struct):
+    """Two or more items (by id) bought together for one intent."""
+
+    items: list[str]
+    intent: str = ""
+
+
+class Usage(Struct, omit_defaults=True):
+    """Tokens that a model read and wrote, and what that cost in US dollars (absent where nothing was paid)."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float | None = None
+
+
+class Source(Struct, omit_defaults=True):
+    """What knowledge was drawn from: session ids, and ids of the knowledge that it was made of."""
+
+    sessions: list[str] = []
+    parents: list[str] = []
+
+
+class Record(Struct, kw_only=True, tag_field="kind"):
+    """The base of all kinds."""
+
+    v: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if self.v > FORMAT:
+            raise ValueError(f"v: written in format {self.v}, this kdb reads up to {FORMAT}; upgrade kdb")
+
+
+class Session(Record, tag="session", omit_defaults=True):
+    """A shopping session; `bundles` is the truth and absent where nobody annotated it."""
+
+    id: str
+    domain: str
+    items: list[Item]
+    split: Split | None = None
+    bundles: list[Bundle] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = check_items([item.id for item in self.items])
+        check_bundles(self.bundles or [], known, "bundles")
+
+    @property
+    def truth(self) -> list[Bundle] | None:
+        """The true bundles, or None where the session is not annotated."""
+        return None if isinstance(self.bundles, UnsetType) else self.bundles
+
+
+class Knowledge(Record, tag="knowledge", omit_defaults=True):
+    """One piece of teacher knowledge; `text` is what a student reads."""
+
+    id: str
+    format: Format
+    domain: str
+    text: str
+    source: Source = field(default_factory=Source, name="from")
+    teacher: str = ""
+    prompt: str = ""
+    usage: Usage = field(default_factory=Usage)
+    support: float | UnsetType = UNSET
+    confidence: float | UnsetType = UNSET
+    lift: float | UnsetType = UNSET
+    count: int | UnsetType = UNSET
+    antecedent: list[str] | UnsetType = UNSET
+    consequent: list[str] | UnsetType = UNSET
+
+
+class Prediction(Record, tag="prediction"):
+    """What a run predicts for one session. `items` are the session's item ids, `truth` its annotated bundles."""
+
+    id: str
+    domain: str
+    items: list[str]
+    bundles: list[Bundle]
+    status: Status
+    run: str
+    raw: str = ""
+    truth: list[Bundle] | None = None
+    demos: list[str] = []
+    knowledge: list[str] = []
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = check_items(self.items)
+        check_bundles(self.truth or [], known, "truth")
+
+
+class Metric(Record, tag="metric"):
+    """The score of one run on one domain under one protocol; `intervals` are 95 % bootstrap bounds."""
+
+    run: str
+    domain: str
+    protocol: str
+    sessions: int
+    values: dict[str, float | None]
+    intervals: dict[str, list[float]] = {}
+    counts: dict[str, int] = {}
+    settings: dict[str, Any] = {}
+
+
+class Run(Record, tag="run"):
+    """Enough to repeat a run: its settings, versions, seed and input hashes, and what it measured."""
+
+    id: str
+    command: str
+    settings: dict[str, Any]
+    seed: int | None = None
+    versions: dict[str, str] = {}
+    inputs: dict[str, str] = {}
+    measured: dict[str, Any] = {}
+
+
+AnyRecord = Union[Session, Knowledge, Prediction, Metric, Run]
+KINDS: dict[str, type[Record]] = {
+    "session": Session,
+    "knowledge": Knowledge,
+    "prediction": Prediction,
+    "metric": Metric,
+    "run": Run,
+}
+
+
+def check_items(items: Sequence[str]) -> set[str]:
+    """The item ids as a set; ValueError where one is empty or stands twice, or where there is none."""
+    if not items:
+        raise ValueError("items: empty")
+    known = set(items)
+    if len(known) < len(items):
+        again = next(i for n, i in enumerate(items) if i in items[:n])
+        raise ValueError(f"items: item {again!r} stands twice")
+    if "" in known:
+        raise ValueError("items: an id is empty")
+    return known
+
+
+def check_bundles(bundles: Sequence[Bundle], known: set[str], name: str) -> None:
+    """ValueError where a bundle has fewer than two items, one twice, or one that is not in the session."""
+    for n, bundle in enumerate(bundles):
+        own = set(bundle.items)
+        if len(own) < len(bundle.items):
+            raise ValueError(f"{name}[{n}]: an item stands twice in it")
+        if len(own) < 2:
+            raise ValueError(f"{name}[{n}]: fewer than two items")
+        if not own <= known:
+            stranger = next(i for i in bundle.items if i not in known)
+            raise ValueError(f"{name}[{n}]: item {stranger!r} is not in the session")
+
+
+class Head(Struct):
+    """The one field that every line must have."""
+
+    kind: str
+
+
+def explain(error: Exception) -> str:
+    """A decoder's complaint in our words: the field first, then what is wrong with it."""
+    text = str(error)
+    where = re.search(r" - at `\$\.?(.*?)`$", text)
+    path = where.group(1) if where else ""
+    text = text[: where.start()] if where else text
+    missing = re.fullmatch(r"Object missing required field `(.*)`", text)
+    if missing:
+        return f"missing field '{path + '.' if path else ''}{missing.group(1)}'"
+    if not isinstance(error, msgspec.ValidationError):
+        return f"not JSON: {text}"
+    return f"{path}: {text}" if path else text

@@ -1,0 +1,185 @@
+"""JSONL in and out: files, stdin and stdout, line by line, with errors that name the line.
+
+A stage maps an iterator of lines to an iterator of lines and records. A `Line` that a stage hands on is
+written byte for byte as it was read, so what a stage does not know passes through it untouched.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import jsonlines
+import msgspec
+
+from kdb import records
+from kdb.errors import KdbError, UsageError
+
+STDIN = Path("-")
+
+
+@dataclass(slots=True)
+class Line:
+    """One line as it was read: its bytes, its place (`file:number`) and, for the kinds asked for, its record."""
+
+    text: str
+    kind: str
+    record: records.Record | None
+    file: str = ""
+    number: int = 0
+
+    @property
+    def place(self) -> str:
+        """`file:line`, for messages."""
+        return f"{self.file}:{self.number}"
+
+    def error(self, message: str, hint: str = "") -> KdbError:
+        """An error about this line."""
+        return KdbError(f"{self.place}: {message}", hint)
+
+    def stamped(self, **fields: Any) -> Line:
+        """This line with some fields set, all the others as they were."""
+        data = {**msgspec.json.decode(self.text), **fields}
+        text = msgspec.json.encode(data).decode()
+        record = records.KINDS[self.kind]
+        return Line(text, self.kind, msgspec.convert(data, record), self.file, self.number)
+
+
+@dataclass
+class Rejects:
+    """Where lines that do not fit go under `--keep-going`; without a path the first of them ends the run."""
+
+    path: Path | None = None
+    count: int = 0
+    _file: BinaryIO | None = field(default=None, repr=False)
+
+    def add(self, place: str, message: str, line: str) -> None:
+        """Put one line aside, or raise."""
+        if self.path is None:
+            raise KdbError(f"{place}: {message}")
+        self._file = self._file or self.path.open("wb")
+        self.count += 1
+        reject = {"kind": "reject", "place": place, "error": message, "line": line}
+        self._file.write(msgspec.json.encode(reject) + b"\n")
+        self._file.flush()
+
+
+def read(
+    paths: Sequence[Path], kinds: Collection[str] = (), rejects: Rejects | None = None
+) -> Iterator[Line]:
+    """The lines of all files in turn (`-` or none: stdin), those of `kinds` decoded and validated.
+
+    A line that is not a JSON object with a `kind`, or does not fit its kind, raises KdbError with
+    `file:line: field` or goes to `rejects`. Blank lines are skipped. Memory does not grow with the input.
+    """
+    rejects = rejects or Rejects()
+    decoders = {kind: msgspec.json.Decoder(records.KINDS[kind]) for kind in kinds}
+    for path in paths or [STDIN]:
+        with _opened(path) as (name, file):
+            yield from _lines(name, file, decoders, rejects)
+
+
+def _lines(
+    name: str, file: BinaryIO, decoders: dict[str, msgspec.json.Decoder], rejects: Rejects
+) -> Iterator[Line]:
+    number = 0
+    text: str | bytes = ""
+
+    def numbered() -> Iterator[bytes]:
+        nonlocal number, text
+        for number, text in enumerate(file, 1):
+            yield text
+
+    def loads(line: str | bytes) -> Line:
+        line = line.decode() if isinstance(line, bytes) else line
+        return _decode(line.strip(), decoders)
+
+    reader = jsonlines.Reader(numbered(), loads=loads)
+    while True:
+        try:
+            line = reader.read(skip_empty=True)
+        except EOFError:
+            return
+        except jsonlines.InvalidLineError as error:
+            bad = error.line.decode(errors="replace") if isinstance(error.line, bytes) else error.line
+            cause = error.__cause__
+            message = "not valid UTF-8" if isinstance(cause, UnicodeDecodeError) else str(cause)
+            if message.startswith("not JSON") and not bad.endswith("\n"):
+                message += "; the last line is cut short"
+            rejects.add(f"{name}:{number}", message, bad.rstrip("\n"))
+            continue
+        line.file, line.number = name, number
+        yield line
+
+
+def _decode(text: str, decoders: dict[str, msgspec.json.Decoder]) -> Line:
+    try:
+        kind = _HEAD.decode(text).kind
+        decoder = decoders.get(kind)
+        return Line(text, kind, decoder.decode(text) if decoder else None)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+        raise ValueError(records.explain(error)) from None
+
+
+_HEAD = msgspec.json.Decoder(records.Head)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
+    if path == STDIN:
+        if sys.stdin.isatty():
+            print("kdb: reading records from the terminal; end with Ctrl-D", file=sys.stderr)
+        yield "stdin", sys.stdin.buffer
+        return
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise KdbError(f"{path}: {error.strerror}") from None
+    with file:
+        yield str(path), file
+
+
+def encode(outgoing: Line | records.Record | dict[str, Any]) -> bytes:
+    """The bytes of one line, without its end: a `Line` as it came, a record as compact JSON."""
+    if isinstance(outgoing, Line):
+        return outgoing.text.encode()
+    return msgspec.json.encode(outgoing)
+
+
+def write(outgoing: Iterable[Line | records.Record], file: BinaryIO) -> int:
+    """Write each as a line and flush it at once, so that a reader in the pipe sees it; returns their number."""
+    count = 0
+    writer = jsonlines.Writer(file, dumps=encode, flush=True)
+    for record in outgoing:
+        writer.write(record)
+        count += 1
+    return count
+
+
+@contextmanager
+def output(path: Path | None, force: bool = False) -> Iterator[BinaryIO]:
+    """The file to write to: stdout without a path, else `PATH.part`, renamed to `PATH` once all is written.
+
+    A run that fails leaves what it had written in `PATH.part`. An existing file needs `force`.
+    """
+    if path is None or path == STDIN:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists", "name another file or pass --force")
+    part = path.with_name(path.name + ".part")
+    try:
+        file = part.open("wb")
+    except OSError as error:
+        raise KdbError(f"{part}: {error.strerror}") from None
+    with file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
