@@ -1,0 +1,77 @@
+"""What all tests share: the command line as a real process, and the public data where it is present."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports a Hugging Face library
+
+ROOT = Path(__file__).parent.parent
+SAMPLES = ROOT / "samples"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished command left behind."""
+
+    code: int
+    out: bytes
+    stderr: str
+
+    @property
+    def stdout(self) -> str:
+        return self.out.decode()
+
+    @property
+    def records(self) -> list[dict]:
+        """The lines of stdout as JSON objects."""
+        return [msgspec.json.decode(line) for line in self.out.splitlines()]
+
+
+def run_kdb(*argv: object, stdin: str | bytes = b"", cwd: Path | None = None, timeout: float = 300) -> Result:
+    """Run `kdb ARGV` to its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "kdb", *map(str, argv)],
+        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        cwd=cwd,
+        capture_output=True,
+        timeout=timeout,
+    )
+    return Result(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+
+
+@pytest.fixture(scope="session")
+def kdb() -> Callable[..., Result]:
+    """The command line: `kdb("import", folder, stdin=b"", cwd=...)` gives code, stdout, stderr, records."""
+    return run_kdb
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The small catalogue of our own."""
+    return SAMPLES
+
+
+def public_data(domain: str) -> Path:
+    folder = os.environ.get("KDB_DATA")
+    if not folder:
+        pytest.skip(f"needs the public {domain} data: set KDB_DATA to the folder that holds {domain}/")
+    if not (Path(folder) / domain / "session_item.csv").is_file():
+        pytest.skip(f"needs the public {domain} data: {folder} holds no {domain}/session_item.csv")
+    return Path(folder).resolve() / domain
+
+
+@pytest.fixture(scope="session")
+def electronic() -> Path:
+    return public_data("electronic")
+
+
+@pytest.fixture(scope="session")
+def clothing() -> Path:
+    return public_data("clothing")
