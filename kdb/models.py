@@ -50,7 +50,12 @@ def _packaged_student() -> Path:
     building = Path(tempfile.mkdtemp(dir=folder.parent))
     source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     AutoTokenizer.from_pretrained(**source).save_pretrained(building)
-    model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16)
+    quantised = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16)
+    # The weights are dequantised by now; a model built anew from the same configuration no longer says otherwise.
+    config = quantised.config
+    del config.quantization_config
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model.load_state_dict(quantised.state_dict())
     model.save_pretrained(building)
     try:
         building.rename(folder)
