@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from kdb import __version__
+from kdb.cli.import_ import import_
 
 app = typer.Typer(
     name="kdb",
@@ -27,6 +28,9 @@ def options(
     if version:
         print(__version__)
         raise typer.Exit
+
+
+app.command("import")(import_)
 
 
 def main() -> None:

@@ -1,0 +1,143 @@
+"""Reads the CSV files of the public bundle data (GitHub BundleRec/bundle_recommendation) into sessions.
+
+**Leak.** In that data an item has a title and a category exactly if it is in some bundle. A missing title is
+therefore an answer, and so is a missing category. Categories are kept here because training patterns are
+mined from them; nothing may read the category of an item of a session that is to be predicted.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec import UNSET
+
+from kdb.records import Bundle, Item, Session, check_bundles
+from kdb.stream import Rejects
+from kdb.table import rows
+
+TITLES = ("item ID", "titles")
+
+
+@dataclass
+class BundleRec:
+    """What the files say: the items and the bundles of each session, titles and category paths of items."""
+
+    items: dict[str, list[str]]
+    bundles: dict[str, list[Bundle]]
+    titles: dict[str, str]
+    categories: dict[str, list[list[str]]]
+
+    def sessions(self, domain: str) -> Iterator[Session]:
+        """All sessions in numeric order of their ids; `bundles` is absent where the files name none.
+
+        An item without a title has the title "".
+        """
+        for session in sorted(self.items, key=id_order):
+            yield Session(
+                id=session,
+                domain=domain,
+                items=[
+                    Item(i, self.titles.get(i, ""), self.categories.get(i, [])) for i in self.items[session]
+                ],
+                bundles=self.bundles.get(session) or UNSET,
+            )
+
+
+def read(folder: Path, titles: Path | None, rejects: Rejects) -> BundleRec:
+    """The files of `folder`, and `titles` for items that item_titles.csv leaves untitled.
+
+    KdbError with `file:line` where a row contradicts the others, or the row goes to `rejects`.
+    """
+    items = _groups(folder / "session_item.csv", ("session ID", "item ID"), rejects)
+    own = _texts(folder / "item_titles.csv", TITLES, rejects)
+    extra = _texts(titles, TITLES, rejects) if titles else {}
+    named = {**extra, **own}
+    return BundleRec(
+        items=items,
+        bundles=_bundles(folder, items, rejects),
+        titles={item: clean(title) for item, (_, title) in named.items()},
+        categories=_categories(folder / "item_categories.csv", rejects),
+    )
+
+
+def id_order(identity: str) -> tuple[bool, int, str]:
+    """A sort key: numbers first and by value, then all other ids by text."""
+    number = identity.isdecimal()
+    return not number, len(identity) if number else 0, identity
+
+
+def clean(text: str) -> str:
+    """`text` with HTML entities resolved until none is left, and white space folded to single blanks."""
+    while (plain := html.unescape(text)) != text:
+        text = plain
+    return " ".join(text.split())
+
+
+def parse_categories(text: str) -> list[list[str]]:
+    """The paths in e.g. `[[Food,Brittle, Caramel & Toffee],[Gifts]]`; ValueError where the brackets are off.
+
+    A comma followed by a blank belongs to a name, any other one separates names.
+    """
+    text = text.strip()
+    if not (text.startswith("[[") and text.endswith("]]") and len(text) >= 4):
+        raise ValueError("expected [[name,name],[name]]")
+    paths = [re.split(r",(?!\s)", path) for path in text[2:-2].split("],[")]
+    named = [[name for part in path if (name := clean(part))] for path in paths]
+    return [path for path in named if path]
+
+
+def _groups(path: Path, columns: tuple[str, str], rejects: Rejects) -> dict[str, list[str]]:
+    """The members (second column) of each group (first column), in file order."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for place, (group, member) in rows(path, columns, rejects):
+        if not group or not member:
+            rejects.add(place, "an id is empty", f"{group},{member}")
+        elif member in groups[group]:
+            names = [name.removesuffix(" ID") for name in columns]
+            message = f"{names[1]} {member!r} stands twice in {names[0]} {group!r}"
+            rejects.add(place, message, f"{group},{member}")
+        else:
+            groups[group].append(member)
+    return dict(groups)
+
+
+def _texts(path: Path, columns: tuple[str, str], rejects: Rejects) -> dict[str, tuple[str, str]]:
+    """The place and the text (second column) of each id (first column)."""
+    values: dict[str, tuple[str, str]] = {}
+    for place, (identity, value) in rows(path, columns, rejects):
+        if identity in values:
+            rejects.add(place, f"{columns[0]} {identity!r} stands twice", f"{identity},{value}")
+        else:
+            values[identity] = (place, value)
+    return values
+
+
+def _categories(path: Path, rejects: Rejects) -> dict[str, list[list[str]]]:
+    categories = {}
+    for item, (place, text) in _texts(path, ("item ID", "categories"), rejects).items():
+        try:
+            categories[item] = parse_categories(text)
+        except ValueError as error:
+            rejects.add(place, f"categories: {error}", text)
+    return categories
+
+
+def _bundles(folder: Path, items: dict[str, list[str]], rejects: Rejects) -> dict[str, list[Bundle]]:
+    """The bundles of each session, in file order."""
+    members = _groups(folder / "bundle_item.csv", ("bundle ID", "item ID"), rejects)
+    intents = _texts(folder / "bundle_intent.csv", ("bundle ID", "intent"), rejects)
+    bundles: dict[str, list[Bundle]] = defaultdict(list)
+    for place, (session, name) in rows(folder / "session_bundle.csv", ("session ID", "bundle ID"), rejects):
+        bundle = Bundle(members.get(name, []), clean(intents.get(name, ("", ""))[1]))
+        try:
+            check_bundles([bundle], set(items.get(session, [])), f"bundle {name!r}")
+        except ValueError as error:
+            rejects.add(place, str(error).replace("[0]", "", 1), f"{session},{name}")
+        else:
+            bundles[session].append(bundle)
+    return dict(bundles)

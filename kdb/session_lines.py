@@ -1,0 +1,53 @@
+"""Session records of any shop as JSON lines: checked, and changed without losing unknown fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from kdb.records import Session, Split, explain
+from kdb.stream import Line, Rejects
+from kdb.truth import minimal
+
+
+def checked(lines: Iterable[Line], domain: str, untitled: bool, rejects: Rejects) -> Iterator[Line]:
+    """The lines, session lines with their `domain` set where one is given; other kinds pass.
+
+    A session that does not fit, whose id its domain has already, or that has an item without a title
+    (unless `untitled` ones are allowed) goes to `rejects`.
+    """
+    seen: dict[tuple[str, str], str] = {}
+    for line in lines:
+        try:
+            if domain and line.kind == "session":
+                line = line.stamped(domain=domain)
+            if isinstance(line.record, Session):
+                _check(line, line.record, untitled, seen)
+        except ValueError as error:  # msgspec.ValidationError is one
+            rejects.add(line.place, explain(error), line.text)
+        else:
+            yield line
+
+
+def _check(line: Line, session: Session, untitled: bool, seen: dict[tuple[str, str], str]) -> None:
+    first = seen.setdefault((session.domain, session.id), line.place)
+    if first != line.place:
+        raise ValueError(f"id: session {session.id!r} of {session.domain} is at {first} already")
+    for n, item in enumerate(session.items):
+        if not untitled and not item.title.strip():
+            raise ValueError(f"items[{n}].title: empty; give it one, or pass --untitled keep")
+
+
+def restated(line: Line, session: Session, split: Split | None, smallest: bool) -> Line:
+    """The line with `split` and, if `smallest`, its minimal truth; untouched where both are so already."""
+    changes: dict[str, Any] = {}
+    if split and split != session.split:
+        changes["split"] = split
+    bundles = session.truth or []
+    kept = {id(bundle) for bundle in minimal(bundles)} if smallest else set()
+    if len(kept) < len(bundles) and smallest:
+        raw = msgspec.json.decode(line.text)["bundles"]
+        changes["bundles"] = [text for text, own in zip(raw, bundles, strict=True) if id(own) in kept]
+    return line.stamped(**changes) if changes else line
