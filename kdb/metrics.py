@@ -104,7 +104,7 @@ def _assign_large(similarity: list[list[float]]) -> tuple[tuple[int, int], ...]:
 
 
 def matched_f1(predicted: Bundles, truth: Bundles) -> float:
-    """One-to-one matched Jaccard F1: 2 ΣJ / (|P| + |G|) under the optimal assignment; 1 where both are empty."""
+    """One-to-one matched Jaccard F1: 2 ΣJ / (|P| + |G|) under the optimal assignment; 1 if both are empty."""
     distinct, true = bundle_sets(predicted), bundle_sets(truth)
     return _matched_f1([p for p in distinct if len(p) > 1], len(distinct), true)
 
