@@ -191,6 +191,8 @@ class Head(Struct):
 
 def explain(error: Exception) -> str:
     """A decoder's complaint in our words: the field first, then what is wrong with it."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
     text = str(error)
     where = re.search(r" - at `\$\.?(.*?)`$", text)
     path = where.group(1) if where else ""

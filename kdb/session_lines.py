@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from kdb.records import Session, Split, explain
+from kdb.errors import KdbError
+from kdb.records import Session, Split
 from kdb.stream import Line, Rejects
 from kdb.truth import minimal
 
@@ -25,19 +26,19 @@ def checked(lines: Iterable[Line], domain: str, untitled: bool, rejects: Rejects
                 line = line.stamped(domain=domain)
             if isinstance(line.record, Session):
                 _check(line, line.record, untitled, seen)
-        except ValueError as error:  # msgspec.ValidationError is one
-            rejects.add(line.place, explain(error), line.text)
+        except KdbError as error:
+            rejects.add_line(line, error)
         else:
             yield line
 
 
 def _check(line: Line, session: Session, untitled: bool, seen: dict[tuple[str, str], str]) -> None:
-    first = seen.setdefault((session.domain, session.id), line.place)
-    if first != line.place:
-        raise ValueError(f"id: session {session.id!r} of {session.domain} is at {first} already")
     for n, item in enumerate(session.items):
         if not untitled and not item.title.strip():
-            raise ValueError(f"items[{n}].title: empty; give it one, or pass --untitled keep")
+            raise line.error(f"items[{n}].title: empty", "give it one, or pass --untitled keep")
+    first = seen.setdefault((session.domain, session.id), line.place)
+    if first != line.place:
+        raise line.error(f"id: session {session.id!r} of {session.domain} stands at {first} already")
 
 
 def restated(line: Line, session: Session, split: Split | None, smallest: bool) -> Line:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import jsonlines
 import msgspec
@@ -43,11 +43,14 @@ class Line:
         return KdbError(f"{self.place}: {message}", hint)
 
     def stamped(self, **fields: Any) -> Line:
-        """This line with some fields set, all the others as they were."""
-        data = {**msgspec.json.decode(self.text), **fields}
-        text = msgspec.json.encode(data).decode()
-        record = records.KINDS[self.kind]
-        return Line(text, self.kind, msgspec.convert(data, record), self.file, self.number)
+        """This line with some fields set, all the others as they were; KdbError where that does not fit."""
+        try:
+            data = {**msgspec.json.decode(self.text), **fields}
+            record = msgspec.convert(data, records.KINDS[self.kind])
+            text = msgspec.json.encode(data).decode()
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise self.error(records.explain(error)) from None
+        return Line(text, self.kind, record, self.file, self.number)
 
 
 @dataclass
@@ -67,6 +70,12 @@ class Rejects:
         reject = {"kind": "reject", "place": place, "error": message, "line": line}
         self._file.write(msgspec.json.encode(reject) + b"\n")
         self._file.flush()
+
+    def add_line(self, line: Line, error: KdbError) -> None:
+        """Put the line aside that an error is about, or raise the error."""
+        if self.path is None:
+            raise error
+        self.add(line.place, str(error).removeprefix(f"{line.place}: "), line.text)
 
 
 def read(
@@ -102,14 +111,14 @@ def _lines(
     reader = jsonlines.Reader(numbered(), loads=loads)
     while True:
         try:
-            line = reader.read(skip_empty=True)
+            line = cast(Line, reader.read(skip_empty=True))
         except EOFError:
             return
         except jsonlines.InvalidLineError as error:
             bad = error.line.decode(errors="replace") if isinstance(error.line, bytes) else error.line
             cause = error.__cause__
             message = "not valid UTF-8" if isinstance(cause, UnicodeDecodeError) else str(cause)
-            if message.startswith("not JSON") and not bad.endswith("\n"):
+            if "truncated" in message and not bad.endswith("\n"):
                 message += "; the last line is cut short"
             rejects.add(f"{name}:{number}", message, bad.rstrip("\n"))
             continue
@@ -183,3 +192,30 @@ def output(path: Path | None, force: bool = False) -> Iterator[BinaryIO]:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[tuple[BinaryIO, list[Line]]]:
+    """The output of a stopped run, to go on with: the file to append to, and the whole lines it holds.
+
+    Reads `PATH.part` where there is one, which becomes PATH once all is written. A line that was cut
+    short is removed.
+    """
+    part = path.with_name(path.name + ".part")
+    source = part if part.exists() else path
+    try:
+        file = source.open("r+b")
+    except OSError as error:
+        raise KdbError(f"{source}: {error.strerror}") from None
+    with file:
+        whole = 0
+        for line in file:
+            whole += len(line) if line.endswith(b"\n") else 0
+        file.truncate(whole)
+        done = list(read([source], ("run", "prediction")))
+        file.seek(whole)
+        yield file, done
+        file.flush()
+        os.fsync(file.fileno())
+    if source == part:
+        part.replace(path)

@@ -81,12 +81,12 @@ STREAM_OPTIONS: dict[str, Any] = {
 }
 
 
-def with_streams(*, paths: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_streams(*, without: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command whose first parameter is `streams: Streams` the stream options, and guard it.
 
-    `paths=False` leaves out the record files, for a command that reads something else.
+    `without` names options to leave out, for a command that reads or writes something else.
     """
-    options = {name: kind for name, kind in STREAM_OPTIONS.items() if paths or name != "paths"}
+    options = {name: kind for name, kind in STREAM_OPTIONS.items() if name not in without}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(command).parameters.values())[1:]
@@ -110,7 +110,7 @@ def with_streams(*, paths: bool = True) -> Callable[[Callable[..., None]], Calla
 
         guarded.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
         guarded.__annotations__ = {p.name: p.annotation for p in [*own, *shared]}
-        del guarded.__wrapped__  # type: ignore[attr-defined]
+        del guarded.__wrapped__
         return guarded
 
     return decorate
@@ -130,6 +130,11 @@ def guard(debug: bool = False) -> Iterator[None]:
         # The final flush of the interpreter would fail again: give it somewhere to write.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(BROKEN_PIPE) from None
+    except OSError as error:  # a full disk, a folder that may not be written
+        if debug:
+            raise
+        console.warn(str(error).partition("\n")[0])
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         console.warn("interrupted")
         raise typer.Exit(INTERRUPTED) from None

@@ -25,7 +25,7 @@ Empty = Literal["keep", "drop"]
 
 @dataclass(frozen=True)
 class Settings:
-    """How to import; `empty` is about sessions without bundles, `only` are the splits to hand on (none: all)."""
+    """How to import; `empty`: sessions without bundles, `only`: the splits to hand on (none: all)."""
 
     domain: str = ""
     titles: Path | None = None
