@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, Union
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
@@ -37,7 +37,7 @@ class Bundle(Struct):
 
 
 class Usage(Struct, omit_defaults=True):
-    """Tokens that a model read and wrote, and what that cost in US dollars (absent where nothing was paid)."""
+    """Tokens that a model read and wrote, and what that cost in US dollars (absent if unpaid)."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -101,7 +101,7 @@ class Knowledge(Record, tag="knowledge", omit_defaults=True):
 
 
 class Prediction(Record, tag="prediction"):
-    """What a run predicts for one session. `items` are the session's item ids, `truth` its annotated bundles."""
+    """What a run predicts for one session; `items` are the session's item ids, `truth` its true bundles."""
 
     id: str
     domain: str
@@ -147,7 +147,7 @@ class Run(Record, tag="run"):
     measured: dict[str, Any] = {}
 
 
-AnyRecord = Union[Session, Knowledge, Prediction, Metric, Run]
+AnyRecord = Session | Knowledge | Prediction | Metric | Run
 KINDS: dict[str, type[Record]] = {
     "session": Session,
     "knowledge": Knowledge,

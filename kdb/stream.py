@@ -25,7 +25,7 @@ STDIN = Path("-")
 
 @dataclass(slots=True)
 class Line:
-    """One line as it was read: its bytes, its place (`file:number`) and, for the kinds asked for, its record."""
+    """One line as it was read: its bytes, its place (`file:number`) and, for kinds asked for, its record."""
 
     text: str
     kind: str
@@ -101,7 +101,8 @@ def _lines(
 
     def numbered() -> Iterator[bytes]:
         nonlocal number, text
-        for number, text in enumerate(file, 1):
+        for text in file:
+            number += 1
             yield text
 
     def loads(line: str | bytes) -> Line:
@@ -161,7 +162,7 @@ def encode(outgoing: Line | records.Record | dict[str, Any]) -> bytes:
 
 
 def write(outgoing: Iterable[Line | records.Record], file: BinaryIO) -> int:
-    """Write each as a line and flush it at once, so that a reader in the pipe sees it; returns their number."""
+    """Write each as a line and flush it at once, so that a reader in the pipe sees it; their number."""
     count = 0
     writer = jsonlines.Writer(file, dumps=encode, flush=True)
     for record in outgoing:

@@ -38,7 +38,7 @@ Only = Annotated[
 Format = Annotated[Literal["bundlerec", "jsonl"], Option("--format", help="What is read.")]
 
 
-@with_streams(paths=False)
+@with_streams(without=("paths",))
 def import_(
     streams: Streams,
     source: Source = Path("-"),
