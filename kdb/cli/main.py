@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from kdb import __version__
+from kdb.cli import extract
 from kdb.cli.import_ import import_
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ def options(
 
 
 app.command("import")(import_)
+app.add_typer(extract.app, name="extract")
 
 
 def main() -> None:

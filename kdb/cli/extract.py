@@ -1,0 +1,44 @@
+"""`kdb extract`: draws knowledge from training sessions, one subcommand a format."""
+
+from typing import Annotated
+
+import typer
+
+from kdb.cli.shared import Streams, with_streams
+
+app = typer.Typer(
+    no_args_is_help=True, help="Draw knowledge from training sessions: one subcommand a format of knowledge."
+)
+
+
+@app.command()
+@with_streams()
+def pattern(
+    streams: Streams,
+    level: Annotated[int, typer.Option(min=1, help="How many names of a category path make a category.")] = 4,
+    min_support: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="The least share of a domain's bundles (and never below 2 of them)."),
+    ] = 0.005,
+    min_confidence: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="The least share of the bundles with one side that hold the other."),
+    ] = 0.2,
+    max_size: Annotated[
+        int, typer.Option(min=2, help="The most products in a pattern, both sides together.")
+    ] = 3,
+    allow_test: Annotated[
+        bool, typer.Option("--allow-test", help="Mine sessions of the test split too.")
+    ] = False,
+) -> None:
+    """Mine which categories are bought together: association rules over the categories of true bundles.
+
+    Needs no teacher. Each domain is mined by itself, from training sessions only. Patterns follow the input.
+
+    Example: kdb import DATA --split train | kdb extract pattern > kb.jsonl
+    """
+    from kdb.patterns import Mining
+    from kdb.stages import extract_pattern as stage
+
+    mining = Mining(level, min_support, min_confidence, max_size)
+    streams.write(stage.run(streams.read(*stage.KINDS), mining, allow_test))
