@@ -122,8 +122,11 @@ class Prediction(Record, tag="prediction"):
         check_bundles(self.truth or [], known, "truth")
 
 
-class Metric(Record, tag="metric"):
-    """The score of one run on one domain under one protocol; `intervals` are 95 % bootstrap bounds."""
+class Metric(Record, tag="metric", omit_defaults=True):
+    """The score of one run on one domain under one protocol; `intervals` are 95 % bootstrap bounds.
+
+    `by` names the slice of the sessions that was scored, such as `{"length": "4"}`; empty: all of them.
+    """
 
     run: str
     domain: str
@@ -133,6 +136,44 @@ class Metric(Record, tag="metric"):
     intervals: dict[str, list[float]] = {}
     counts: dict[str, int] = {}
     settings: dict[str, Any] = {}
+    by: dict[str, str] = {}
+
+
+class Comparison(Record, tag="comparison"):
+    """The difference between two runs (first minus second) on the same sessions of one domain.
+
+    `intervals` are 95 % paired bootstrap bounds, `p` are paired permutation tests, `p_holm` the same
+    corrected over all pairs of runs that were compared.
+    """
+
+    runs: tuple[str, str]
+    domain: str
+    protocol: str
+    sessions: int
+    differences: dict[str, float | None]
+    intervals: dict[str, list[float]]
+    p: dict[str, float]
+    p_holm: dict[str, float]
+
+
+class Match(Struct):
+    """A predicted bundle and the true one matched with it; either is empty where there was no match."""
+
+    predicted: list[str]
+    true: list[str]
+    jaccard: float
+    hit: bool
+
+
+class SessionScore(Record, tag="score"):
+    """What one session adds to the sums that each metric is a ratio of, and the matches behind it."""
+
+    run: str
+    id: str
+    domain: str
+    status: str
+    sums: dict[str, float]
+    matches: list[Match]
 
 
 class Run(Record, tag="run"):
@@ -147,12 +188,14 @@ class Run(Record, tag="run"):
     measured: dict[str, Any] = {}
 
 
-AnyRecord = Session | Knowledge | Prediction | Metric | Run
+AnyRecord = Session | Knowledge | Prediction | Metric | Comparison | SessionScore | Run
 KINDS: dict[str, type[Record]] = {
     "session": Session,
     "knowledge": Knowledge,
     "prediction": Prediction,
     "metric": Metric,
+    "comparison": Comparison,
+    "score": SessionScore,
     "run": Run,
 }
 
