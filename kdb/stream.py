@@ -97,13 +97,12 @@ def _lines(
     name: str, file: BinaryIO, decoders: dict[str, msgspec.json.Decoder], rejects: Rejects
 ) -> Iterator[Line]:
     number = 0
-    text: str | bytes = ""
 
     def numbered() -> Iterator[bytes]:
-        nonlocal number, text
-        for text in file:
+        nonlocal number
+        for line in file:
             number += 1
-            yield text
+            yield line
 
     def loads(line: str | bytes) -> Line:
         line = line.decode() if isinstance(line, bytes) else line
