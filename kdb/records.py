@@ -51,6 +51,13 @@ class Source(Struct, omit_defaults=True):
     parents: list[str] = []
 
 
+class FirstRound(Struct):
+    """How right the teacher's first answer to a session was, before it reflected."""
+
+    precision: float
+    recall: float
+
+
 class Record(Struct, kw_only=True, tag_field="kind"):
     """The base of all kinds."""
 
@@ -98,6 +105,10 @@ class Knowledge(Record, tag="knowledge", omit_defaults=True):
     count: int | UnsetType = UNSET
     antecedent: list[str] | UnsetType = UNSET
     consequent: list[str] | UnsetType = UNSET
+    first_round: FirstRound | UnsetType = UNSET
+    first_rounds: dict[str, FirstRound] | UnsetType = UNSET
+    contradicts: list[str] | UnsetType = UNSET
+    checks: list[str] | UnsetType = UNSET
 
 
 class Prediction(Record, tag="prediction"):

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kdb import __version__
-from kdb.cli import extract
+from kdb.cli import extract, extract_taught
 from kdb.cli.import_ import import_
 
 app = typer.Typer(
@@ -33,6 +33,8 @@ def options(
 
 app.command("import")(import_)
 app.add_typer(extract.app, name="extract")
+extract.app.command("rule")(extract_taught.rule)
+extract.app.command("thought")(extract_taught.thought)
 
 
 def main() -> None:

@@ -1,0 +1,81 @@
+"""The options of a command that asks a teacher, added in one place to each of them."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kdb.cli.shared import Streams
+from kdb.teacher.desk import Settings
+
+TEACHER = "annotations (no model), the address of an OpenAI-compatible server, or a model folder or hub id."
+
+
+def _option(kind: Any, flag: str, text: str, **more: Any) -> Any:
+    return Annotated[kind, typer.Option(flag, help=text, show_default=more.pop("show_default", True), **more)]
+
+
+OPTIONS: dict[str, Any] = {
+    "teacher": _option(str, "--teacher", TEACHER, envvar="KDB_TEACHER_URL", show_default=False),
+    "model": _option(
+        str, "--model", "The server's name of the model.", envvar="KDB_TEACHER_MODEL", show_default=False
+    ),
+    "concurrency": _option(
+        int, "--concurrency", "Requests in flight at once; of a local model, its batch.", min=1
+    ),
+    "rpm": _option(float | None, "--rpm", "Requests per minute, at most."),
+    "tpm": _option(float | None, "--tpm", "Tokens per minute, at most, answers counted at their limit."),
+    "timeout": _option(float, "--timeout", "Seconds to wait for an answer."),
+    "retries": _option(int, "--retries", "How often a request that failed is sent again.", min=0),
+    "temperature": _option(float, "--temperature", "0 for the likeliest answer.", min=0),
+    "seed": _option(int, "--seed", "Seed of the teacher's sampling, where it knows one."),
+    "max_tokens": _option(
+        int,
+        "--max-tokens",
+        "Longest answer. A larger limit later asks only answers that were cut off again.",
+        min=1,
+    ),
+    "cache": _option(Path | None, "--cache", "Folder of the ledger of answers.  [default: the user cache]"),
+    "prices": _option(
+        Path | None, "--prices", "Your own table of prices (TOML), laid over the built-in one."
+    ),
+    "plan": _option(
+        bool, "--plan", "Send nothing: write what would be asked and what it would cost at most."
+    ),
+    "budget": _option(float | None, "--budget", "Stop once this run has spent so many dollars.", min=0),
+    "max_requests": _option(
+        int | None, "--max-requests", "Stop once this run has sent so many requests.", min=0
+    ),
+    "batch_out": _option(
+        Path | None, "--batch-out", "Ask nothing: write the missing requests, in OpenAI's batch form."
+    ),
+    "batch_in": _option(Path | None, "--batch-in", "Take the answers of a batch first."),
+}
+
+
+def with_teacher(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, whose second parameter is `settings: Settings`, a teacher's options."""
+    streams, _, *own = inspect.signature(command).parameters.values()
+    defaults = {f.name: f.default for f in fields(Settings)}
+    shared = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if defaults[name] is MISSING else defaults[name],
+            annotation=kind,
+        )
+        for name, kind in OPTIONS.items()
+    ]
+
+    def asking(streams: Streams, **values: Any) -> None:
+        settings = Settings(**{name: values.pop(name) for name in OPTIONS})
+        command(streams, settings, **values)
+
+    asking.__doc__ = command.__doc__
+    asking.__name__ = command.__name__
+    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    asking.__signature__ = inspect.Signature([streams, *shared, *own])  # type: ignore[attr-defined]
+    return asking

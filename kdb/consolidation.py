@@ -1,0 +1,88 @@
+"""Makes one list of rules out of those of many sessions: near-duplicates merged, contradictions flagged.
+
+Rules are alike if the cosine of their embeddings, taken without the words that negate, reaches a threshold.
+Alike rules that both advise, or both warn, are merged; where one advises and one warns, each is flagged as
+contradicting the other. That words tell advice from warning is a heuristic of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kdb.records import Usage
+
+Array = np.ndarray
+
+_NEGATION = re.compile(
+    r"(?i)\b(?:(?:do|does|should|must|can) ?not|(?:do|does|should|must|ca)n['’]t|not|never|avoid)\b"
+)
+
+
+@dataclass(frozen=True)
+class RawRule:
+    """A rule as one session produced it, with its share of what the session cost."""
+
+    text: str
+    session: str
+    usage: Usage
+
+    @property
+    def warns(self) -> bool:
+        """Whether it says what not to do."""
+        return bool(_NEGATION.search(self.text))
+
+    @property
+    def subject(self) -> str:
+        """What it is about, whether it advises or warns."""
+        return " ".join(_NEGATION.sub(" ", self.text).split()).lower()
+
+
+@dataclass
+class Merged:
+    """Rules that say the same; `contradicts` holds the indices of merged rules that say the opposite."""
+
+    members: list[int]
+    text: str = ""
+    contradicts: list[int] = field(default_factory=list)
+
+
+def consolidate(rules: Sequence[RawRule], vectors: Array, threshold: float) -> list[Merged]:
+    """The merged rules, in the order of their first members; `vectors` are unit, one for each rule's subject.
+
+    Each rule joins the first group whose first member is most alike, so that no chain of small steps joins
+    rules that are far apart. A group speaks with the text of its most central member.
+    """
+    heads: list[int] = []
+    groups: dict[int, list[int]] = {}
+    for n, rule in enumerate(rules):
+        kin = [head for head in heads if rules[head].warns == rule.warns]
+        cosines = vectors[kin] @ vectors[n] if kin else np.empty(0)
+        nearest = int(np.argmax(np.round(cosines, 6))) if kin else -1
+        if kin and round(float(cosines[nearest]), 6) >= threshold:
+            groups[kin[nearest]].append(n)
+        else:
+            heads.append(n)
+            groups[n] = [n]
+    merged = [Merged(groups[head], rules[_central(groups[head], vectors)].text) for head in heads]
+    _flag(merged, heads, rules, vectors, threshold)
+    return merged
+
+
+def _central(members: Sequence[int], vectors: Array) -> int:
+    own = vectors[list(members)]
+    return members[int(np.argmax(np.round(own @ own.sum(axis=0), 6)))]
+
+
+def _flag(
+    merged: list[Merged], heads: list[int], rules: Sequence[RawRule], vectors: Array, threshold: float
+) -> None:
+    if not heads:
+        return
+    alike = np.round(vectors[heads] @ vectors[heads].T, 6) >= threshold
+    warns = np.array([rules[head].warns for head in heads])
+    for a, b in np.argwhere(alike & (warns[:, None] != warns[None, :])).tolist():
+        merged[a].contradicts.append(b)

@@ -1,0 +1,60 @@
+"""Reads what a large model wrote: one JSON object, wherever in its answer it stands."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from kdb import prompts
+
+T = TypeVar("T")
+
+_ATTEMPTS = 64
+"""How many opening braces are tried: an answer of nothing but braces is not read a thousand times."""
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The first JSON object in a text, past what a model thought aloud; ValueError where there is none."""
+    text = re.sub(r"(?s)<think>.*?</think>", "", text)
+    decoder = json.JSONDecoder()
+    braces = [match.start() for match, _ in zip(re.finditer(r"\{", text), range(_ATTEMPTS), strict=False)]
+    for start in braces:
+        try:
+            found, _ = decoder.raw_decode(text, start)
+        except (json.JSONDecodeError, RecursionError):
+            continue
+        return found
+    raise ValueError("there is no JSON object in it")
+
+
+def shaped(data: dict[str, Any], shape: type[T]) -> T:
+    """The object as a struct; ValueError names the first field that does not fit."""
+    try:
+        return msgspec.convert(data, shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+
+
+def turn(text: str) -> dict[str, str]:
+    """An answer as its author's turn in the conversation: the JSON in it, or its words, made harmless.
+
+    A model repeats titles, and a title must not open a role even so.
+    """
+    try:
+        content = json.dumps(_harmless(json_object(text)), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        content = prompts.quoted(text, 4000)
+    return {"role": "assistant", "content": content}
+
+
+def _harmless(value: Any) -> Any:
+    if isinstance(value, str):
+        return prompts.quoted(value, 1000)
+    if isinstance(value, list):
+        return [_harmless(entry) for entry in value]
+    if isinstance(value, dict):
+        return {prompts.quoted(name): _harmless(entry) for name, entry in value.items()}
+    return value

@@ -1,0 +1,207 @@
+"""Has a teacher reflect on its errors in annotated training sessions; its rules follow the last line.
+
+The rules of all sessions of a domain are consolidated, so they are held in memory until the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from kdb import console, consolidation, metrics, prompts, replies, rules
+from kdb.consolidation import Merged, RawRule
+from kdb.embed import Embedder
+from kdb.provenance import content_hash
+from kdb.records import FirstRound, Knowledge, Run, Session, Source, Usage
+from kdb.stream import Line
+from kdb.teacher import ANNOTATIONS, Answer, Message, Request, Sampling, annotated
+from kdb.teacher.account import Account, Desk, total
+from kdb.teacher.plan import Plan
+from kdb.teacher.sessions import Choice, Survey
+
+KINDS = ("session",)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How rules are asked for, in how many rounds, and from which cosine on two are one."""
+
+    sampling: Sampling
+    rounds: int
+    merge: float
+
+
+@dataclass
+class Reflection:
+    """What a session gave: its first-round scores, its rules, and what that cost."""
+
+    session: Session
+    first_round: FirstRound
+    rules: list[str]
+    usage: Usage
+
+
+def run(
+    lines: Iterable[Line], account: Account, choice: Choice, options: Options, window: int
+) -> Iterator[Line | Knowledge]:
+    """All lines in order, then the rules of each domain in the order of their first sessions."""
+    survey, reflections = Survey(choice), list[Reflection]()
+
+    async def flow(session: Session) -> Reflection:
+        return await _Conversation(session, account, options).reflect()
+
+    for line, reflection in survey.asked(lines, flow, window):
+        yield line
+        if reflection:
+            reflections.append(reflection)
+    yield from _consolidated(reflections, account.model, options.merge)
+    account.settle(survey.unanswered, survey.sessions)
+
+
+def plan(lines: Iterable[Line], desk: Plan, choice: Choice, options: Options) -> Run:
+    """What a run would ask, as a record."""
+    survey = Survey(choice)
+
+    async def flow(session: Session) -> None:
+        await _Conversation(session, desk, options).reflect()
+
+    for _ in survey.asked(lines, flow, 64):
+        pass
+    return desk.record("extract rule", survey.sessions)
+
+
+def from_annotations(lines: Iterable[Line], choice: Choice) -> Iterator[Line | Knowledge]:
+    """All lines in order, then the rules mined from the bundles of each domain."""
+    domains: dict[str, list[Session]] = {}
+    made = 0
+    for line in lines:
+        yield line
+        if (choice.most is None or made < choice.most) and choice.wants(line):
+            assert isinstance(line.record, Session)
+            made += 1
+            domains.setdefault(line.record.domain, []).append(line.record)
+    for domain, sessions in domains.items():
+        found = list(annotated.rules(domain, sessions))
+        console.say(f"{domain}: {len(found)} rules from {ANNOTATIONS} of {len(sessions)} sessions")
+        yield from found
+
+
+class _Conversation:
+    """The conversation with a teacher about one session."""
+
+    def __init__(self, session: Session, desk: Desk, options: Options) -> None:
+        self.session = session
+        self._desk = desk
+        self._options = options
+        self._talk: list[Message] = rules.opening(session)
+        self._answers: list[Answer] = []
+
+    async def reflect(self) -> Reflection:
+        """Generate, reflect, write; again with the rules in mind until all is right or the rounds are over."""
+        first: FirstRound | None = None
+        written: list[str] = []
+        for number in range(self._options.rounds):
+            if number:
+                self._next("rule_retry")
+            guess = rules.read_guess(await self._ask("generate", rules.GUESS_SCHEMA, 30))
+            first = first or _score(guess, self.session)
+            findings = rules.compare(guess, self.session)
+            if rules.all_right(findings):
+                break
+            self._next("rule_reflect", rules.feedback(findings))
+            await self._ask("reflect", rules.CAUSES_SCHEMA, 40)
+            self._next("rule_write")
+            written += rules.read_rules(await self._ask("write", rules.RULES_SCHEMA, 20))
+        assert first
+        return Reflection(self.session, first, list(dict.fromkeys(written)), total(self._answers))
+
+    async def _ask(self, purpose: str, schema: dict, expected: int) -> str:
+        expected *= len(self.session.items)
+        request = Request(purpose, list(self._talk), schema, self._options.sampling, expected)
+        answer = await self._desk.ask(request)
+        self._answers.append(answer)
+        self._talk.append(replies.turn(answer.text))
+        return answer.text
+
+    def _next(self, name: str, feedback: str = "") -> None:
+        self._talk.append(rules.ask(name, self.session, feedback))
+
+
+def _score(guess: rules.Guess | None, session: Session) -> FirstRound:
+    """The strict precision and recall of a teacher's first bundles."""
+    truth = [bundle.items for bundle in session.truth or []]
+    found = metrics.score(rules.known_bundles(guess, session), truth, [item.id for item in session.items])
+    return FirstRound(round(found.precision, 6), round(found.recall, 6))
+
+
+def _consolidated(reflections: list[Reflection], teacher: str, merge: float) -> Iterator[Knowledge]:
+    domains: dict[str, list[Reflection]] = {}
+    for reflection in reflections:
+        domains.setdefault(reflection.session.domain, []).append(reflection)
+    for domain, own in domains.items():
+        raw = [rule for reflection in own for rule in _raw(reflection)]
+        vectors = Embedder().encode([rule.subject for rule in raw])
+        merged = consolidation.consolidate(raw, vectors, merge)
+        flagged = sum(bool(group.contradicts) for group in merged)
+        made = f"{len(merged)} rules merged from {len(raw)} of {len(own)} sessions"
+        console.say(f"{domain}: {made}, {flagged} contradicted")
+        yield from _records(domain, teacher, merged, raw, own)
+
+
+def _raw(reflection: Reflection) -> list[RawRule]:
+    """The rules of a session, each with an equal share of its cost; the first has the remainder."""
+    count, usage = len(reflection.rules), reflection.usage
+    shares = []
+    for n in range(count):
+        prompt, completion = (
+            tokens // count + (tokens % count if n == 0 else 0)
+            for tokens in (usage.prompt_tokens, usage.completion_tokens)
+        )
+        shares.append(Usage(prompt, completion, None if usage.cost is None else usage.cost / count))
+    return [
+        RawRule(text, reflection.session.id, share)
+        for text, share in zip(reflection.rules, shares, strict=True)
+    ]
+
+
+def _records(
+    domain: str, teacher: str, merged: list[Merged], raw: list[RawRule], reflections: list[Reflection]
+) -> list[Knowledge]:
+    """The merged rules as records, those of the most sessions first."""
+    scores = {reflection.session.id: reflection.first_round for reflection in reflections}
+    prompt = prompts.template_hash(*rules.PROMPTS)
+    made = []
+    for group in merged:
+        members = [raw[n] for n in group.members]
+        ids = list(dict.fromkeys(member.session for member in members))
+        made.append(
+            Knowledge(
+                id=content_hash(["rule", domain, teacher, prompt, group.text]),
+                format="rule",
+                domain=domain,
+                text=group.text,
+                source=Source(sessions=ids),
+                teacher=teacher,
+                prompt=prompt,
+                usage=_sum([member.usage for member in members]),
+                count=len(ids),
+                support=round(len(ids) / len(reflections), 6),
+                first_round=_mean([scores[i] for i in ids]),
+                first_rounds={i: scores[i] for i in ids},
+            )
+        )
+    for rule, group in zip(made, merged, strict=True):
+        if group.contradicts:
+            rule.contradicts = [made[n].id for n in group.contradicts]
+    return sorted(made, key=lambda rule: -len(rule.source.sessions))
+
+
+def _mean(scores: list[FirstRound]) -> FirstRound:
+    return FirstRound(
+        round(sum(score.precision for score in scores) / len(scores), 6),
+        round(sum(score.recall for score in scores) / len(scores), 6),
+    )
+
+
+def _sum(usages: list[Usage]) -> Usage:
+    return total([Answer("", usage) for usage in usages])

@@ -1,0 +1,87 @@
+"""Teachers: the large models that knowledge is drawn from, behind one protocol.
+
+A teacher answers one request at a time and may be asked many at once. What it answers is kept by
+`kdb.teacher.account`, which every request passes through, so that nothing is asked or paid twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from kdb.errors import KdbError
+from kdb.records import Usage
+
+Message = dict[str, str]
+
+ANNOTATIONS = "annotations"
+"""The teacher that is no model at all (see `kdb.teacher.annotations`)."""
+
+
+class Sampling(Struct, frozen=True):
+    """How a teacher is to answer; `max_tokens` bounds one answer."""
+
+    temperature: float = 0.0
+    seed: int = 0
+    max_tokens: int = 1024
+
+
+class Request(Struct, frozen=True):
+    """One question to a teacher. `expected` is a guess at the tokens of its answer, for plans only."""
+
+    purpose: str
+    messages: list[Message]
+    schema: dict[str, Any]
+    sampling: Sampling = Sampling()
+    expected: int = 256
+
+    def key(self, model: str) -> str:
+        """The hash of everything that shapes the answer.
+
+        The limit on its length is not part of it: an answer that was not cut off would be the same under any.
+        """
+        shape = [model, self.messages, self.sampling.temperature, self.sampling.seed, self.schema]
+        return hashlib.sha256(msgspec.json.encode(shape, order="sorted")).hexdigest()[:32]
+
+    @property
+    def prompt_tokens(self) -> int:
+        """A guess at the tokens of the messages: four characters each, and four for every message's frame."""
+        return sum(len(message["content"]) // 4 + 4 for message in self.messages)
+
+
+class Answer(Struct, frozen=True):
+    """What a teacher said, what that took, and whether it was cut off."""
+
+    text: str
+    usage: Usage
+    finish_reason: str = "stop"
+    seconds: float = 0.0
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the limit on its length cut the answer off."""
+        return self.finish_reason == "length"
+
+
+class Teacher(Protocol):
+    """What answers requests, under the name of its model."""
+
+    model: str
+
+    async def ask(self, request: Request) -> Answer:
+        """The answer; NoAnswer where there is none to this request, Refused where none will come to any."""
+
+
+class Unanswered(KdbError):
+    """A request has no answer (yet)."""
+
+
+class NoAnswer(Unanswered):
+    """This request got no answer; others may."""
+
+
+class Refused(Unanswered):
+    """Asking on is useless or not wanted: a wrong key or address, a budget that is spent."""

@@ -1,0 +1,95 @@
+"""Opens what a stage asks, from the user's settings: an account with a teacher, or a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdb import console, models
+from kdb.errors import UsageError
+from kdb.teacher import Sampling, Teacher
+from kdb.teacher.account import Account, Bounds
+from kdb.teacher.batch import RequestFile, take
+from kdb.teacher.ledger import Ledger
+from kdb.teacher.pace import Pace
+from kdb.teacher.plan import Plan
+from kdb.teacher.prices import price
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Whom to ask and how: the options of the command line."""
+
+    teacher: str
+    model: str = ""
+    concurrency: int = 8
+    rpm: float | None = None
+    tpm: float | None = None
+    timeout: float = 300
+    retries: int = 4
+    temperature: float = 0.0
+    seed: int = 0
+    max_tokens: int = 1024
+    cache: Path | None = None
+    prices: Path | None = None
+    plan: bool = False
+    budget: float | None = None
+    max_requests: int | None = None
+    batch_out: Path | None = None
+    batch_in: Path | None = None
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the teacher is to answer."""
+        return Sampling(self.temperature, self.seed, self.max_tokens)
+
+    @property
+    def window(self) -> int:
+        """How many sessions may be begun and not yet written: a slow one must not hold up the others."""
+        return 8 * self.concurrency
+
+    @property
+    def is_server(self) -> bool:
+        """Whether the teacher is an address."""
+        return self.teacher.startswith(("http://", "https://"))
+
+
+def open_desk(settings: Settings, force: bool = False) -> Account | Plan:
+    """The account or the plan; `force` lets a batch file be overwritten."""
+    model = _model(settings)
+    own_price = price(model, settings.prices)
+    if settings.budget is not None and own_price is None:
+        hint = "give one with --prices, or use --max-requests"
+        raise UsageError(f"no price is known for {model!r}, so --budget means nothing", hint)
+    ledger = Ledger(settings.cache or models.cache_folder())
+    if settings.batch_in:
+        taken, failed = take(settings.batch_in, ledger, model, own_price)
+        console.say(f"{settings.batch_in}: {taken} answers taken, {failed} requests failed")
+    if settings.plan:
+        return Plan(model, ledger, own_price)
+    return Account(
+        teacher=_teacher(settings, model),
+        ledger=ledger,
+        price=own_price,
+        bounds=Bounds(settings.budget, settings.max_requests, settings.concurrency),
+        pace=Pace(settings.rpm, settings.tpm),
+        missing=RequestFile(settings.batch_out, model, force) if settings.batch_out else None,
+    )
+
+
+def _model(settings: Settings) -> str:
+    if not settings.is_server:
+        return settings.model or settings.teacher
+    if not settings.model:
+        raise UsageError("the server's model has no name", "give --model or set KDB_TEACHER_MODEL")
+    return settings.model
+
+
+def _teacher(settings: Settings, model: str) -> Teacher:
+    if settings.is_server:
+        from kdb.teacher.endpoint import Endpoint, Patience
+
+        return Endpoint(settings.teacher, model, Patience(settings.timeout, settings.retries))
+    from kdb.teacher.local import Local
+
+    return Local(settings.teacher, settings.concurrency)

@@ -1,0 +1,25 @@
+"""Keeps requests and tokens per minute under a server's limits."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+
+@dataclass
+class Pace:
+    """Hands out the moments at which requests may start: evenly, so that no window of time is overfull."""
+
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    _next: float = 0.0
+
+    async def turn(self, tokens: int) -> None:
+        """Wait until a request that may take so many tokens may start."""
+        now = asyncio.get_running_loop().time()
+        start = max(now, self._next)
+        by_requests = 60 / self.requests_per_minute if self.requests_per_minute else 0
+        by_tokens = 60 * tokens / self.tokens_per_minute if self.tokens_per_minute else 0
+        self._next = start + max(by_requests, by_tokens)
+        if start > now:
+            await asyncio.sleep(start - now)
