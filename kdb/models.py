@@ -26,6 +26,11 @@ def student_path(name: str) -> str:
     return str(_packaged_student()) if name == STUDENT else name
 
 
+def hub_name(name: str) -> str:
+    """The name under which others know a model: the packaged student's hub id, else `name` itself."""
+    return "HuggingFaceTB/SmolLM2-135M-Instruct" if name == STUDENT else name
+
+
 def embedder_path(name: str) -> str:
     """What sentence-transformers loads for `name`: the packaged embedder's folder, or `name` itself."""
     if name != EMBEDDER:

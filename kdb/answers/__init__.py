@@ -5,6 +5,7 @@ Items are positions in the order in which the prompt shows them, counted from 0 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from kdb.errors import UsageError
@@ -44,7 +45,7 @@ def text_answer(name: str, intents: bool) -> TextAnswer:
     from kdb.answers.labels import Labels
     from kdb.answers.lists import Lists
 
-    formats = {"list": Lists, "labels": Labels}
+    formats: dict[str, Callable[[bool], TextAnswer]] = {"list": Lists, "labels": Labels}
     if name not in formats:
         raise UsageError(f"no answer format {name!r}", f"there are {', '.join(formats)}")
     return formats[name](intents)

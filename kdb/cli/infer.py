@@ -1,0 +1,83 @@
+"""`kdb infer`: sessions in, predictions out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kdb import models
+from kdb.cli.shared import Streams, with_streams
+from kdb.errors import UsageError
+
+BASELINES = "whole-session, all-pairs, clusters, patterns or pair-classifier"
+
+
+@with_streams()
+def infer(
+    streams: Streams,
+    student: Annotated[str, typer.Option(help="Model folder, hub id or packaged name.")] = models.STUDENT,
+    adapter: Annotated[Path | None, typer.Option(help="A folder made by kdb train.")] = None,
+    kb: Annotated[
+        list[Path] | None, typer.Option(help="Training sessions and knowledge to draw on; repeatable.")
+    ] = None,
+    demos: Annotated[
+        int | None, typer.Option(min=0, help="Demonstrations from --kb.  [default: as trained, else 0]")
+    ] = None,
+    knowledge: Annotated[
+        int | None, typer.Option(min=0, help="Pieces of knowledge from --kb.  [default: as trained, else 0]")
+    ] = None,
+    answer: Annotated[str, typer.Option(help="Answer format without an adapter: list or labels.")] = "list",
+    intents: Annotated[bool, typer.Option(help="Let answers name intents, without an adapter.")] = True,
+    free: Annotated[
+        bool, typer.Option("--free", help="No grammar: answers are repaired, or fail and are counted.")
+    ] = False,
+    baseline: Annotated[str, typer.Option(help=f"No student: {BASELINES}.")] = "",
+    objective: Annotated[str, typer.Option(help="What a decision aims at: f1 or precision.")] = "f1",
+    batch: Annotated[int, typer.Option(min=1, help="Sequences in a batch.")] = 16,
+    max_prompt_tokens: Annotated[int, typer.Option(min=64, help="Longest prompt.")] = 2048,
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...; found by itself.", show_default=False)] = "",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Finish this output of a stopped run, in place, given the same input and options."),
+    ] = None,
+) -> None:
+    """Predict bundles for sessions: zero-shot, with demonstrations, with an adapter, or by a baseline.
+
+    A student can only name items of the session (--free lifts that). Predictions come in the order of
+    the input, after a `run` record. What a killed run had written is whole: finish it with --resume.
+
+    Example: kdb import DATA --split test | kdb infer --adapter adapter/ | kdb eval
+    """
+    from kdb import stream
+    from kdb.knowledge_base import KnowledgeBase
+    from kdb.stages import infer as stage
+
+    if resume and streams.output:
+        raise UsageError("--resume finishes a file in place", "leave out --output")
+    options = stage.InferOptions(
+        student=student,
+        adapter=adapter,
+        baseline=baseline,
+        demos=demos,
+        knowledge=knowledge,
+        answer=answer,
+        intents=intents and answer == "list",
+        free=free,
+        objective=objective,
+        batch=batch,
+        max_prompt_tokens=max_prompt_tokens,
+        precision=precision,
+        device=device,
+        seed=seed,
+    )
+    base = KnowledgeBase.read(streams.read_files(kb, ("session", "knowledge"))) if kb else KnowledgeBase()
+    predictor = stage.build(options, base)
+    lines = streams.read("session")
+    if resume is None:
+        streams.write(stage.run(lines, predictor))
+        return
+    with stream.unfinished(resume) as (file, done):
+        stream.write(stage.rest(lines, predictor, done), file)
+    streams.finish()

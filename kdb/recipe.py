@@ -1,0 +1,70 @@
+"""What an adapter was made with. It is saved beside the weights as `kdb.json`, and inference reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from kdb import models
+from kdb.errors import KdbError
+
+FILE = "kdb.json"
+
+
+class Lora(Struct, kw_only=True):
+    """The adapter: PEFT's own settings, under their usual names."""
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    targets: str = "all-linear"
+    """Names of the layers that get an adapter, separated by commas, or `all-linear`."""
+
+
+class Training(Struct, kw_only=True):
+    """The course of training. `steps` counts optimiser steps and, if not 0, is used instead of `epochs`."""
+
+    learning_rate: float = 5e-4
+    epochs: float = 3
+    steps: int = 0
+    batch: int = 8
+    accumulate: int = 1
+    warmup: float = 0.05
+    seed: int = 0
+    precision: str = "auto"
+
+
+class Recipe(Struct, kw_only=True):
+    """Everything that shapes what an adapter learnt and how it is asked."""
+
+    v: int = 1
+    student: str = models.STUDENT
+    answer: str = "list"
+    intents: bool = True
+    prompt: str = ""
+    """Hash of the prompts; another version of kdb with other prompts refuses the adapter."""
+    demos: int = 0
+    knowledge: int = 0
+    lora: Lora = field(default_factory=Lora)
+    training: Training = field(default_factory=Training)
+    rule: dict[str, Any] = {}
+    """What the decision rule learnt beside the weights (nothing for text answers)."""
+
+
+def save(recipe: Recipe, folder: Path) -> None:
+    """Write `kdb.json`."""
+    encoded = msgspec.json.format(msgspec.json.encode(recipe), indent=2)
+    (folder / FILE).write_bytes(encoded + b"\n")
+
+
+def read(folder: Path) -> Recipe:
+    """The recipe of an adapter; KdbError where the folder holds none or a broken one."""
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Recipe)
+    except FileNotFoundError:
+        raise KdbError(f"{folder}: no {FILE}, so not an adapter of kdb", "train one with kdb train") from None
+    except (OSError, msgspec.DecodeError) as error:
+        raise KdbError(f"{folder / FILE}: {error}") from None

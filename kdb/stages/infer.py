@@ -1,0 +1,243 @@
+"""Predict bundles for the sessions of a record stream, by a student or by a baseline."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kdb import console, provenance
+from kdb import recipe as recipes
+from kdb.errors import KdbError, UsageError
+from kdb.knowledge_base import KnowledgeBase, Retriever
+from kdb.recipe import Recipe
+from kdb.records import Bundle, Prediction, Record, Run, Session
+from kdb.stream import Line
+from kdb.student.decision import Decision, Question
+
+WINDOW = 64
+"""So many sessions are answered together, grouped by length, and then come out in the order of the input."""
+
+Predict = Callable[[Sequence[Session]], list["Answered"]]
+
+
+@dataclass
+class InferOptions:
+    """How sessions are asked about; what an adapter's recipe says goes before `answer` and `intents`."""
+
+    student: str
+    adapter: Path | None = None
+    baseline: str = ""
+    demos: int | None = None
+    knowledge: int | None = None
+    answer: str = "list"
+    intents: bool = True
+    free: bool = False
+    objective: str = "f1"
+    batch: int = 16
+    max_prompt_tokens: int = 2048
+    precision: str = "auto"
+    device: str = ""
+    seed: int = 0
+
+
+@dataclass
+class Answered:
+    """A decision with what was shown for it."""
+
+    decision: Decision
+    demos: list[str]
+    knowledge: list[str]
+
+
+@dataclass
+class Predictor:
+    """Something that predicts, and the `run` record that says what it is."""
+
+    run: Run
+    predict: Predict
+
+
+def build(options: InferOptions, base: KnowledgeBase) -> Predictor:
+    """The predictor that the options ask for, its models loaded."""
+    return _baseline(options, base) if options.baseline else _student(options, base)
+
+
+def run(lines: Iterable[Line], predictor: Predictor, resumed: bool = False) -> Iterator[Line | Record]:
+    """The `run` record, then one line for each line read, in order: a prediction for a session.
+
+    Other kinds pass through. KdbError where a session stands twice or there is none.
+    """
+    yield predictor.run
+    window: list[Line] = []
+    seen: set[tuple[str, str]] = set()
+    waiting = 0
+    for line in console.track(lines, "sessions"):
+        window.append(line)
+        if isinstance(line.record, Session):
+            key = _key(line.record)
+            if key in seen:
+                raise line.error(f"session {line.record.id!r} of {line.record.domain!r} stands twice")
+            seen.add(key)
+            waiting += 1
+        if waiting == WINDOW:
+            yield from _predicted(window, predictor)
+            window, waiting = [], 0
+    yield from _predicted(window, predictor)
+    if not seen and not resumed:
+        raise KdbError("no session in the input", "kdb import DATA | kdb infer")
+
+
+def rest(lines: Iterable[Line], predictor: Predictor, done: Sequence[Line]) -> Iterator[Line | Record]:
+    """What `run` has still to give after `done`, the lines that a stopped run gave for the same input.
+
+    KdbError where they were made with other settings, or for other sessions than the input has.
+    """
+    if done and done[0].record is not None and getattr(done[0].record, "id", "") != predictor.run.id:
+        raise done[0].error("made with other options, data or versions of the prompts", "repeat them exactly")
+    incoming = iter(lines)
+    for before in done[1:]:
+        line = next(incoming, None)
+        if line is None:
+            raise before.error("goes beyond the input", "give the input of the stopped run")
+        session, prediction = line.record, before.record
+        if isinstance(session, Session) and _key(session) != _key(prediction):
+            raise before.error(f"does not follow the input: {line.place}", "give the input of the stopped run")
+    console.say(f"{max(len(done) - 1, 0)} lines are there already")
+    outgoing = run(incoming, predictor, resumed=len(done) > 1)
+    if done:
+        next(outgoing)  # the run record is there
+    yield from outgoing
+
+
+def _key(record: Record | None) -> tuple[str, str]:
+    """What identifies a session and its prediction."""
+    return (record.domain, record.id) if isinstance(record, Session | Prediction) else ("", "")
+
+
+def _predicted(window: Sequence[Line], predictor: Predictor) -> Iterator[Line | Record]:
+    sessions = [line.record for line in window if isinstance(line.record, Session)]
+    began = time.monotonic()
+    answered = predictor.predict(sessions) if sessions else []
+    seconds = (time.monotonic() - began) / max(len(sessions), 1)
+    predictions = iter(
+        _prediction(session, answer, predictor.run.id, seconds)
+        for session, answer in zip(sessions, answered, strict=True)
+    )
+    for line in window:
+        yield next(predictions) if isinstance(line.record, Session) else line
+
+
+def _prediction(session: Session, answered: Answered, run: str, seconds: float) -> Prediction:
+    decision = answered.decision
+    return Prediction(
+        id=session.id,
+        domain=session.domain,
+        items=[item.id for item in session.items],
+        bundles=decision.bundles,
+        status=decision.status,
+        run=run,
+        raw=decision.raw,
+        truth=session.truth,
+        demos=answered.demos,
+        knowledge=answered.knowledge,
+        usage=decision.usage,
+        seconds=round(seconds, 6),
+    )
+
+
+def _baseline(options: InferOptions, base: KnowledgeBase) -> Predictor:
+    from kdb import baselines
+
+    known = [*base.training, *base.validation]
+    model = baselines.build(options.baseline, known, base.knowledge, options.objective, options.seed)
+
+    def predict(sessions: Sequence[Session]) -> list[Answered]:
+        return [
+            Answered(Decision([Bundle(list(items)) for items in model.bundles(session)]), [], [])
+            for session in sessions
+        ]
+
+    settings = {"baseline": options.baseline, "objective": options.objective}
+    return Predictor(_run(settings, options.seed, base, {}), predict)
+
+
+def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
+    from kdb.student.model import load
+    from kdb.student.rules import build_rule
+
+    recipe = _recipe(options)
+    student = load(recipe.student, options.adapter, options.precision, options.device)
+    rule = build_rule(student, recipe, options.max_prompt_tokens, options.free)
+    if options.adapter and recipe.prompt != rule.prompt:
+        raise KdbError(
+            f"{options.adapter}: trained with other prompts than this kdb has", "train it anew with kdb train"
+        )
+    retriever = _retriever(base, recipe)
+
+    def predict(sessions: Sequence[Session]) -> list[Answered]:
+        questions = [Question(list(session.items)) for session in sessions]
+        if retriever:
+            for question, shown in zip(questions, retriever.shown(sessions), strict=True):
+                question.shown = shown
+        decisions = rule.decide(questions, options.batch)
+        return [
+            Answered(decision, [s.id for s in q.shown.demos], [k.id for k in q.shown.knowledge])
+            for q, decision in zip(questions, decisions, strict=True)
+        ]
+
+    settings = {
+        **msgspec.to_builtins(recipe),
+        "prompt": rule.prompt,
+        "adapter": provenance.file_hash(options.adapter) if options.adapter else "",
+        "free": options.free,
+        "max_prompt_tokens": options.max_prompt_tokens,
+        "precision": str(student.model.dtype).removeprefix("torch."),
+    }
+    measured = {
+        "parameters": student.parameters,
+        "device": str(student.device),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+    return Predictor(_run(settings, options.seed, base, measured), predict)
+
+
+def _recipe(options: InferOptions) -> Recipe:
+    """The adapter's recipe, or one without training; flags that were given go before it."""
+    if options.adapter:
+        recipe = recipes.read(options.adapter)
+    else:
+        recipe = Recipe(student=options.student, answer=options.answer, intents=options.intents)
+    if options.demos is not None:
+        recipe.demos = options.demos
+    if options.knowledge is not None:
+        recipe.knowledge = options.knowledge
+    return recipe
+
+
+def _retriever(base: KnowledgeBase, recipe: Recipe) -> Retriever | None:
+    if not (recipe.demos or recipe.knowledge):
+        return None
+    if not (base.training or base.knowledge):
+        raise UsageError("no training session or knowledge to show", "pass a record file with --kb")
+    from kdb.embed import Embedder
+
+    return Retriever(base, Embedder(), recipe.demos, recipe.knowledge)
+
+
+def _run(settings: dict[str, Any], seed: int, base: KnowledgeBase, measured: dict[str, Any]) -> Run:
+    inputs = {"kb": provenance.content_hash([base.training, base.validation, base.knowledge])}
+    return Run(
+        id=provenance.content_hash([settings, seed, inputs]),
+        command="infer",
+        settings=settings,
+        seed=seed,
+        versions=provenance.versions(),
+        inputs=inputs,
+        measured=measured,
+    )

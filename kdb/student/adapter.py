@@ -1,0 +1,67 @@
+"""LoRA adapters: put one on a student, and write it as a PEFT folder that anything can load."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kdb import recipe as recipes
+from kdb.errors import KdbError
+from kdb.models import hub_name
+from kdb.recipe import Lora, Recipe
+from kdb.student.model import Student
+
+if TYPE_CHECKING:
+    import torch
+
+Weights = dict[str, "torch.Tensor"]
+
+CARD = """---
+base_model: {base}
+library_name: peft
+tags: [lora, bundle-generation, kdb]
+---
+# A student of product bundling
+
+A LoRA adapter for `{base}`, trained by `kdb train` on {sessions} annotated shopping sessions ({domains}).
+It answers in the format `{answer}`; the settings and the hash of the prompts are in `kdb.json`, which
+`kdb infer --adapter` reads. Validation: {validation}.
+"""
+
+
+def attach(student: Student, lora: Lora, seed: int) -> None:
+    """Put a new adapter on the student, its start drawn from `seed`; all other weights stay as they are."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    names = [name.strip() for name in lora.targets.split(",")]
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=lora.targets if names == ["all-linear"] else names,
+        task_type="CAUSAL_LM",
+    )
+    logging.getLogger("peft").setLevel(logging.ERROR)
+    try:
+        # The adapter keeps the model's precision: training holds the fp32 weights (see `training`).
+        student.model = get_peft_model(student.model, config, autocast_adapter_dtype=False)
+    except ValueError as error:
+        raise KdbError(f"LoRA: {str(error).splitlines()[0]}", "check --lora-targets") from None
+
+
+def trained(student: Student) -> dict[str, torch.nn.Parameter]:
+    """The adapter's weights by name, in a fixed order."""
+    return {name: p for name, p in student.model.named_parameters() if p.requires_grad}
+
+
+def write(student: Student, weights: Weights, recipe: Recipe, folder: Path, card: dict[str, str]) -> None:
+    """Write the adapter with fp32 `weights`, its recipe and a model card into `folder`."""
+    base = hub_name(recipe.student)
+    config = student.model.peft_config["default"]
+    config.base_model_name_or_path = base
+    student.model.save_pretrained(str(folder), state_dict=weights)
+    recipes.save(recipe, folder)
+    (folder / "README.md").write_text(CARD.format(base=base, answer=recipe.answer, **card), encoding="utf-8")

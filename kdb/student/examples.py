@@ -1,0 +1,64 @@
+"""Conversations as token ids: what the model reads, and at which positions it is asked for which token."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kdb.conversation import Message
+
+
+@dataclass(slots=True)
+class Example:
+    """One sequence. After reading `ids[p]` for the n-th p in `positions`, the model should say `targets[n]`.
+
+    With `choices`, only these tokens compete there; without, the whole vocabulary does.
+    """
+
+    ids: list[int]
+    positions: list[int]
+    targets: list[int]
+    choices: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def prompt_ids(tokenizer: Any, turns: Sequence[Message]) -> list[int]:
+    """The tokens of a conversation up to the student's turn, by the model's own chat template if it has one."""
+    if tokenizer.chat_template:
+        text = tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=True)
+    else:
+        text = "\n\n".join(turn["content"] for turn in turns) + "\n\n"
+    return list(tokenizer(text, add_special_tokens=not tokenizer.chat_template).input_ids)
+
+
+def text_example(tokenizer: Any, turns: Sequence[Message], target: str) -> Example:
+    """An example whose answer is `target`, then the end of the turn; loss falls on these tokens only."""
+    prompt = prompt_ids(tokenizer, turns)
+    answer = [*tokenizer(target, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+    ids = prompt + answer[:-1]
+    first = len(prompt) - 1
+    return Example(ids, list(range(first, len(ids))), answer)
+
+
+def batches(lengths: Sequence[int], size: int, rng: random.Random | None = None) -> list[list[int]]:
+    """Indices in batches of like length, so that little is padded.
+
+    With `rng` the examples are shuffled first and grouped within stretches of 32 batches, and the batches
+    come in random order; without, the longest come first.
+    """
+    order = list(range(len(lengths)))
+    stretch = len(order)
+    if rng is not None:
+        rng.shuffle(order)
+        stretch = 32 * size
+    found = []
+    for start in range(0, len(order), max(stretch, 1)):
+        part = sorted(order[start : start + stretch], key=lambda i: -lengths[i])
+        found += [part[n : n + size] for n in range(0, len(part), size)]
+    if rng is not None:
+        rng.shuffle(found)
+    return found

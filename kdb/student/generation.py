@@ -1,0 +1,75 @@
+"""Text from a student, each sequence of a batch inside its own grammar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from kdb.student.model import Student
+
+
+class Generated(NamedTuple):
+    """One answer and the number of tokens that it took."""
+
+    text: str
+    tokens: int
+
+
+class Generator:
+    """Generates for one student; grammars are compiled once and kept."""
+
+    def __init__(self, student: Student) -> None:
+        self.student = student
+        self._compiled: dict[str, Any] = {}
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        grammars: Sequence[str] | None,
+        most_tokens: int,
+        temperature: float = 0.0,
+    ) -> list[Generated]:
+        """Answers to prompts of token ids, at most `most_tokens` long; greedy at temperature 0.
+
+        With `grammars` (EBNF, one a prompt) an answer is always in its grammar if `most_tokens` suffices.
+        """
+        import torch
+
+        tokenizer = self.student.tokenizer
+        width = max(map(len, prompts))
+        ids = [[tokenizer.pad_token_id] * (width - len(p)) + list(p) for p in prompts]
+        mask = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
+        device = self.student.device
+        sampling = {"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}
+        with torch.inference_mode():
+            out = self.student.model.generate(
+                input_ids=torch.tensor(ids, device=device),
+                attention_mask=torch.tensor(mask, device=device),
+                max_new_tokens=most_tokens,
+                logits_processor=[self._processor(grammars)] if grammars else None,
+                pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                **sampling,
+            )
+        return [self._read(row) for row in out[:, width:].tolist()]
+
+    def _read(self, row: list[int]) -> Generated:
+        end = self.student.tokenizer.eos_token_id
+        tokens = row[: row.index(end)] if end in row else row
+        return Generated(self.student.tokenizer.decode(tokens, skip_special_tokens=True), len(tokens))
+
+    def _processor(self, grammars: Sequence[str]) -> Any:
+        from xgrammar.contrib.hf import LogitsProcessor
+
+        for grammar in set(grammars) - self._compiled.keys():
+            self._compiled[grammar] = self._compiler.compile_grammar(grammar)
+        return LogitsProcessor([self._compiled[grammar] for grammar in grammars])
+
+    @cached_property
+    def _compiler(self) -> Any:
+        import xgrammar
+
+        vocabulary = self.student.model.config.vocab_size
+        info = xgrammar.TokenizerInfo.from_huggingface(self.student.tokenizer, vocab_size=vocabulary)
+        return xgrammar.GrammarCompiler(info)

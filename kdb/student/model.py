@@ -1,0 +1,134 @@
+"""Loading a student: weights, precision, device, adapter; and the one forward pass that all uses share."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdb import models
+from kdb.errors import KdbError
+from kdb.student.examples import Example
+
+if TYPE_CHECKING:
+    import torch
+
+PRECISIONS = ("auto", "bf16", "fp32")
+
+
+@dataclass
+class Student:
+    """A causal language model with its tokenizer."""
+
+    name: str
+    model: Any
+    tokenizer: Any
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.model.device
+
+    @property
+    def parameters(self) -> int:
+        """The number of all weights, an adapter's included."""
+        return sum(p.numel() for p in self.model.parameters())
+
+    @property
+    def context(self) -> int:
+        """The most tokens that the model can read."""
+        return int(getattr(self.model.config, "max_position_embeddings", 0) or 2048)
+
+
+def load(name: str, adapter: Path | None = None, precision: str = "auto", device: str = "") -> Student:
+    """Load the weights of `name` (see `kdb.models`), and an adapter over them.
+
+    `precision` auto is bf16 where the processor or GPU computes in it, else fp32; the device is the GPU if
+    there is one. KdbError where the weights or the adapter cannot be loaded.
+    """
+    _quieten()
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    device = device or _device()
+    dtype = (
+        torch.bfloat16 if precision == "bf16" or (precision == "auto" and _bf16(device)) else torch.float32
+    )
+    path = models.student_path(name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise KdbError(f"student {name!r}: {reason}", "give a local model folder or a hub id") from None
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token_id = tokenizer.eos_token_id
+    if adapter is not None:
+        from peft import PeftModel
+
+        try:
+            model = PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=False)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise KdbError(f"adapter {adapter}: {str(error).splitlines()[0]}") from None
+        model = model.to(dtype)
+    return Student(name, model.to(device).eval(), tokenizer)
+
+
+def answer_logits(model: Any, batch: Sequence[Example], pad: int) -> torch.Tensor:
+    """The logits at the answer positions of all examples, example by example: (positions, vocabulary), fp32.
+
+    Only these positions go through the output layer: the sequences are padded on the left, so that
+    answers at their ends fall together.
+    """
+    import torch
+
+    width = max(map(len, batch))
+    shifts = [width - len(example) for example in batch]
+    ids = [[pad] * shift + example.ids for shift, example in zip(shifts, batch, strict=True)]
+    mask = torch.tensor([[0] * shift + [1] * (width - shift) for shift in shifts])
+    rows, columns = [], []
+    for row, (shift, example) in enumerate(zip(shifts, batch, strict=True)):
+        rows += [row] * len(example.positions)
+        columns += [shift + p for p in example.positions]
+    keep = sorted(set(columns))
+    place = {column: n for n, column in enumerate(keep)}
+    device = model.device
+    logits = model(
+        input_ids=torch.tensor(ids, device=device),
+        attention_mask=mask.to(device),
+        position_ids=(mask.cumsum(1) - 1).clamp(min=0).to(device),
+        logits_to_keep=torch.tensor(keep, device=device),
+        use_cache=False,
+    ).logits
+    return logits[rows, [place[c] for c in columns]].float()
+
+
+def _device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _bf16(device: str) -> bool:
+    """Whether the device computes in bf16 natively; emulation would be slower than fp32."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported()
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in checks)
+
+
+def _quieten() -> None:
+    """No bars and notes of the libraries on stderr: kdb says itself what a person should know."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("torch").setLevel(logging.ERROR)

@@ -1,0 +1,231 @@
+"""The training loop: LoRA on answer tokens, validated each epoch, resumable with the same result.
+
+The adapter computes in the model's precision while its weights are kept in fp32 ("master weights",
+Micikevicius et al., arXiv 1710.03740): in bf16 alone small updates would round away.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdb import console
+from kdb.errors import KdbError
+from kdb.recipe import Training
+from kdb.student.adapter import Weights, trained
+from kdb.student.examples import Example, batches
+from kdb.student.model import Student, answer_logits
+
+if TYPE_CHECKING:
+    import torch
+
+CHECKPOINT = "checkpoint.pt"
+CHECKPOINT_SECONDS = 60
+EpochExamples = Callable[[int], Sequence[Example]]
+Validate = Callable[[], dict[str, float]]
+
+
+@dataclass
+class Progress:
+    """Where a training stands: all that a checkpoint must hold beside the weights."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
+    """Mean loss of each epoch, in nats per answer token."""
+    running: tuple[float, int] = (0.0, 0)
+    validation: list[dict[str, float]] = field(default_factory=list)
+    best: Weights | None = None
+
+
+class Trainer:
+    """Trains the adapter of one student."""
+
+    def __init__(self, student: Student, settings: Training, folder: Path) -> None:
+        import torch
+
+        self.student, self.settings, self.folder = student, settings, folder
+        self.live = trained(student)
+        self.masters = {name: p.detach().float().clone() for name, p in self.live.items()}
+        self.optimiser = torch.optim.AdamW(self.masters.values(), lr=settings.learning_rate, weight_decay=0)
+        self.progress = Progress()
+        torch.manual_seed(settings.seed)
+
+    def run(self, examples: EpochExamples, validate: Validate | None) -> Progress:
+        """Train to the end and return what was measured; the best weights by validation are in `best`.
+
+        `examples(epoch)` gives the examples of an epoch and is a function of the epoch alone. `validate()`
+        returns `matched_f1` and `loss`, which choose the best epoch in this order.
+        """
+        per_epoch = math.ceil(len(examples(0)) / (self.settings.batch * self.settings.accumulate))
+        total = self.settings.steps or max(1, round(self.settings.epochs * per_epoch))
+        with console.progress() as bar:
+            task = bar.add_task("training", total=total, note="", completed=self.progress.step)
+            while self.progress.step < total or self._unfinished(per_epoch):
+                epoch, done = divmod(self.progress.step, per_epoch)
+                if self._unfinished(per_epoch):
+                    self._end_epoch(validate)
+                    continue
+                for step in self._steps(examples(epoch), epoch, done):
+                    self._update(step, total)
+                    bar.update(task, completed=self.progress.step, note=self._note())
+                    if self.progress.step >= total:
+                        break
+            if self.progress.running[1]:
+                self._end_epoch(validate)
+        return self.progress
+
+    def _steps(self, examples: Sequence[Example], epoch: int, done: int) -> Iterator[list[list[Example]]]:
+        """The optimiser steps of an epoch that are not done yet, each some batches."""
+        size = self.settings.batch
+        rng = random.Random(f"{self.settings.seed}:{epoch}")
+        found = batches([len(e) for e in examples], size, rng)
+        each = self.settings.accumulate
+        for start in range(done * each, len(found), each):
+            yield [[examples[i] for i in batch] for batch in found[start : start + each]]
+
+    def _unfinished(self, per_epoch: int) -> bool:
+        """Whether all steps of an epoch are done and its end is not, as after a kill in between."""
+        return self.progress.step // per_epoch > len(self.progress.losses)
+
+    def _update(self, step: list[list[Example]], total: int) -> None:
+        """One optimiser step."""
+        import torch
+
+        began = time.monotonic()
+        count = sum(len(e.positions) for batch in step for e in batch)
+        lost = 0.0
+        self.student.model.train()
+        for batch in step:
+            loss = answer_loss(self.student, batch) / count
+            loss.backward()
+            lost += loss.item()
+        for name, master in self.masters.items():
+            grad = self.live[name].grad
+            master.grad = None if grad is None else grad.float()
+            self.live[name].grad = None
+        torch.nn.utils.clip_grad_norm_(self.masters.values(), 1.0)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.learning_rate * slope(self.progress.step, total, self.settings.warmup)
+        self.optimiser.step()
+        self._publish()
+        if not math.isfinite(lost):
+            raise KdbError(f"the loss is {lost} at step {self.progress.step}", "lower --learning-rate")
+        self.progress.step += 1
+        self.progress.tokens += sum(len(e) for batch in step for e in batch)
+        self.progress.running = (self.progress.running[0] + lost, self.progress.running[1] + 1)
+        self.progress.seconds += time.monotonic() - began
+        if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
+            self.save()
+
+    _saved = time.monotonic()
+
+    def _end_epoch(self, validate: Validate | None) -> None:
+        lost, steps = self.progress.running
+        self.progress.losses.append(lost / max(steps, 1))
+        self.progress.running = (0.0, 0)
+        said = f"epoch {len(self.progress.losses)}: loss {self.progress.losses[-1]:.4f}"
+        if validate is not None:
+            self.student.model.eval()
+            result = validate()
+            if all(_rank(result) > _rank(before) for before in self.progress.validation):
+                self.progress.best = {name: w.clone() for name, w in self.masters.items()}
+            self.progress.validation.append(result)
+            said += "".join(f", validation {name} {value:.4f}" for name, value in result.items())
+        console.say(f"{said}, {self.progress.tokens / self.progress.seconds:.0f} tokens/s")
+        self.save()
+
+    def weights(self) -> Weights:
+        """The best weights by validation, or the last ones where nothing was validated, in fp32."""
+        return self.progress.best or self.masters
+
+    def use(self, weights: Weights) -> None:
+        """Put fp32 weights into the model."""
+        import torch
+
+        with torch.no_grad():
+            for name, p in self.live.items():
+                p.copy_(weights[name])
+
+    def _publish(self) -> None:
+        self.use(self.masters)
+
+    def save(self) -> None:
+        """Write a checkpoint; a kill while writing leaves the one before."""
+        import torch
+
+        state = {
+            "masters": self.masters,
+            "optimiser": self.optimiser.state_dict(),
+            "progress": self.progress.__dict__,
+            "random": torch.get_rng_state(),
+        }
+        part = self.folder / (CHECKPOINT + ".part")
+        torch.save(state, part)
+        part.replace(self.folder / CHECKPOINT)
+        self._saved = time.monotonic()
+
+    def resume(self) -> bool:
+        """Go on from the folder's checkpoint if it has one; whether it had."""
+        import torch
+
+        file = self.folder / CHECKPOINT
+        if not file.exists():
+            return False
+        state = torch.load(file, weights_only=True, map_location=self.student.device)
+        for name, master in self.masters.items():
+            master.copy_(state["masters"][name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.progress = Progress(**state["progress"])
+        torch.set_rng_state(state["random"].cpu())
+        self._publish()
+        return True
+
+    def _note(self) -> str:
+        lost, steps = self.progress.running
+        speed = self.progress.tokens / max(self.progress.seconds, 1e-9)
+        return f"loss {lost / max(steps, 1):.3f}, {speed:.0f} tokens/s"
+
+
+def answer_loss(student: Student, batch: Sequence[Example]) -> torch.Tensor:
+    """Cross-entropy summed over a batch's answer tokens, in nats; among `choices` where there are any."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    logits = answer_logits(student.model, batch, student.tokenizer.pad_token_id)
+    targets = [t for e in batch for t in e.targets]
+    if batch[0].choices:
+        choices = list(batch[0].choices)
+        logits = logits[:, choices]
+        targets = [choices.index(t) for t in targets]
+    return cross_entropy(logits, torch.tensor(targets, device=logits.device), reduction="sum")
+
+
+def mean_loss(student: Student, examples: Sequence[Example], size: int) -> float:
+    """The loss per answer token of examples that are not trained on."""
+    import torch
+
+    lost, count = 0.0, 0
+    with torch.inference_mode():
+        for batch in batches([len(e) for e in examples], size):
+            lost += answer_loss(student, [examples[i] for i in batch]).item()
+            count += sum(len(examples[i].positions) for i in batch)
+    return lost / max(count, 1)
+
+
+def slope(step: int, total: int, warmup: float) -> float:
+    """The share of the full learning rate: a linear rise over `warmup` of the steps, then a linear fall."""
+    rising = max(1, round(warmup * total))
+    if step < rising:
+        return (step + 1) / rising
+    return max(0.0, (total - step) / max(1, total - rising))
+
+
+def _rank(result: dict[str, Any]) -> tuple[float, float]:
+    return result.get("matched_f1", 0.0), -result.get("loss", 0.0)
