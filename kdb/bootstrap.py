@@ -20,8 +20,8 @@ def resampled_sums(rows: np.ndarray, seed: int, resamples: int = RESAMPLES) -> n
     """The column sums of `resamples` draws with replacement of as many rows: (resamples, columns).
 
     `rows` has one row a session. Beyond `LARGEST` rows, equal groups of randomly chosen rows are drawn, which
-    leaves the variance of a sum as it is in expectation at a bounded cost; up to one row a group is left over
-    and then the sums are scaled up.
+    leaves the variance of a sum as it is in expectation at a bounded cost; the few rows that fill no group
+    are left out and the sums scaled up.
     """
     random = np.random.default_rng(seed)
     units, scale = _units(rows, random)
@@ -45,8 +45,10 @@ def _units(rows: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, f
         return rows, 1.0
     group = -(-len(rows) // LARGEST)
     kept = len(rows) - len(rows) % group
-    shuffled = rows[random.permutation(len(rows))[:kept]]
-    return shuffled.reshape(-1, group, rows.shape[1]).sum(axis=1), len(rows) / kept
+    order = random.permutation(len(rows))[:kept]
+    # Column by column, because a shuffled copy of all would double the memory.
+    sums = [column[order].reshape(-1, group).sum(axis=1) for column in rows.T]
+    return np.stack(sums, axis=1), len(rows) / kept
 
 
 def _counts(random: np.random.Generator, resamples: int, size: int) -> np.ndarray:
