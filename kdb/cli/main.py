@@ -7,6 +7,7 @@ import typer
 from kdb import __version__
 from kdb.cli import extract, extract_taught
 from kdb.cli.import_ import import_
+from kdb.cli.select import select
 
 app = typer.Typer(
     name="kdb",
@@ -35,6 +36,7 @@ app.command("import")(import_)
 app.add_typer(extract.app, name="extract")
 extract.app.command("rule")(extract_taught.rule)
 extract.app.command("thought")(extract_taught.thought)
+app.command("select")(select)
 
 
 def main() -> None:

@@ -1,0 +1,99 @@
+"""`kdb select`: choose training sessions, or knowledge, by a strategy and a quantity."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from typer import Option
+
+from kdb import models
+from kdb.cli.shared import Streams, with_streams
+from kdb.errors import UsageError
+
+Of = Annotated[Literal["sessions", "knowledge"], Option(help="What is ranked; the other goes with it.")]
+Strategy = Annotated[
+    Literal["random", "length", "diversity", "difficulty"],
+    Option(help="length: items (of knowledge: words); diversity: least alike first, by embedding."),
+]
+Prefer = Annotated[
+    str,
+    Option(help="length: long (default), short, spread; difficulty: hard (default), easy, spread."),
+]
+Ratio = Annotated[float | None, Option(min=0, max=1, help="Take this share.")]
+Count = Annotated[int | None, Option(min=0, help="Take so many.")]
+Tokens = Annotated[int | None, Option(min=0, help="Take what fits into so many tokens of --student.")]
+Seed = Annotated[int, Option(help="Draws the sample, and decides between equals.")]
+Domains = Annotated[str, Option(help="Only these, with commas between.", show_default="all")]
+PerDomain = Annotated[bool, Option("--per-domain", help="Rank and take in each domain by itself.")]
+Formats = Annotated[str, Option(help="Only this knowledge: pattern,rule,thought.", show_default="all")]
+Predictions = Annotated[Path | None, Option(help="A student's predictions: difficulty is 1 - matched F1.")]
+
+
+@with_streams()
+def select(
+    streams: Streams,
+    of: Of = "sessions",
+    strategy: Strategy = "random",
+    prefer: Prefer = "",
+    ratio: Ratio = None,
+    count: Count = None,
+    tokens: Tokens = None,
+    seed: Seed = 0,
+    domains: Domains = "",
+    per_domain: PerDomain = False,
+    formats: Formats = "",
+    predictions: Predictions = None,
+    embedder: Annotated[str, Option(help="For diversity.")] = models.EMBEDDER,
+    student: Annotated[str, Option(help="Whose tokens are counted.")] = models.STUDENT,
+) -> None:
+    """Choose training sessions and the knowledge drawn from them; validation and test sessions pass.
+
+    Samples are nested: for one seed and strategy, 10 % are among the 20 %. Difficulty comes from the
+    teacher's first answers, as rules record them, unless --predictions is given. Knowledge stays with any
+    session that it was drawn from; to mine the patterns of the sample alone, select before extracting.
+    All input is read before the first line is written.
+
+    Example: kdb select kb.jsonl --strategy diversity --ratio 0.3 --formats pattern,thought > small.jsonl
+    """
+    from kdb.ranking import Quantity, Ranking
+    from kdb.stages import select as stage
+
+    if sum(given is not None for given in (ratio, count, tokens)) > 1:
+        raise UsageError("--ratio, --count and --tokens exclude each other", "pass one of them")
+    selection = stage.Selection(
+        of=of,
+        domains=_names(domains),
+        formats=_formats(formats),
+        per_domain=per_domain,
+        ranking=Ranking(strategy, _preference(strategy, prefer), seed, embedder),
+        quantity=Quantity(ratio, count, tokens, student),
+    )
+    known = streams.read_files([predictions], ("prediction",)) if predictions else ()
+    streams.write(stage.run(streams.read(*stage.KINDS), selection, known))
+
+
+def _preference(strategy: str, prefer: str) -> str:
+    from kdb.ranking import PREFERENCES
+
+    possible = list(PREFERENCES.get(strategy, {}))
+    if not prefer:
+        return possible[0] if possible else ""
+    if prefer not in possible:
+        remedy = f"choose from {', '.join(possible)}" if possible else "leave out --prefer"
+        raise UsageError(f"--prefer {prefer}: strategy {strategy} has no such preference", remedy)
+    return prefer
+
+
+def _names(text: str) -> list[str] | None:
+    return [name.strip() for name in text.split(",")] if text else None
+
+
+def _formats(text: str) -> list[str] | None:
+    from typing import get_args
+
+    from kdb.records import Format
+
+    formats = _names(text)
+    for name in formats or []:
+        if name not in get_args(Format):
+            raise UsageError(f"--formats {name}: no such format", f"choose from {', '.join(get_args(Format))}")
+    return formats
