@@ -7,10 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import msgspec
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports a Hugging Face library
+
+# The same examples each time, however busy the machine.
+hypothesis.settings.register_profile("kdb", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("kdb")
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples"
