@@ -41,9 +41,7 @@ class BundleRec:
             yield Session(
                 id=session,
                 domain=domain,
-                items=[
-                    Item(i, self.titles.get(i, ""), self.categories.get(i, [])) for i in self.items[session]
-                ],
+                items=[Item(i, self.titles.get(i, ""), self.categories.get(i, [])) for i in self.items[session]],
                 bundles=self.bundles.get(session) or UNSET,
             )
 

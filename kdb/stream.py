@@ -78,9 +78,7 @@ class Rejects:
         self.add(line.place, str(error).removeprefix(f"{line.place}: "), line.text)
 
 
-def read(
-    paths: Sequence[Path], kinds: Collection[str] = (), rejects: Rejects | None = None
-) -> Iterator[Line]:
+def read(paths: Sequence[Path], kinds: Collection[str] = (), rejects: Rejects | None = None) -> Iterator[Line]:
     """The lines of all files in turn (`-` or none: stdin), those of `kinds` decoded and validated.
 
     A line that is not a JSON object with a `kind`, or does not fit its kind, raises KdbError with

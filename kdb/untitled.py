@@ -28,17 +28,13 @@ def treat(sessions: list[Session], how: Untitled, folder: Path) -> list[Session]
         return sessions
     affected = sum(any(not item.title for item in s.items) for s in sessions)
     count = f"{len(untitled)} items in {affected} of {len(sessions)} sessions have no title"
-    leak = (
-        f"{_bundled(sessions, untitled)} of them are in a bundle, so a missing title tells a model the answer"
-    )
+    leak = f"{_bundled(sessions, untitled)} of them are in a bundle, so a missing title tells a model the answer"
     if how == "fail":
         raise KdbError(f"{folder}: {count}; {leak}", _remedies(folder))
     if how == "keep":
         console.warn(f"WARNING: {count}; {leak}: every result on these sessions LEAKS")
         return sessions
-    console.warn(
-        f"{count} and are dropped; that makes the task another and easier one: say so with each result"
-    )
+    console.warn(f"{count} and are dropped; that makes the task another and easier one: say so with each result")
     return [left for s in sessions if (left := _without(s, untitled))]
 
 
@@ -60,8 +56,7 @@ def _without(session: Session, untitled: set[str]) -> Session | None:
     if len(items) < 2:
         return None
     shortened = [
-        replace(bundle, items=[i for i in bundle.items if i not in untitled])
-        for bundle in session.truth or []
+        replace(bundle, items=[i for i in bundle.items if i not in untitled]) for bundle in session.truth or []
     ]
     bundles = [bundle for bundle in shortened if len(bundle.items) >= 2]
     return replace(session, items=items, bundles=bundles or UNSET)

@@ -60,9 +60,7 @@ def test_published_split(kdb, electronic: Path) -> None:
     assert "893 sessions (623 train, 90 validation, 180 test)" in done.stderr
     assert "252 in no split" in done.stderr
     assert all(item["title"] for s in done.records for item in s["items"])
-    overlap = [
-        s for s in done.records if len({i for b in s["bundles"] for i in b["items"]}) < bundle_slots(s)
-    ]
+    overlap = [s for s in done.records if len({i for b in s["bundles"] for i in b["items"]}) < bundle_slots(s)]
     assert len(overlap) == 124
     test = kdb("import", electronic, *titles, *split, "--split", "test").records
     assert test == [s for s in done.records if s["split"] == "test"]

@@ -43,8 +43,6 @@ def test_titles_are_distinct_and_give_nothing_away(sessions: list[Session]) -> N
     assert all(item.title and item.category for item in products.values())
     bundled = {(s.domain, i) for s in sessions for b in s.truth or [] for i in b.items}
     alone = sum((s.domain, item.id) not in bundled for s in sessions for item in s.items)
-    beside = sum(
-        item.id not in {i for b in s.truth or [] for i in b.items} for s in sessions for item in s.items
-    )
+    beside = sum(item.id not in {i for b in s.truth or [] for i in b.items} for s in sessions for item in s.items)
     # Most distractors are in a bundle elsewhere: an item alone does not tell whether it belongs.
     assert alone < beside / 2

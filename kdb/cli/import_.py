@@ -31,9 +31,7 @@ SplitRatio = Annotated[str, Option(metavar="7:1:2", help="Draw train, validation
 Seed = Annotated[int, Option(help="For --split-ratio.")]
 Only = Annotated[
     list[str] | None,
-    Option(
-        "--split", help="Only these: train, validation, test; repeated or with commas.", show_default=False
-    ),
+    Option("--split", help="Only these: train, validation, test; repeated or with commas.", show_default=False),
 ]
 Format = Annotated[Literal["bundlerec", "jsonl"], Option("--format", help="What is read.")]
 
@@ -88,9 +86,7 @@ def _check(settings: "Settings", source: Path, jsonl: bool) -> None:
     if settings.split_file and settings.split_ratio:
         raise UsageError("--split-file and --split-ratio exclude each other")
     if jsonl and (settings.titles or settings.untitled == "drop"):
-        raise UsageError(
-            "--titles and --untitled drop are for BundleRec folders", "jsonl holds its own titles"
-        )
+        raise UsageError("--titles and --untitled drop are for BundleRec folders", "jsonl holds its own titles")
     if not jsonl and not source.is_dir():
         raise UsageError(f"{source}: not a folder", "for session records pass --format jsonl")
     if not jsonl and settings.only and not (settings.split_file or settings.split_ratio):

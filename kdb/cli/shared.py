@@ -19,9 +19,7 @@ from kdb.stream import Line, Rejects
 
 BROKEN_PIPE, INTERRUPTED = 141, 130
 
-Paths = Annotated[
-    list[Path] | None, typer.Argument(help="Record files; '-' or none: stdin.", show_default=False)
-]
+Paths = Annotated[list[Path] | None, typer.Argument(help="Record files; '-' or none: stdin.", show_default=False)]
 Output = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="Write here instead of stdout; complete or not there at all."),

@@ -40,9 +40,7 @@ def session(n: int) -> bytes:
 
 def pump(count: int) -> int:
     """Send `count` sessions through the stage; the bytes that came out."""
-    block = b"".join(
-        map(session, range(1000))
-    )  # the same ones again and again: making them must cost nothing
+    block = b"".join(map(session, range(1000)))  # the same ones again and again: making them must cost nothing
     stage = subprocess.Popen([sys.executable, "-c", STAGE], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     reader = subprocess.Popen(["wc", "-c"], stdin=stage.stdout, stdout=subprocess.PIPE)
     assert stage.stdin and stage.stdout
