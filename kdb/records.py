@@ -133,7 +133,7 @@ class Prediction(Record, tag="prediction"):
         check_bundles(self.truth or [], known, "truth")
 
 
-class Metric(Record, tag="metric", omit_defaults=True):
+class Metric(Record, tag="metric"):
     """The score of one run on one domain under one protocol; `intervals` are 95 % bootstrap bounds.
 
     `by` names the slice of the sessions that was scored, such as `{"length": "4"}`; empty: all of them.

@@ -15,9 +15,9 @@ QUALITY = {
     "recall": "recall",
     "coverage": "coverage",
     "matched_f1": "matched F1",
-    "exact": "exact sessions",
+    "exact": "exact",
     "pair_f1": "pair F1",
-    "invalid": "invalid bundles",
+    "invalid": "invalid",
 }
 BESIDE = {
     "bundles_predicted": "bundles a session",
@@ -98,7 +98,7 @@ def _empty(title: str) -> Table:
     from rich.text import Text
 
     table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
+    table.add_column("", overflow="fold", min_width=12)
     return table
 
 
