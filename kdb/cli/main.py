@@ -6,6 +6,7 @@ import typer
 
 from kdb import __version__
 from kdb.cli import extract, extract_taught
+from kdb.cli.eval import eval_
 from kdb.cli.import_ import import_
 from kdb.cli.select import select
 
@@ -37,6 +38,7 @@ app.add_typer(extract.app, name="extract")
 extract.app.command("rule")(extract_taught.rule)
 extract.app.command("thought")(extract_taught.thought)
 app.command("select")(select)
+app.command("eval")(eval_)
 
 
 def main() -> None:
