@@ -17,10 +17,14 @@ Prefer = Literal["low", "high", "spread"]
 BINS = 10
 """Bands of equal width that `spread` takes from in turn."""
 BLOCK = 2048
-"""So many vectors are ranked exactly; more are cut into blocks of up to so many."""
+"""So many vectors are ranked exactly; more are cut into blocks that are shorter still."""
+HEAD = 128
+"""So many rows are taken from all vectors before the blocks."""
 
-_FARTHEST = 2  # 1 - cosine of opposite vectors
-_DIGITS = 5  # beyond these, products depend on the number of threads
+# Unit vectors as whole numbers: their products and squared distances (up to 4 * 2000 ** 2 < 2 ** 24) are then exact
+# in float32, so that no order depends on the number of threads or on the machine.
+_SCALE = 2000
+_FARTHEST = 2.0**24 - 2
 
 
 def shuffled(n: int, seed: int) -> list[int]:
@@ -60,59 +64,75 @@ def farthest_first(vectors: np.ndarray, seed: int, block: int = BLOCK) -> list[i
     """Greedy k-centre order of unit rows: next comes the row that is least like all rows before it.
 
     For every k, its first k rows leave no row farther away than twice what the best k rows would (Gonzalez
-    1985). That holds up to `block` rows; for 200,000 it would take ten minutes and more. More rows are halved
-    across their widest direction until they fit, each block is ranked alone, and the rankings are merged by
-    the distance at which each row was taken. K-means clusters would serve the same end, but blocks of equal
-    size bound the time and leave no number of clusters to choose.
+    1985). That holds for up to `block` rows, and for the first HEAD of more: for 200,000 it would take ten
+    minutes. After the head, a row competes only within its block, the rows nearest to the same one of some
+    rows drawn at random. Drawn rows are many where rows lie densely, which bounds the size of all blocks;
+    around k-means centres or the head's own rows, a few blocks may hold nearly everything.
     """
     import numpy as np
 
     if not len(vectors):
         return []
     rng = np.random.default_rng(seed)
-    blocks = _halved(vectors, np.arange(len(vectors)), block)
-    ranked = [_greedy(vectors[rows], int(rng.integers(len(rows)))) for rows in blocks]
-    orders = [rows[order] for rows, (order, _) in zip(blocks, ranked, strict=True)]
-    # A block's first row has none before it: these are ranked among themselves, and come before all others.
-    firsts, _ = _greedy(vectors[[order[0] for order in orders]], 0)
-    for place, n in enumerate(firsts):
-        ranked[n][1][0] = _FARTHEST + len(blocks) - place
-    distances = np.concatenate([distance for _, distance in ranked])
-    merged: list[int] = np.concatenate(orders)[np.argsort(-distances, kind="stable")].tolist()
-    return merged
+    whole = np.rint(np.asarray(vectors, dtype=np.float32) * _SCALE)
+    nearest = np.full(len(whole), _FARTHEST, dtype=np.float32)
+    nearest[rng.integers(len(whole))] += 1  # the row to start from
+    count = len(whole) if len(whole) <= max(block, HEAD) else HEAD
+    order, distances = _greedy(whole, nearest, count)
+    orders, all_distances = [order], [distances]
+    for rows in _blocks(whole, rng, block) if count < len(whole) else ():
+        left = rows[nearest[rows] >= 0]
+        order, distances = _greedy(whole[left], nearest[left], len(left))
+        orders.append(left[order])
+        all_distances.append(distances)
+    merged = np.argsort(-np.concatenate(all_distances), kind="stable")
+    ranked: list[int] = np.concatenate(orders)[merged].tolist()
+    return ranked
 
 
-def _halved(vectors: np.ndarray, rows: np.ndarray, block: int) -> list[np.ndarray]:
-    """The rows cut in half, and again, until no part is longer than `block`: similar rows stay together."""
+def _greedy(whole: np.ndarray, nearest: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The next `count` rows, and how far each was from all that came before it.
+
+    `nearest` is the squared distance of each row to these, negative for a row that was taken; it is updated.
+    """
     import numpy as np
 
-    if len(rows) <= block:
-        return [rows]
-    own = vectors[rows]
-    one = own[np.argmin(own @ own[0])]
-    other = own[np.argmin(own @ one)]
-    side = np.argsort(np.round(own @ (one - other), _DIGITS), kind="stable")
-    del own  # or each level of the recursion would keep its copy
-    half = len(rows) // 2
-    parts = rows[np.sort(side[:half])], rows[np.sort(side[half:])]
-    return [piece for part in parts for piece in _halved(vectors, part, block)]
-
-
-def _greedy(vectors: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
-    """The exact order, and for each row in it 1 - cosine to the nearest of those before it."""
-    import numpy as np
-
-    count = len(vectors)
-    apart = 1 - np.round(vectors @ vectors.T, _DIGITS)
-    order, distance = np.empty(count, dtype=np.intp), np.empty(count, dtype=np.float32)
-    nearest = np.full(count, _FARTHEST, dtype=np.float32)
-    taken = start
+    squares = np.einsum("ij,ij->i", whole, whole)
+    # All distances at once are faster by far, where there is room for them.
+    table = _apart(whole, squares, whole, squares) if count == len(whole) else None
+    order, distances = np.empty(count, dtype=np.intp), np.empty(count, dtype=np.float32)
     for place in range(count):
-        order[place], distance[place] = taken, nearest[taken]
-        np.minimum(nearest, apart[taken], out=nearest)
-        nearest[taken] = -1
         taken = int(nearest.argmax())
-    return order, distance
+        order[place], distances[place] = taken, nearest[taken]
+        one = slice(taken, taken + 1)
+        apart = _apart(whole[one], squares[one], whole, squares)[0] if table is None else table[taken]
+        np.minimum(nearest, apart, out=nearest)
+        nearest[taken] = -1
+    return order, distances
+
+
+def _apart(some: np.ndarray, theirs: np.ndarray, others: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """The squared distances between two sets of rows whose squares are known."""
+    apart = some @ others.T
+    apart *= -2
+    apart += theirs[:, None]
+    apart += squares
+    return apart
+
+
+def _blocks(whole: np.ndarray, rng: np.random.Generator, block: int) -> list[np.ndarray]:
+    """The rows by the nearest of some drawn at random; a block longer than `block` is cut."""
+    import numpy as np
+
+    drawn = whole[rng.choice(len(whole), -(-4 * len(whole) // block), replace=False)]
+    squares = np.einsum("ij,ij->i", drawn, drawn)
+    owner = np.empty(len(whole), dtype=np.intp)
+    for start in range(0, len(whole), block):
+        part = whole[start : start + block]
+        owner[start : start + block] = (squares - 2 * (part @ drawn.T)).argmin(axis=1)
+    rows = np.argsort(owner, kind="stable")
+    parts = np.split(rows, np.flatnonzero(np.diff(owner[rows])) + 1)
+    return [part[start : start + block] for part in parts for start in range(0, len(part), block)]
 
 
 def head(order: Sequence[int], sizes: Sequence[int], budget: int) -> list[int]:
