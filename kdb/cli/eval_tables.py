@@ -38,7 +38,7 @@ def show(records: Iterable[Record]) -> None:
     """Print the records as tables on stdout, a block for each domain."""
     from rich.console import Console
 
-    console = Console()
+    console = Console(markup=False, highlight=False)
     found = list(records)
     metrics = [r for r in found if isinstance(r, Metric)]
     comparisons = [r for r in found if isinstance(r, Comparison)]
@@ -47,9 +47,7 @@ def show(records: Iterable[Record]) -> None:
         sessions = max(m.sessions for m in own)
         strict = [m for m in own if m.protocol == "strict"]
         released = [m for m in own if m.protocol == "released"]
-        console.print(
-            _table(f"{domain}, {sessions} sessions: strict protocol, 95 % intervals", strict, QUALITY)
-        )
+        console.print(_table(f"{domain}, {sessions} sessions: strict protocol, 95 % intervals", strict, QUALITY))
         console.print(_table(f"{domain}: as AICL's released code scores", released, QUALITY))
         console.print(_table(f"{domain}: sizes and cost", strict, BESIDE))
         pairs = [c for c in comparisons if c.domain == domain and c.protocol == "strict"]
@@ -70,9 +68,7 @@ def label(metric: Metric) -> str:
 
 def _table(title: str, metrics: list[Metric], columns: Mapping[str, str]) -> Table:
     table = _empty(title)
-    shown = {
-        key: name for key, name in columns.items() if any(m.values.get(key) is not None for m in metrics)
-    }
+    shown = {key: name for key, name in columns.items() if any(m.values.get(key) is not None for m in metrics)}
     for name in shown.values():
         table.add_column(name, justify="right")
     for metric in metrics:

@@ -1,0 +1,76 @@
+"""How fast `kdb eval` streams predictions, and how long the bootstrap of many sessions takes.
+
+    python tests/bench/eval.py [PREDICTIONS]
+
+The goals on two cores: a million predictions in under 120 s and 1 GB, with everything that a metric record
+holds; 100,000 sessions resampled 2,000 times in under 30 s; 180 predictions in under 1 s of processor time.
+"""
+
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from kdb.bootstrap import resampled_sums
+from kdb.records import Bundle, Prediction
+from kdb.scores import COLUMNS
+from kdb.stream import write
+
+GOAL_SECONDS, GOAL_MIB, GOAL_BOOTSTRAP, GOAL_SMALL = 120, 1000, 30, 1
+
+
+def predictions(count: int):
+    """Predictions of two to ten items, with up to three bundles predicted and up to two true."""
+    rng = random.Random(0)
+    for n in range(count):
+        items = [f"item-{rng.randrange(10**6)}-{k}" for k in range(rng.randint(2, 10))]
+        predicted, true = (
+            [
+                Bundle(rng.sample(items, rng.randint(2, len(items))), "an intent")
+                for _ in range(rng.randint(1, most))
+            ]
+            for most in (3, 2)
+        )
+        yield Prediction(
+            id=str(n), domain="bench", items=items, bundles=predicted, status="ok", run="bench", truth=true
+        )
+
+
+def evaluated(folder: Path, count: int) -> tuple[float, float, int]:
+    """Seconds, processor seconds and peak memory in MiB of `kdb eval`."""
+    path = folder / f"{count}.jsonl"
+    with path.open("wb") as file:
+        write(predictions(count), file)
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run([sys.executable, "-m", "kdb", "eval", path], check=True, stdout=subprocess.DEVNULL)
+    seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, cpu, after.ru_maxrss // 1024
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    with tempfile.TemporaryDirectory() as folder:
+        _, small, _ = evaluated(Path(folder), 180)
+        print(f"180 predictions: {small:.2f} s of processor time (goal {GOAL_SMALL})")
+        seconds, cpu, mib = evaluated(Path(folder), count)
+    print(
+        f"{count} predictions: {seconds:.0f} s (goal {GOAL_SECONDS}), {cpu:.0f} s of processor time, "
+        f"{mib} MiB (goal {GOAL_MIB})"
+    )
+    rows = np.random.default_rng(0).random((100_000, len(COLUMNS)))
+    started = time.perf_counter()
+    resampled_sums(rows, seed=0)
+    bootstrap = time.perf_counter() - started
+    print(f"bootstrap of {len(rows)} sessions: {bootstrap:.1f} s (goal {GOAL_BOOTSTRAP})")
+    met = small < GOAL_SMALL and seconds < GOAL_SECONDS and mib < GOAL_MIB and bootstrap < GOAL_BOOTSTRAP
+    sys.exit(0 if met else 1)
+
+
+if __name__ == "__main__":
+    main()
