@@ -124,6 +124,8 @@ class Prediction(Record, tag="prediction"):
     truth: list[Bundle] | None = None
     demos: list[str] = []
     knowledge: list[str] = []
+    left_out: int = 0
+    """How many demonstrations and pieces of knowledge did not fit into the prompt."""
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
 

@@ -146,6 +146,7 @@ def _prediction(session: Session, answered: Answered, run: str, seconds: float) 
         truth=session.truth,
         demos=answered.demos,
         knowledge=answered.knowledge,
+        left_out=decision.left_out,
         usage=decision.usage,
         seconds=round(seconds, 6),
     )
@@ -187,8 +188,8 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
                 question.shown = shown
         decisions = rule.decide(questions, options.batch)
         return [
-            Answered(decision, [s.id for s in q.shown.demos], [k.id for k in q.shown.knowledge])
-            for q, decision in zip(questions, decisions, strict=True)
+            Answered(d, [s.id for s in d.shown.demos], [k.id for k in d.shown.knowledge])
+            for d in decisions
         ]
 
     settings = {

@@ -26,13 +26,14 @@ class Question:
 class Decision:
     """The bundles that a student decided on, how it said so, and what that took.
 
-    `left_out` counts the demonstrations and knowledge that did not fit into the prompt.
+    `shown` is what stood beside the session; `left_out` counts what did not fit into the prompt.
     """
 
     bundles: list[Bundle]
     status: Status = "ok"
     raw: str = ""
     usage: Usage = field(default_factory=Usage)
+    shown: Shown = field(default_factory=Shown)
     left_out: int = 0
 
 

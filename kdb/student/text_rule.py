@@ -53,7 +53,7 @@ class TextRule:
                 question, left_out = fitted[i]
                 decision = self._read(answer, question.items)
                 usage = Usage(prompt_tokens=len(prompts[i]), completion_tokens=answer.tokens)
-                decisions[i] = replace(decision, usage=usage, left_out=left_out)
+                decisions[i] = replace(decision, usage=usage, shown=question.shown, left_out=left_out)
         return [d for d in decisions if d is not None]
 
     def _read(self, answer: Generated, items: list[Item]) -> Decision:
