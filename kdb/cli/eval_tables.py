@@ -99,7 +99,9 @@ def _empty(title: str) -> Table:
 
 
 def _p(value: float | None) -> str:
-    return "" if value is None else f"p {value:.3f}"
+    if value is None:
+        return ""
+    return "p < 0.001" if value < 0.001 else f"p {value:.3f}"
 
 
 def _cell(value: float | None, bounds: list[float] | None = None) -> str:
