@@ -87,9 +87,7 @@ class ScoredRuns:
                             matches=[],
                         )
                 if missing:
-                    console.warn(
-                        f"run {run}: no prediction for {len(missing)} sessions of {domain!r}: failures"
-                    )
+                    console.warn(f"run {run}: no prediction for {len(missing)} sessions of {domain!r}: failures")
 
     def add_intent_similarity(self) -> None:
         """Cosine between predicted and true intents of matched bundles; loads the embedder where needed."""

@@ -17,16 +17,12 @@ Teacher = Annotated[
 @with_streams()
 def eval_(
     streams: Streams,
-    by: Annotated[
-        str, Option(help="Score slices of the sessions too: length, status, or both with a comma.")
-    ] = "",
+    by: Annotated[str, Option(help="Score slices of the sessions too: length, status, or both with a comma.")] = "",
     per_session: Annotated[
         bool, Option("--per-session", help="Write a record a session too, with its matches.")
     ] = False,
     teacher: Teacher = None,
-    intersect: Annotated[
-        bool, Option("--intersect", help="Score only the sessions that all runs have.")
-    ] = False,
+    intersect: Annotated[bool, Option("--intersect", help="Score only the sessions that all runs have.")] = False,
     intents: Annotated[
         bool, Option("--intents", help="Compare the intents of matched bundles too; loads the embedder.")
     ] = False,

@@ -50,9 +50,7 @@ def run(
         for _ in teachers.read(teacher, rejects, intents=options.intents):
             pass
         if len(teachers.scores) > 1:
-            raise KdbError(
-                f"the teacher's file holds {len(teachers.scores)} runs", "give the file of one run"
-            )
+            raise KdbError(f"the teacher's file holds {len(teachers.scores)} runs", "give the file of one run")
     if options.intents:
         students.add_intent_similarity()
         teachers.add_intent_similarity()
@@ -95,9 +93,7 @@ def _sessions(domain: str, scored: Sequence[tuple[str, Scores]], intersect: bool
     return common
 
 
-def _aligned(
-    read: ScoredRuns, scored: Mapping[str, Scores], sessions: Sequence[str], seed: int
-) -> list[Aligned]:
+def _aligned(read: ScoredRuns, scored: Mapping[str, Scores], sessions: Sequence[str], seed: int) -> list[Aligned]:
     tables = {key: scores.of(sessions) for key, scores in scored.items()}
     return [Aligned(key, read.runs.get(key), rows, Estimate.of(rows, seed)) for key, rows in tables.items()]
 
