@@ -21,9 +21,7 @@ RULE_LENGTH = 400
 MOST_RULES = 3
 """What a session may contribute in one round."""
 
-Judgement = Literal[
-    "right", "too small", "invalid", "has irrelevant products", "misses products", "not found"
-]
+Judgement = Literal["right", "too small", "invalid", "has irrelevant products", "misses products", "not found"]
 
 
 class Stated(Struct):
@@ -111,21 +109,29 @@ def known_bundles(guess: Guess | None, session: Session) -> list[list[str]]:
 
 
 def compare(guess: Guess | None, session: Session) -> list[Finding]:
-    """Each stated bundle judged against the true ones, then the true ones that no stated bundle is about."""
+    """Each stated bundle judged by the true one that it is most like, then the true ones that none is like."""
     place = numbers(session)
     truth = [frozenset(place[i] for i in bundle.items) for bundle in session.truth or []]
     stated = [frozenset(bundle.products) for bundle in guess.bundles] if guess else []
-    findings = [finding for bundle in stated for finding in _judge(bundle, truth, len(place))]
-    missed = [true for true in truth if all(len(true & bundle) < 2 for bundle in stated)]
+    findings: list[Finding] = []
+    found = set()
+    for bundle in stated:
+        best = _most_like(bundle, truth)
+        findings += _judge(bundle, best, len(place))
+        if len(bundle & best) > 1:
+            found.add(best)
+    missed = [true for true in truth if true not in found]
     return findings + [Finding("not found", tuple(sorted(true)), "this is a bundle") for true in missed]
 
 
-def _judge(bundle: frozenset[int], truth: Sequence[frozenset[int]], count: int) -> Iterator[Finding]:
+def _most_like(bundle: frozenset[int], truth: Sequence[frozenset[int]]) -> frozenset[int]:
+    """The true bundle with the largest Jaccard similarity."""
+    return max(truth, key=lambda true: (len(bundle & true) / len(bundle | true), sorted(true)), default=frozenset())
+
+
+def _judge(bundle: frozenset[int], best: frozenset[int], count: int) -> Iterator[Finding]:
     products = tuple(sorted(bundle))
     strangers = [n for n in products if not 1 <= n <= count]
-    best = max(
-        truth, key=lambda true: (len(bundle & true) / len(bundle | true), sorted(true)), default=frozenset()
-    )
     if strangers:
         yield Finding("invalid", products, f"there is no product {strangers[0]}")
     elif len(bundle) < 2:

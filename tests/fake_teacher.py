@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from conftest import Result
+
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n"
 RULES = [
     "Put chargers and the devices that they charge into one bundle.",
@@ -34,14 +36,12 @@ def reply(body: dict) -> str:
         return json.dumps({"rules": [RULES[number % len(RULES)]]})
     if '{"items"' in first:
         return json.dumps(thought(first))
-    return json.dumps({"bundles": [{"products": [1, 2], "intent": "a guess"}]})
+    return json.dumps({"bundles": [{"products": [1, 99], "intent": "a guess"}]})
 
 
 def thought(question: str) -> dict:
     """The thought that leads to the bundles that the question states."""
-    stated = [
-        ([int(n) for n in a.split(", ")], b) for a, b in re.findall(r"(?m)^- ([\d, ]+) \((.*)\)$", question)
-    ]
+    stated = [([int(n) for n in a.split(", ")], b) for a, b in re.findall(r"(?m)^- ([\d, ]+) \((.*)\)$", question)]
     products = sorted({n for numbers, _ in stated for n in numbers})
     return {
         "items": [{"product": n, "information": "It is useful."} for n in products],
@@ -114,14 +114,16 @@ class FakeTeacher:
     latency: float = 0.0
     answered: Counter[str] = field(default_factory=Counter)
     received: list[dict] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
     keep: bool = True
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 size = int(re.search(rb"content-length: (\d+)", head.lower())[1])
                 raw = await reader.readexactly(size)
+                self.keys.add(re.search(r"(?i)authorization: (.*)\r", head.decode())[1])
                 body = json.loads(raw)
                 if self.keep:
                     self.received.append(body)
@@ -155,8 +157,28 @@ def running(teacher: FakeTeacher) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     finally:
+        asyncio.run_coroutine_threadsafe(stop(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+
+
+def run_here(*argv: object, stdin: bytes = b"") -> Result:
+    """The command line in this process, which has loaded the client of the OpenAI protocol already."""
+    from typer.testing import CliRunner
+
+    from kdb.cli.main import app
+
+    done = CliRunner().invoke(app, [str(a) for a in argv], input=stdin)
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return Result(done.exit_code, done.stdout_bytes, done.stderr)
+
+
+async def stop() -> None:
+    """Cut off whoever still waits for an answer."""
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.sleep(0)
 
 
 async def forever(teacher: FakeTeacher) -> None:

@@ -32,9 +32,7 @@ def rule(
     settings: Settings,
     sessions: Sessions = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often a session is tried and reflected on.")] = 1,
-    merge: Annotated[
-        float, typer.Option(min=0, max=1, help="Rules of this cosine or more are one rule.")
-    ] = 0.85,
+    merge: Annotated[float, typer.Option(min=0, max=1, help="Rules of this cosine or more are one rule.")] = 0.85,
     allow_test: AllowTest = False,
 ) -> None:
     """Let a teacher bundle sessions, tell it where it erred, and collect the rules that it draws from that.
@@ -47,16 +45,17 @@ def rule(
     from kdb.stages import extract_rule as stage
     from kdb.teacher.desk import open_desk
     from kdb.teacher.plan import Plan
+    from kdb.teacher.reflection import Options
     from kdb.teacher.sessions import Choice
 
     lines, choice = streams.read(*stage.KINDS), Choice(sessions, allow_test)
     if settings.teacher == ANNOTATIONS:
         return streams.write(stage.from_annotations(lines, choice))
-    options = stage.Options(settings.sampling, rounds, merge)
+    options = Options(settings.sampling, rounds)
     desk = open_desk(settings, streams.force)
     if isinstance(desk, Plan):
         return streams.write([stage.plan(lines, desk, choice, options)])
-    return streams.write(stage.run(lines, desk, choice, options, settings.window))
+    return streams.write(stage.run(lines, desk, choice, options, merge, settings.window))
 
 
 @with_streams()

@@ -5,10 +5,12 @@ from typing import Annotated
 import typer
 
 from kdb import __version__
-from kdb.cli import extract, extract_taught
+from kdb.cli import extract, extract_taught, prompts
 from kdb.cli.eval import eval_
 from kdb.cli.import_ import import_
+from kdb.cli.infer import infer
 from kdb.cli.select import select
+from kdb.cli.train import train
 
 app = typer.Typer(
     name="kdb",
@@ -33,11 +35,14 @@ def options(
         raise typer.Exit
 
 
-app.command("import")(import_)
 app.add_typer(extract.app, name="extract")
 extract.app.command("rule")(extract_taught.rule)
 extract.app.command("thought")(extract_taught.thought)
+app.add_typer(prompts.app, name="prompts")
+app.command("import")(import_)
 app.command("select")(select)
+app.command("train")(train)
+app.command("infer")(infer)
 app.command("eval")(eval_)
 
 

@@ -23,9 +23,7 @@ OPTIONS: dict[str, Any] = {
     "model": _option(
         str, "--model", "The server's name of the model.", envvar="KDB_TEACHER_MODEL", show_default=False
     ),
-    "concurrency": _option(
-        int, "--concurrency", "Requests in flight at once; of a local model, its batch.", min=1
-    ),
+    "concurrency": _option(int, "--concurrency", "Requests in flight at once; of a local model, its batch.", min=1),
     "rpm": _option(float | None, "--rpm", "Requests per minute, at most."),
     "tpm": _option(float | None, "--tpm", "Tokens per minute, at most, answers counted at their limit."),
     "timeout": _option(float, "--timeout", "Seconds to wait for an answer."),
@@ -39,16 +37,10 @@ OPTIONS: dict[str, Any] = {
         min=1,
     ),
     "cache": _option(Path | None, "--cache", "Folder of the ledger of answers.  [default: the user cache]"),
-    "prices": _option(
-        Path | None, "--prices", "Your own table of prices (TOML), laid over the built-in one."
-    ),
-    "plan": _option(
-        bool, "--plan", "Send nothing: write what would be asked and what it would cost at most."
-    ),
+    "prices": _option(Path | None, "--prices", "Your own table of prices (TOML), laid over the built-in one."),
+    "plan": _option(bool, "--plan", "Send nothing: write what would be asked and what it would cost at most."),
     "budget": _option(float | None, "--budget", "Stop once this run has spent so many dollars.", min=0),
-    "max_requests": _option(
-        int | None, "--max-requests", "Stop once this run has sent so many requests.", min=0
-    ),
+    "max_requests": _option(int | None, "--max-requests", "Stop once this run has sent so many requests.", min=0),
     "batch_out": _option(
         Path | None, "--batch-out", "Ask nothing: write the missing requests, in OpenAI's batch form."
     ),

@@ -6,55 +6,39 @@ The rules of all sessions of a domain are consolidated, so they are held in memo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
-from kdb import console, consolidation, metrics, prompts, replies, rules
+from kdb import console, consolidation, prompts, rules
 from kdb.consolidation import Merged, RawRule
 from kdb.embed import Embedder
 from kdb.provenance import content_hash
 from kdb.records import FirstRound, Knowledge, Run, Session, Source, Usage
 from kdb.stream import Line
-from kdb.teacher import ANNOTATIONS, Answer, Message, Request, Sampling, annotated
-from kdb.teacher.account import Account, Desk, total
+from kdb.teacher import ANNOTATIONS, Answer, annotated
+from kdb.teacher.account import Account, total
 from kdb.teacher.plan import Plan
+from kdb.teacher.reflection import Options, Reflection, reflect
 from kdb.teacher.sessions import Choice, Survey
 
 KINDS = ("session",)
 
 
-@dataclass(frozen=True)
-class Options:
-    """How rules are asked for, in how many rounds, and from which cosine on two are one."""
-
-    sampling: Sampling
-    rounds: int
-    merge: float
-
-
-@dataclass
-class Reflection:
-    """What a session gave: its first-round scores, its rules, and what that cost."""
-
-    session: Session
-    first_round: FirstRound
-    rules: list[str]
-    usage: Usage
-
-
 def run(
-    lines: Iterable[Line], account: Account, choice: Choice, options: Options, window: int
+    lines: Iterable[Line], account: Account, choice: Choice, options: Options, merge: float, window: int
 ) -> Iterator[Line | Knowledge]:
-    """All lines in order, then the rules of each domain in the order of their first sessions."""
+    """All lines in order, then the rules of each domain in the order of their first sessions.
+
+    Rules whose cosine is `merge` or more are one.
+    """
     survey, reflections = Survey(choice), list[Reflection]()
 
     async def flow(session: Session) -> Reflection:
-        return await _Conversation(session, account, options).reflect()
+        return await reflect(session, account, options)
 
-    for line, reflection in survey.asked(lines, flow, window):
+    for line, reflection in survey.asked(lines, flow, window, account.summary):
         yield line
         if reflection:
             reflections.append(reflection)
-    yield from _consolidated(reflections, account.model, options.merge)
+    yield from _consolidated(reflections, account.model, merge)
     account.settle(survey.unanswered, survey.sessions)
 
 
@@ -63,7 +47,7 @@ def plan(lines: Iterable[Line], desk: Plan, choice: Choice, options: Options) ->
     survey = Survey(choice)
 
     async def flow(session: Session) -> None:
-        await _Conversation(session, desk, options).reflect()
+        await reflect(session, desk, options)
 
     for _ in survey.asked(lines, flow, 64):
         pass
@@ -84,54 +68,6 @@ def from_annotations(lines: Iterable[Line], choice: Choice) -> Iterator[Line | K
         found = list(annotated.rules(domain, sessions))
         console.say(f"{domain}: {len(found)} rules from {ANNOTATIONS} of {len(sessions)} sessions")
         yield from found
-
-
-class _Conversation:
-    """The conversation with a teacher about one session."""
-
-    def __init__(self, session: Session, desk: Desk, options: Options) -> None:
-        self.session = session
-        self._desk = desk
-        self._options = options
-        self._talk: list[Message] = rules.opening(session)
-        self._answers: list[Answer] = []
-
-    async def reflect(self) -> Reflection:
-        """Generate, reflect, write; again with the rules in mind until all is right or the rounds are over."""
-        first: FirstRound | None = None
-        written: list[str] = []
-        for number in range(self._options.rounds):
-            if number:
-                self._next("rule_retry")
-            guess = rules.read_guess(await self._ask("generate", rules.GUESS_SCHEMA, 30))
-            first = first or _score(guess, self.session)
-            findings = rules.compare(guess, self.session)
-            if rules.all_right(findings):
-                break
-            self._next("rule_reflect", rules.feedback(findings))
-            await self._ask("reflect", rules.CAUSES_SCHEMA, 40)
-            self._next("rule_write")
-            written += rules.read_rules(await self._ask("write", rules.RULES_SCHEMA, 20))
-        assert first
-        return Reflection(self.session, first, list(dict.fromkeys(written)), total(self._answers))
-
-    async def _ask(self, purpose: str, schema: dict, expected: int) -> str:
-        expected *= len(self.session.items)
-        request = Request(purpose, list(self._talk), schema, self._options.sampling, expected)
-        answer = await self._desk.ask(request)
-        self._answers.append(answer)
-        self._talk.append(replies.turn(answer.text))
-        return answer.text
-
-    def _next(self, name: str, feedback: str = "") -> None:
-        self._talk.append(rules.ask(name, self.session, feedback))
-
-
-def _score(guess: rules.Guess | None, session: Session) -> FirstRound:
-    """The strict precision and recall of a teacher's first bundles."""
-    truth = [bundle.items for bundle in session.truth or []]
-    found = metrics.score(rules.known_bundles(guess, session), truth, [item.id for item in session.items])
-    return FirstRound(round(found.precision, 6), round(found.recall, 6))
 
 
 def _consolidated(reflections: list[Reflection], teacher: str, merge: float) -> Iterator[Knowledge]:
@@ -159,8 +95,7 @@ def _raw(reflection: Reflection) -> list[RawRule]:
         )
         shares.append(Usage(prompt, completion, None if usage.cost is None else usage.cost / count))
     return [
-        RawRule(text, reflection.session.id, share)
-        for text, share in zip(reflection.rules, shares, strict=True)
+        RawRule(text, reflection.session.id, share) for text, share in zip(reflection.rules, shares, strict=True)
     ]
 
 

@@ -42,7 +42,7 @@ def run(
         outcomes[problem or "verified"] += 1
         return thought
 
-    for line, thought in survey.asked(lines, flow, window):
+    for line, thought in survey.asked(lines, flow, window, account.summary):
         yield line
         if thought:
             yield thought
@@ -87,14 +87,15 @@ async def _think(session: Session, desk: Desk, options: Options) -> tuple[Knowle
     problem, text = "", ""
     for attempt in range(options.tries):
         purpose = "thought again" if attempt else "thought"
-        request = Request(
-            purpose, messages, thoughts.SCHEMA, options.sampling, expected=120 * len(session.items)
-        )
+        request = Request(purpose, messages, thoughts.SCHEMA, options.sampling, expected=120 * len(session.items))
         answers.append(await desk.ask(request))
         text, problem, why = _read(answers[-1], session)
         if not problem:
             break
-        messages = [*question, replies.turn(answers[-1].text), _again(why)]
+        follow_up = [*question, replies.turn(answers[-1].text), _again(why)]
+        if follow_up == messages:  # the same answer again, so it would be so for ever
+            break
+        messages = follow_up
     if not text or (problem and options.unverified == "drop"):
         return None, problem
     passed = list(thoughts.CHECKS[: thoughts.CHECKS.index(problem)] if problem else thoughts.CHECKS)

@@ -113,9 +113,7 @@ class Account:
         if isinstance(error, Refused):
             self._stop(error)
         elif self._failures >= FAILURES_IN_ROW:
-            self._stop(
-                Refused(f"{self._failures} requests in a row got no answer, the last: {error.message}")
-            )
+            self._stop(Refused(f"{self._failures} requests in a row got no answer, the last: {error.message}"))
 
     def _priced(self, answer: Answer) -> Answer:
         usage = answer.usage
@@ -148,9 +146,7 @@ class Account:
         """Say what this run took, and raise where sessions are left without an answer."""
         console.say(f"{self.model}: {self.summary()}")
         if cut := self.counts["truncated"]:
-            console.say(
-                f"{cut} answers were cut off at their limit: a larger --max-tokens asks only those again"
-            )
+            console.say(f"{cut} answers were cut off at their limit: a larger --max-tokens asks only those again")
         if unanswered:
             raise self._shortfall(f"{unanswered} of {sessions} sessions have no answer")
 
@@ -160,9 +156,7 @@ class Account:
             hint = "have them answered, then run again with --batch-in RESULTS"
             return KdbError(f"{what} yet: {self.missing.close()} requests are in {self.missing.path}", hint)
         if self.stopped:
-            hint = (
-                f"{self.stopped.hint}; what was answered is not asked again" if self.stopped.hint else again
-            )
+            hint = f"{self.stopped.hint}; what was answered is not asked again" if self.stopped.hint else again
             return KdbError(f"{self.stopped.message}: {what}", hint)
         return KdbError(what, again)
 

@@ -68,7 +68,8 @@ class Endpoint:
                 return decode(body, time.monotonic() - started)
             except ValueError as error:
                 problem = str(error)
-        raise NoAnswer(f"{self.address} answered with {problem} in place of a chat completion")
+        hint = "is the address right? it often ends in /v1"
+        raise NoAnswer(f"{self.address} answered with {problem} instead of an answer", hint)
 
     async def _reply(self, request: Request) -> bytes:
         import openai

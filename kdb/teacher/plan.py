@@ -36,7 +36,8 @@ class Plan:
         self.requests[purpose] += 1
         self.prompt_tokens[purpose] += request.prompt_tokens
         self.completion_tokens[purpose] += min(expected, request.sampling.max_tokens)
-        return Answer("x" * 4 * expected, Usage())
+        # As long as an answer, and another one each time: the same answer twice would end a conversation.
+        return Answer(f"{self.requests.total():.<{4 * expected}}", Usage())
 
     def record(self, command: str, sessions: int) -> Run:
         """The plan as a record, said on stderr too."""

@@ -46,7 +46,7 @@ def decode(body: bytes, seconds: float = 0.0) -> Answer:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(_instead(body, error)) from None
     if not completion.choices:
-        raise ValueError("a chat completion without choices")
+        raise ValueError("an empty list of choices")
     choice, tokens = completion.choices[0], completion.usage or Tokens()
     return Answer(
         text=choice.message.content or "",

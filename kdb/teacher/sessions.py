@@ -47,8 +47,13 @@ class Survey:
     sessions: int = 0
     unanswered: int = 0
 
-    def asked(self, lines: Iterable[Line], flow: Flow[T], window: int) -> Iterator[tuple[Line, T | None]]:
-        """All lines in order, each with what came of it; None where nothing was asked or answered."""
+    def asked(
+        self, lines: Iterable[Line], flow: Flow[T], window: int, note: Callable[[], str] = str
+    ) -> Iterator[tuple[Line, T | None]]:
+        """All lines in order, each with what came of it; None where nothing was asked or answered.
+
+        `note` stands beside the progress.
+        """
 
         def work(line: Line) -> Coroutine[Any, Any, T | None] | None:
             full = self.choice.most is not None and self.sessions >= self.choice.most
@@ -58,7 +63,12 @@ class Survey:
             self.sessions += 1
             return self._attempt(flow, line.record)
 
-        return in_order(lines, work, window)
+        with console.progress() as bar:
+            task = bar.add_task("sessions", total=self.choice.most, note="")
+            for line, result in in_order(lines, work, window):
+                yield line, result
+                if result is not None:
+                    bar.update(task, advance=1, note=note())
 
     async def _attempt(self, flow: Flow[T], session: Session) -> T | None:
         try:

@@ -1,0 +1,82 @@
+"""The conversation in which a teacher learns from its errors about one session (see `kdb.rules`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kdb import metrics, replies, rules
+from kdb.records import FirstRound, Session, Usage
+from kdb.teacher import Answer, Message, Request, Sampling
+from kdb.teacher.account import Desk, total
+
+
+@dataclass(frozen=True)
+class Options:
+    """How rules are asked for, and how often a session is tried and reflected on."""
+
+    sampling: Sampling
+    rounds: int
+
+
+@dataclass
+class Reflection:
+    """What a session gave: its first-round scores, its rules, and what that cost."""
+
+    session: Session
+    first_round: FirstRound
+    rules: list[str]
+    usage: Usage
+
+
+async def reflect(session: Session, desk: Desk, options: Options) -> Reflection:
+    """What comes of one session, asked about at the desk."""
+    return await Conversation(session, desk, options).reflect()
+
+
+class Conversation:
+    """The conversation with a teacher about one session."""
+
+    def __init__(self, session: Session, desk: Desk, options: Options) -> None:
+        self.session = session
+        self._desk = desk
+        self._options = options
+        self._talk: list[Message] = rules.opening(session)
+        self._answers: list[Answer] = []
+
+    async def reflect(self) -> Reflection:
+        """Generate, reflect, write; again with the rules in mind until all is right or the rounds are over."""
+        first: FirstRound | None = None
+        written: list[str] = []
+        for number in range(self._options.rounds):
+            if number:
+                self._next("rule_retry")
+            guess = rules.read_guess(await self._ask("generate", rules.GUESS_SCHEMA, 30))
+            first = first or _score(guess, self.session)
+            findings = rules.compare(guess, self.session)
+            if rules.all_right(findings):
+                break
+            self._next("rule_reflect", rules.feedback(findings))
+            await self._ask("reflect", rules.CAUSES_SCHEMA, 40)
+            self._next("rule_write")
+            written += rules.read_rules(await self._ask("write", rules.RULES_SCHEMA, 20))
+        assert first
+        return Reflection(self.session, first, list(dict.fromkeys(written)), total(self._answers))
+
+    async def _ask(self, purpose: str, schema: dict[str, Any], expected: int) -> str:
+        expected *= len(self.session.items)
+        request = Request(purpose, list(self._talk), schema, self._options.sampling, expected)
+        answer = await self._desk.ask(request)
+        self._answers.append(answer)
+        self._talk.append(replies.turn(answer.text))
+        return answer.text
+
+    def _next(self, name: str, feedback: str = "") -> None:
+        self._talk.append(rules.ask(name, self.session, feedback))
+
+
+def _score(guess: rules.Guess | None, session: Session) -> FirstRound:
+    """The strict precision and recall of a teacher's first bundles."""
+    truth = [bundle.items for bundle in session.truth or []]
+    found = metrics.score(rules.known_bundles(guess, session), truth, [item.id for item in session.items])
+    return FirstRound(round(found.precision, 6), round(found.recall, 6))
