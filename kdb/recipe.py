@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec import Struct, field
@@ -12,6 +11,8 @@ from kdb import models
 from kdb.errors import KdbError
 
 FILE = "kdb.json"
+PAIRS = "pairs"
+"""The answer format in which a student's probabilities are decoded; all others are text."""
 
 
 class Lora(Struct, kw_only=True):
@@ -22,6 +23,8 @@ class Lora(Struct, kw_only=True):
     dropout: float = 0.0
     targets: str = "all-linear"
     """Names of the layers that get an adapter, separated by commas, or `all-linear`."""
+    depth: float = 0.5
+    """The share of the blocks that get one, from the top: below the lowest no gradient need be computed."""
 
 
 class Training(Struct, kw_only=True):
@@ -42,16 +45,18 @@ class Recipe(Struct, kw_only=True):
 
     v: int = 1
     student: str = models.STUDENT
-    answer: str = "list"
-    intents: bool = True
+    answer: str = PAIRS
+    intents: bool = False
     prompt: str = ""
     """Hash of the prompts; another version of kdb with other prompts refuses the adapter."""
     demos: int = 0
     knowledge: int = 0
     lora: Lora = field(default_factory=Lora)
     training: Training = field(default_factory=Training)
-    rule: dict[str, Any] = {}
-    """What the decision rule learnt beside the weights (nothing for text answers)."""
+    objective: str = "f1"
+    """What decisions aim at unless another objective is asked for (answer format pairs only)."""
+    evidence: bool = True
+    """Whether what needs no language model is decoded with the student's answers (pairs only)."""
 
 
 def save(recipe: Recipe, folder: Path) -> None:

@@ -39,9 +39,7 @@ def read(path):
 @pytest.mark.parametrize("answer", ["list", "labels"])
 def test_an_untrained_student_stays_in_the_closed_world(kdb, splits, tiny_student, answer):
     sessions = read(splits / "test.jsonl")
-    done = kdb(
-        "infer", splits / "test.jsonl", "--student", tiny_student, "--answer", answer, *STUDENT_OPTIONS
-    )
+    done = kdb("infer", splits / "test.jsonl", "--student", tiny_student, "--answer", answer, *STUDENT_OPTIONS)
     assert done.code == 0, done.stderr
     run, *predictions = done.records
     assert run["kind"] == "run"

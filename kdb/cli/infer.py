@@ -26,13 +26,18 @@ def infer(
     knowledge: Annotated[
         int | None, typer.Option(min=0, help="Pieces of knowledge from --kb.  [default: as trained, else 0]")
     ] = None,
-    answer: Annotated[str, typer.Option(help="Answer format without an adapter: list or labels.")] = "list",
+    answer: Annotated[str, typer.Option(help="Answer format without an adapter: list, labels or pairs.")] = "list",
     intents: Annotated[bool, typer.Option(help="Let answers name intents, without an adapter.")] = True,
     free: Annotated[
         bool, typer.Option("--free", help="No grammar: answers are repaired, or fail and are counted.")
     ] = False,
     baseline: Annotated[str, typer.Option(help=f"No student: {BASELINES}.")] = "",
-    objective: Annotated[str, typer.Option(help="What a decision aims at: f1 or precision.")] = "f1",
+    objective: Annotated[
+        str, typer.Option(help="What decisions aim at: f1 or precision.  [default: as trained, else f1]")
+    ] = "",
+    evidence: Annotated[
+        bool, typer.Option(help="Decode titles, categories and patterns too (pairs without an adapter).")
+    ] = True,
     batch: Annotated[int, typer.Option(min=1, help="Sequences in a batch.")] = 16,
     max_prompt_tokens: Annotated[int, typer.Option(min=64, help="Longest prompt.")] = 2048,
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
@@ -66,6 +71,7 @@ def infer(
         intents=intents and answer == "list",
         free=free,
         objective=objective,
+        evidence=evidence,
         batch=batch,
         max_prompt_tokens=max_prompt_tokens,
         precision=precision,

@@ -15,8 +15,12 @@ def train(
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder for the adapter.")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite the folder.")] = False,
     student: Annotated[str, typer.Option(help="Model folder, hub id or packaged name.")] = models.STUDENT,
-    answer: Annotated[str, typer.Option(help="Answer format: list or labels.")] = "list",
+    answer: Annotated[str, typer.Option(help="Answer format: pairs, list or labels.")] = "pairs",
     intents: Annotated[bool, typer.Option(help="Let answers name intents (list only).")] = True,
+    objective: Annotated[str, typer.Option(help="What decisions aim at: f1 or precision (pairs).")] = "f1",
+    evidence: Annotated[
+        bool, typer.Option(help="Decode titles, categories and patterns with the student's answers (pairs).")
+    ] = True,
     demos: Annotated[int, typer.Option(min=0, help="Demonstrations in each training prompt.")] = 0,
     knowledge: Annotated[int, typer.Option(min=0, help="Pieces of knowledge in each prompt.")] = 0,
     max_prompt_tokens: Annotated[int, typer.Option(min=64, help="Longest prompt.")] = 2048,
@@ -29,10 +33,11 @@ def train(
     lora_rank: Annotated[int, typer.Option(min=1, help="Rank of the adapter.")] = 16,
     lora_alpha: Annotated[int, typer.Option(min=1, help="Its scale is alpha / rank.")] = 32,
     lora_dropout: Annotated[float, typer.Option(min=0, max=0.99, help="Dropout before the adapter.")] = 0.0,
+    lora_depth: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the blocks that get an adapter, from the top.")
+    ] = 0.5,
     lora_targets: Annotated[str, typer.Option(help="Layer names, by commas, or all-linear.")] = "all-linear",
-    precision: Annotated[
-        str, typer.Option(help="auto, bf16 or fp32; auto: bf16 where it is native.")
-    ] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32; auto: bf16 where it is native.")] = "auto",
     device: Annotated[str, typer.Option(help="cpu, cuda, ...; found by itself.", show_default=False)] = "",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run stopped.")] = False,
@@ -53,9 +58,13 @@ def train(
         student=student,
         answer=answer,
         intents=intents and answer == "list",
+        objective=objective,
+        evidence=evidence,
         demos=demos,
         knowledge=knowledge,
-        lora=recipes.Lora(rank=lora_rank, alpha=lora_alpha, dropout=lora_dropout, targets=lora_targets),
+        lora=recipes.Lora(
+            rank=lora_rank, alpha=lora_alpha, dropout=lora_dropout, targets=lora_targets, depth=lora_depth
+        ),
         training=recipes.Training(
             learning_rate=learning_rate,
             epochs=epochs,

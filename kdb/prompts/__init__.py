@@ -48,7 +48,9 @@ def render(name: str, fields: Mapping[str, str]) -> str:
 
 def quoted(text: str, limit: int = TITLE_LENGTH) -> str:
     """`text` on one line, without control characters or brackets of chat markup, cut at `limit` characters."""
-    text = "".join(" " if unicodedata.category(c).startswith("C") else c for c in text[: 8 * limit])
+    text = text[: 8 * limit]
+    if not text.isprintable():  # hardly ever, and this test is fast
+        text = "".join(" " if unicodedata.category(c).startswith("C") else c for c in text)
     text = re.sub(r"\s+", " ", text.translate(_BRACKETS)).strip()
     if len(text) <= limit:
         return text

@@ -38,7 +38,8 @@ class InferOptions:
     answer: str = "list"
     intents: bool = True
     free: bool = False
-    objective: str = "f1"
+    objective: str = ""
+    evidence: bool = True
     batch: int = 16
     max_prompt_tokens: int = 2048
     precision: str = "auto"
@@ -156,7 +157,8 @@ def _baseline(options: InferOptions, base: KnowledgeBase) -> Predictor:
     from kdb import baselines
 
     known = [*base.training, *base.validation]
-    model = baselines.build(options.baseline, known, base.knowledge, options.objective, options.seed)
+    objective = options.objective or "f1"
+    model = baselines.build(options.baseline, known, base.knowledge, objective, options.seed)
 
     def predict(sessions: Sequence[Session]) -> list[Answered]:
         return [
@@ -164,7 +166,7 @@ def _baseline(options: InferOptions, base: KnowledgeBase) -> Predictor:
             for session in sessions
         ]
 
-    settings = {"baseline": options.baseline, "objective": options.objective}
+    settings = {"baseline": options.baseline, "objective": objective}
     return Predictor(_run(settings, options.seed, base, {}), predict)
 
 
@@ -179,6 +181,10 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
         raise KdbError(
             f"{options.adapter}: trained with other prompts than this kdb has", "train it anew with kdb train"
         )
+    if options.adapter:
+        rule.read(options.adapter)
+    elif base.training and base.validation:
+        rule.learn(base.training, base.validation, options.batch)
     retriever = _retriever(base, recipe)
 
     def predict(sessions: Sequence[Session]) -> list[Answered]:
@@ -187,10 +193,7 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
             for question, shown in zip(questions, retriever.shown(sessions), strict=True):
                 question.shown = shown
         decisions = rule.decide(questions, options.batch)
-        return [
-            Answered(d, [s.id for s in d.shown.demos], [k.id for k in d.shown.knowledge])
-            for d in decisions
-        ]
+        return [Answered(d, [s.id for s in d.shown.demos], [k.id for k in d.shown.knowledge]) for d in decisions]
 
     settings = {
         **msgspec.to_builtins(recipe),
@@ -213,7 +216,10 @@ def _recipe(options: InferOptions) -> Recipe:
     if options.adapter:
         recipe = recipes.read(options.adapter)
     else:
-        recipe = Recipe(student=options.student, answer=options.answer, intents=options.intents)
+        recipe = Recipe(
+            student=options.student, answer=options.answer, intents=options.intents, evidence=options.evidence
+        )
+    recipe.objective = options.objective or recipe.objective
     if options.demos is not None:
         recipe.demos = options.demos
     if options.knowledge is not None:

@@ -43,9 +43,7 @@ class TrainOptions:
 class Lessons:
     """The sessions as training examples and as questions, in an item order drawn anew each epoch."""
 
-    def __init__(
-        self, rule: Rule, retriever: Retriever | None, sessions: Sequence[Session], seed: int
-    ) -> None:
+    def __init__(self, rule: Rule, retriever: Retriever | None, sessions: Sequence[Session], seed: int) -> None:
         self.rule, self.sessions, self.seed = rule, sessions, seed
         self.shown = retriever.shown(sessions) if retriever else None
 
@@ -86,8 +84,14 @@ def run(lines: Iterable[Line], recipe: Recipe, options: TrainOptions) -> Run:
         console.say(f"going on from step {trainer.progress.step}")
     _say_start(student, training, validation, trainer)
     check = Lessons(rule, retriever, validation, recipe.training.seed)
-    progress = trainer.run(lessons.examples, lambda: _validate(student, rule, check, recipe.training.batch))
+
+    def validate() -> dict[str, float]:
+        rule.learn(training, validation, 2 * recipe.training.batch)
+        return _validate(student, rule, check, recipe.training.batch)
+
+    progress = trainer.run(lessons.examples, validate)
     trainer.use(trainer.weights())
+    rule.learn(training, validation, 2 * recipe.training.batch)
     record = _record(student, recipe, inputs, progress, len(training))
     card = {
         "sessions": str(len(training)),
@@ -95,6 +99,7 @@ def run(lines: Iterable[Line], recipe: Recipe, options: TrainOptions) -> Run:
         "validation": ", ".join(f"{k} {v:.4f}" for k, v in record.measured.get("best", {}).items()) or "none",
     }
     adapter.write(student, trainer.weights(), recipe, part, card)
+    rule.save(part)
     (part / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
     _finish(part, options)
     return record
@@ -115,17 +120,13 @@ def _split(base: KnowledgeBase, seed: int) -> tuple[list[Session], list[Session]
     """The sessions to train on and to validate on; a part of the former is held out where there are none."""
     training, validation = [s for s in base.training if len(s.items) > 1], base.validation
     if not training:
-        raise KdbError(
-            "no annotated training session in the input", "kdb import DATA --split train,validation"
-        )
+        raise KdbError("no annotated training session in the input", "kdb import DATA --split train,validation")
     if not validation:
         count = min(len(training) - 1, max(1, round(HELD_OUT * len(training))))
         held = set(random.Random(f"{seed}:held-out").sample(range(len(training)), count))
         validation = [s for n, s in enumerate(training) if n in held]
         training = [s for n, s in enumerate(training) if n not in held]
-        console.warn(
-            f"no validation sessions: {count} training sessions are held out to choose the best epoch"
-        )
+        console.warn(f"no validation sessions: {count} training sessions are held out to choose the best epoch")
     return training, validation
 
 
@@ -160,15 +161,11 @@ def _same_run(part: Path, recipe: Recipe, inputs: dict[str, str], resume: bool) 
     file = part / "settings.json"
     settings = msgspec.json.encode({"recipe": recipe, "inputs": inputs})
     if resume and file.exists() and file.read_bytes() != settings:
-        raise UsageError(
-            f"{part} was begun with other settings or data", "repeat them, or leave out --resume"
-        )
+        raise UsageError(f"{part} was begun with other settings or data", "repeat them, or leave out --resume")
     file.write_bytes(settings)
 
 
-def _say_start(
-    student: Student, training: list[Session], validation: list[Session], trainer: Trainer
-) -> None:
+def _say_start(student: Student, training: list[Session], validation: list[Session], trainer: Trainer) -> None:
     weights = sum(w.numel() for w in trainer.masters.values())
     console.say(
         f"training {weights:,} of {student.parameters:,} weights on {len(training)} sessions, "
@@ -176,9 +173,7 @@ def _say_start(
     )
 
 
-def _record(
-    student: Student, recipe: Recipe, inputs: dict[str, str], progress: Progress, sessions: int
-) -> Run:
+def _record(student: Student, recipe: Recipe, inputs: dict[str, str], progress: Progress, sessions: int) -> Run:
     settings = msgspec.to_builtins(recipe)
     measured = {
         "sessions": sessions,

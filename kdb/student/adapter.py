@@ -41,7 +41,8 @@ def attach(student: Student, lora: Lora, seed: int) -> None:
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=lora.targets if names == ["all-linear"] else names,
+        target_modules=_linear_layers(student) if names == ["all-linear"] else names,
+        layers_to_transform=_layers(student, lora.depth),
         task_type="CAUSAL_LM",
     )
     logging.getLogger("peft").setLevel(logging.ERROR)
@@ -50,6 +51,22 @@ def attach(student: Student, lora: Lora, seed: int) -> None:
         student.model = get_peft_model(student.model, config, autocast_adapter_dtype=False)
     except ValueError as error:
         raise KdbError(f"LoRA: {str(error).splitlines()[0]}", "check --lora-targets") from None
+
+
+def _linear_layers(student: Student) -> list[str]:
+    """The names of all linear layers but the output layer."""
+    from torch.nn import Linear
+
+    head = student.model.get_output_embeddings()
+    modules = student.model.named_modules()
+    return sorted({name.split(".")[-1] for name, m in modules if isinstance(m, Linear) and m is not head})
+
+
+def _layers(student: Student, depth: float) -> list[int] | None:
+    """The numbers of the topmost blocks that make up this share of all; None: all of them."""
+    count = int(getattr(student.model.config, "num_hidden_layers", 0))
+    first = count - max(1, round(depth * count))
+    return list(range(first, count)) if first > 0 else None
 
 
 def trained(student: Student) -> dict[str, torch.nn.Parameter]:

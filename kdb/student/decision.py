@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from kdb.conversation import Shown
-from kdb.records import Bundle, Item, Status, Usage
+from kdb.records import Bundle, Item, Session, Status, Usage
 from kdb.student.examples import Example
 
 
@@ -45,6 +46,15 @@ class Rule(Protocol):
 
     def decide(self, questions: Sequence[Question], batch: int) -> list[Decision]:
         """A decision for each question, `batch` sequences at a time."""
+
+    def learn(self, training: Sequence[Session], validation: Sequence[Session], batch: int) -> None:
+        """Learn what the rule needs beside the student's weights, from annotated sessions."""
+
+    def save(self, folder: Path) -> None:
+        """Keep what `learn` learnt beside the adapter."""
+
+    def read(self, folder: Path) -> None:
+        """Take what `save` kept."""
 
     @property
     def prompt(self) -> str:

@@ -55,9 +55,7 @@ def load(name: str, adapter: Path | None = None, precision: str = "auto", device
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     device = device or _device()
-    dtype = (
-        torch.bfloat16 if precision == "bf16" or (precision == "auto" and _bf16(device)) else torch.float32
-    )
+    dtype = torch.bfloat16 if precision == "bf16" or (precision == "auto" and _bf16(device)) else torch.float32
     path = models.student_path(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
@@ -81,8 +79,8 @@ def load(name: str, adapter: Path | None = None, precision: str = "auto", device
 def answer_logits(model: Any, batch: Sequence[Example], pad: int) -> torch.Tensor:
     """The logits at the answer positions of all examples, example by example: (positions, vocabulary), fp32.
 
-    Only these positions go through the output layer: the sequences are padded on the left, so that
-    answers at their ends fall together.
+    Only these positions go through the output layer, whose logits at all positions would take most of the
+    memory.
     """
     import torch
 
@@ -94,17 +92,19 @@ def answer_logits(model: Any, batch: Sequence[Example], pad: int) -> torch.Tenso
     for row, (shift, example) in enumerate(zip(shifts, batch, strict=True)):
         rows += [row] * len(example.positions)
         columns += [shift + p for p in example.positions]
-    keep = sorted(set(columns))
-    place = {column: n for n, column in enumerate(keep)}
     device = model.device
-    logits = model(
-        input_ids=torch.tensor(ids, device=device),
-        attention_mask=mask.to(device),
-        position_ids=(mask.cumsum(1) - 1).clamp(min=0).to(device),
-        logits_to_keep=torch.tensor(keep, device=device),
-        use_cache=False,
-    ).logits
-    return logits[rows, [place[c] for c in columns]].float()
+    head = model.get_output_embeddings()
+    hook = head.register_forward_pre_hook(lambda _, hidden: (hidden[0][rows, columns][None],))
+    try:
+        logits = model(
+            input_ids=torch.tensor(ids, device=device),
+            attention_mask=mask.to(device),
+            position_ids=(mask.cumsum(1) - 1).clamp(min=0).to(device),
+            use_cache=False,
+        ).logits
+    finally:
+        hook.remove()
+    return logits[0].float()
 
 
 def _device() -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from kdb.answers import AnswerError, TextAnswer
 from kdb.conversation import Shown, messages, prompt_hash, truth_text
-from kdb.records import Bundle, Item, Usage
+from kdb.records import Bundle, Item, Session, Usage
 from kdb.student.decision import Decision, Question
 from kdb.student.examples import Example, batches, prompt_ids, text_example
 from kdb.student.generation import Generated, Generator
@@ -19,9 +20,7 @@ FREE_TOKENS = 128
 class TextRule:
     """Asks for an answer in a text format; `free` turns the grammar off, answers are then repaired or fail."""
 
-    def __init__(
-        self, student: Student, answer: TextAnswer, max_prompt_tokens: int, free: bool = False
-    ) -> None:
+    def __init__(self, student: Student, answer: TextAnswer, max_prompt_tokens: int, free: bool = False) -> None:
         self.student, self.answer, self.free = student, answer, free
         self.max_prompt_tokens = min(max_prompt_tokens, student.context)
         self.generator = Generator(student)
@@ -37,12 +36,19 @@ class TextRule:
         turns = messages(self.answer, question.items, question.shown)
         return [text_example(self.student.tokenizer, turns, truth_text(self.answer, question.items, bundles))]
 
+    def learn(self, training: Sequence[Session], validation: Sequence[Session], batch: int) -> None:
+        """See `Rule`: nothing, the student says it all."""
+
+    def save(self, folder: Path) -> None:
+        """See `Rule`: nothing."""
+
+    def read(self, folder: Path) -> None:
+        """See `Rule`: nothing."""
+
     def decide(self, questions: Sequence[Question], batch: int) -> list[Decision]:
         """See `Rule`; questions of like length are answered together."""
         fitted = [self._fitted(question) for question in questions]
-        prompts = [
-            prompt_ids(self.student.tokenizer, messages(self.answer, q.items, q.shown)) for q, _ in fitted
-        ]
+        prompts = [prompt_ids(self.student.tokenizer, messages(self.answer, q.items, q.shown)) for q, _ in fitted]
         decisions: list[Decision | None] = [None] * len(prompts)
         for indices in batches([len(p) for p in prompts], batch):
             sizes = [len(fitted[i][0].items) for i in indices]
@@ -65,8 +71,7 @@ class TextRule:
         else:
             status = "ok"
         bundles = [
-            Bundle([items[i].id for i in group], intent)
-            for group, intent in zip(groups, intents, strict=True)
+            Bundle([items[i].id for i in group], intent) for group, intent in zip(groups, intents, strict=True)
         ]
         return Decision(bundles, status, answer.text)  # type: ignore[arg-type]
 
