@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kdb.conversation import Shown
+from kdb.holdings import Holdings, common, stamp_of
 from kdb.prompts import quoted
 from kdb.records import Knowledge, Session
 from kdb.stream import Line
@@ -24,6 +26,21 @@ class KnowledgeBase:
     training: list[Session] = field(default_factory=list)
     validation: list[Session] = field(default_factory=list)
     knowledge: list[Knowledge] = field(default_factory=list)
+    stamps: list[dict[str, Any]] = field(default_factory=list)
+    """What `kdb select` wrote on the records that it chose."""
+
+    @property
+    def holdings(self) -> Holdings:
+        """What is here, in numbers."""
+        everything: list[Session | Knowledge] = [*self.training, *self.validation, *self.knowledge]
+        return Holdings(
+            sessions=len(self.training),
+            validation=len(self.validation),
+            domains=sorted({record.domain for record in everything}),
+            knowledge=dict(sorted(Counter(piece.format for piece in self.knowledge).items())),
+            teachers=sorted({piece.teacher for piece in self.knowledge if piece.teacher}),
+            selected=common(self.stamps),
+        )
 
     @classmethod
     def read(cls, lines: Iterable[Line]) -> KnowledgeBase:
@@ -35,6 +52,8 @@ class KnowledgeBase:
         seen: set[tuple[str, str]] = set()
         for line in lines:
             record = line.record
+            if stamp := stamp_of(line):
+                base.stamps.append(stamp)
             if isinstance(record, Knowledge):
                 base.knowledge.append(record)
             if not isinstance(record, Session):

@@ -32,6 +32,7 @@ def infer(
         bool, typer.Option("--free", help="No grammar: answers are repaired, or fail and are counted.")
     ] = False,
     baseline: Annotated[str, typer.Option(help=f"No student: {BASELINES}.")] = "",
+    name: Annotated[str, typer.Option(help="What tables call this run.", show_default=False)] = "",
     objective: Annotated[
         str, typer.Option(help="What decisions aim at: f1 or precision.  [default: as trained, else f1]")
     ] = "",
@@ -65,6 +66,7 @@ def infer(
         student=student,
         adapter=adapter,
         baseline=baseline,
+        name=name,
         demos=demos,
         knowledge=knowledge,
         answer=answer,

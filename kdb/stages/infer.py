@@ -33,6 +33,7 @@ class InferOptions:
     student: str
     adapter: Path | None = None
     baseline: str = ""
+    name: str = ""
     demos: int | None = None
     knowledge: int | None = None
     answer: str = "list"
@@ -167,10 +168,11 @@ def _baseline(options: InferOptions, base: KnowledgeBase) -> Predictor:
         ]
 
     settings = {"baseline": options.baseline, "objective": objective}
-    return Predictor(_run(settings, options.seed, base, {}), predict)
+    return Predictor(_run(settings, options, base, {}), predict)
 
 
 def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
+    from kdb.student import adapter
     from kdb.student.model import load
     from kdb.student.rules import build_rule
 
@@ -199,6 +201,7 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
         **msgspec.to_builtins(recipe),
         "prompt": rule.prompt,
         "adapter": provenance.file_hash(options.adapter) if options.adapter else "",
+        "trained": adapter.stamp(options.adapter) if options.adapter else {},
         "free": options.free,
         "max_prompt_tokens": options.max_prompt_tokens,
         "precision": str(student.model.dtype).removeprefix("torch."),
@@ -208,7 +211,7 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
         "device": str(student.device),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
-    return Predictor(_run(settings, options.seed, base, measured), predict)
+    return Predictor(_run(settings, options, base, measured), predict)
 
 
 def _recipe(options: InferOptions) -> Recipe:
@@ -237,13 +240,16 @@ def _retriever(base: KnowledgeBase, recipe: Recipe) -> Retriever | None:
     return Retriever(base, Embedder(), recipe.demos, recipe.knowledge)
 
 
-def _run(settings: dict[str, Any], seed: int, base: KnowledgeBase, measured: dict[str, Any]) -> Run:
+def _run(settings: dict[str, Any], options: InferOptions, base: KnowledgeBase, measured: dict[str, Any]) -> Run:
+    if options.name:
+        settings = {"name": options.name, **settings}
+    settings = {**settings, "kb": msgspec.to_builtins(base.holdings)}
     inputs = {"kb": provenance.content_hash([base.training, base.validation, base.knowledge])}
     return Run(
-        id=provenance.content_hash([settings, seed, inputs]),
+        id=provenance.content_hash([settings, options.seed, inputs]),
         command="infer",
         settings=settings,
-        seed=seed,
+        seed=options.seed,
         versions=provenance.versions(),
         inputs=inputs,
         measured=measured,

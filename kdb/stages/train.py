@@ -14,6 +14,7 @@ import msgspec
 from kdb import console, metrics, provenance
 from kdb.conversation import Shown
 from kdb.errors import KdbError, UsageError
+from kdb.holdings import Holdings
 from kdb.knowledge_base import KnowledgeBase, Retriever
 from kdb.recipe import Recipe
 from kdb.records import Run, Session
@@ -92,7 +93,7 @@ def run(lines: Iterable[Line], recipe: Recipe, options: TrainOptions) -> Run:
     progress = trainer.run(lessons.examples, validate)
     trainer.use(trainer.weights())
     rule.learn(training, validation, 2 * recipe.training.batch)
-    record = _record(student, recipe, inputs, progress, len(training))
+    record = _record(student, recipe, base.holdings, inputs, progress, len(training))
     card = {
         "sessions": str(len(training)),
         "domains": ", ".join(sorted({s.domain for s in training})),
@@ -100,7 +101,7 @@ def run(lines: Iterable[Line], recipe: Recipe, options: TrainOptions) -> Run:
     }
     adapter.write(student, trainer.weights(), recipe, part, card)
     rule.save(part)
-    (part / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+    (part / adapter.RUN).write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
     _finish(part, options)
     return record
 
@@ -173,8 +174,15 @@ def _say_start(student: Student, training: list[Session], validation: list[Sessi
     )
 
 
-def _record(student: Student, recipe: Recipe, inputs: dict[str, str], progress: Progress, sessions: int) -> Run:
-    settings = msgspec.to_builtins(recipe)
+def _record(
+    student: Student,
+    recipe: Recipe,
+    holdings: Holdings,
+    inputs: dict[str, str],
+    progress: Progress,
+    sessions: int,
+) -> Run:
+    settings = {**msgspec.to_builtins(recipe), "kb": msgspec.to_builtins(holdings)}
     measured = {
         "sessions": sessions,
         "parameters": student.parameters,

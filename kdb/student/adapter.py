@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from kdb import recipe as recipes
 from kdb.errors import KdbError
 from kdb.models import hub_name
 from kdb.recipe import Lora, Recipe
+from kdb.records import Run
 from kdb.student.model import Student
 
 if TYPE_CHECKING:
     import torch
 
 Weights = dict[str, "torch.Tensor"]
+
+RUN = "run.json"
+"""The file beside the weights with the `run` record of the training."""
 
 CARD = """---
 base_model: {base}
@@ -72,6 +78,15 @@ def _layers(student: Student, depth: float) -> list[int] | None:
 def trained(student: Student) -> dict[str, torch.nn.Parameter]:
     """The adapter's weights by name, in a fixed order."""
     return {name: p for name, p in student.model.named_parameters() if p.requires_grad}
+
+
+def stamp(folder: Path) -> dict[str, Any]:
+    """What an adapter was trained on: the id of its `run` and what that could draw on; empty if unknown."""
+    try:
+        run = msgspec.json.decode((folder / RUN).read_bytes(), type=Run)
+    except (OSError, msgspec.DecodeError):
+        return {}
+    return {"run": run.id, **run.settings.get("kb", {})}
 
 
 def write(student: Student, weights: Weights, recipe: Recipe, folder: Path, card: dict[str, str]) -> None:
