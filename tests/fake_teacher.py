@@ -1,6 +1,7 @@
 """A small OpenAI-compatible server on loopback that knows the answers and misbehaves on demand.
 
-`python tests/fake_teacher.py --latency 0.1` serves until it is killed, and prints its port first.
+`python tests/fake_teacher.py --latency 0.1` serves until it is killed, and prints its
+port, then the moment of its first answer.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -116,6 +118,7 @@ class FakeTeacher:
     received: list[dict] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     keep: bool = True
+    first_answer: float = 0.0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -136,9 +139,17 @@ class FakeTeacher:
                 await writer.drain()
                 if closes:
                     break
+                if not self.first_answer:
+                    self.first_answer = time.monotonic()
+                    self.announce(self.first_answer)
                 if self.keep and out.startswith(b"HTTP/1.1 200"):
                     self.answered[hashlib.sha256(raw).hexdigest()] += 1
         writer.close()
+
+    def announce(self, moment: float) -> None:
+        """Tell the moment of the first answer to who started this process."""
+        if not self.keep:
+            print(moment, flush=True)
 
     def respond(self, body: dict) -> tuple[bytes | None, bool]:
         if self.times == 0:
