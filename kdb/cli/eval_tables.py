@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from kdb import design
 from kdb.records import Comparison, Metric, Record
 
 if TYPE_CHECKING:
@@ -56,14 +57,10 @@ def show(records: Iterable[Record]) -> None:
 
 
 def label(metric: Metric) -> str:
-    """A run in few words: what predicted, and the start of its id, or the slice of its sessions."""
+    """A run in few words, and the start of its id, or the slice of its sessions."""
     if metric.by:
         return "  " + ", ".join(f"{name} {value}" for name, value in metric.by.items())
-    settings = metric.settings
-    name = str(settings.get("baseline") or settings.get("student") or "")
-    parts = [name.rstrip("/").rpartition("/")[2], "adapter" if settings.get("adapter") else ""]
-    parts.append(f"{settings['demos']} demos" if settings.get("demos") else "")
-    return " ".join([*filter(None, parts), metric.run[:8]])
+    return f"{design.label(metric.settings)} {metric.run[:8]}".strip()
 
 
 def _table(title: str, metrics: list[Metric], columns: Mapping[str, str]) -> Table:

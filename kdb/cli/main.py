@@ -9,6 +9,7 @@ from kdb.cli import extract, extract_taught, prompts
 from kdb.cli.eval import eval_
 from kdb.cli.import_ import import_
 from kdb.cli.infer import infer
+from kdb.cli.report import report
 from kdb.cli.select import select
 from kdb.cli.train import train
 
@@ -44,6 +45,7 @@ app.command("select")(select)
 app.command("train")(train)
 app.command("infer")(infer)
 app.command("eval")(eval_)
+app.command("report")(report)
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""A report: what the records say, as blocks of a document, and the two ways to write these down."""

@@ -1,0 +1,62 @@
+"""What stands in a report, and in which order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from kdb.records import Run
+from kdb.report import facts, plots, questions, tables
+from kdb.report.blocks import Block, Heading, Text
+from kdb.report.results import Results
+
+READING = (
+    "Strict protocol: a predicted bundle hits if it lies within a true one; sessions without a valid prediction "
+    "score 0. In brackets 95 % bootstrap intervals over sessions. Bold: better than every other run beside it, "
+    "by a paired permutation test with p < 0.05 after Holm's correction."
+)
+RELEASED = (
+    "Recall counts predictions here, so that it can pass 1, and sessions without a parsed prediction "
+    "leave the mean."
+)
+NO_NOTE = (
+    "The records do not say how the data were imported: what became of untitled items, whether the truth is "
+    "minimal, which split this is. kdb report --note states it."
+)
+
+
+def document(domains: Sequence[Results], runs: Mapping[str, Run], title: str, notes: Sequence[str]) -> list[Block]:
+    """The report on some domains; `runs` are the `run` records by id, `notes` what the reader has to know."""
+    blocks: list[Block] = [Heading(title, 1), Text([READING])]
+    for results in domains:
+        blocks += _domain(results)
+    return [*blocks, Heading("Data"), Text(list(notes) or [NO_NOTE]), *facts.provenance(domains, runs)]
+
+
+def _domain(results: Results) -> Iterator[Block]:
+    yield Heading(results.domain)
+    yield Text([f"{tables.sessions(results)}."])
+    yield tables.quality(results)
+    if verdicts := tables.verdicts(results):
+        yield Text(verdicts)
+    for factor, question in questions.QUESTIONS.items():
+        yield Heading(f"{results.domain}, {factor}: {question}", 3)
+        yield questions.table(results, factor) or Text([f"Not run: no two runs differ in {factor} alone."])
+    yield Heading(f"{results.domain}: as the code released with AICL scores", 3)
+    yield Text([RELEASED])
+    yield tables.released(results)
+    beside = {
+        "what is wrong with the answers": tables.FAULTS,
+        "cost of a session": tables.COST,
+        "against the teacher": tables.AGAINST_TEACHER,
+    }
+    for name, columns in beside.items():
+        if table := tables.of_runs(results, columns):
+            yield Heading(f"{results.domain}: {name}", 3)
+            yield table
+    if sliced := tables.slices(results):
+        yield Heading(f"{results.domain}: slices of the sessions", 3)
+        yield sliced
+    if drawn := list(plots.figures(results, re.sub(r"\W+", "-", results.domain).strip("-").lower() or "domain")):
+        yield Heading(f"{results.domain}: figures", 3)
+        yield from drawn
