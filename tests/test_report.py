@@ -18,7 +18,7 @@ from kdb.records import Bundle, Prediction, Run, Usage
 from kdb.report.blocks import Cell, Table, number
 from kdb.report.html import render as html
 from kdb.report.markdown import escape
-from kdb.report.svg import Scale
+from kdb.report.svg import Scale, tick_text
 
 STUDENT = {"student": "/models/tiny", "answer": "list", "demos": 0, "knowledge": 0, "adapter": ""}
 ALL = {"sessions": 20, "validation": 4, "domains": ["shop"]}
@@ -183,6 +183,35 @@ def test_questions_hold_the_runs_that_differ_in_one_factor(report) -> None:
     assert [cell.replace("**", "") for cell in plain[2:]] == [of(n, "coverage") for n in (2, 3, 6, 7)]
 
 
+NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]\d+)?(?![\w.])")
+
+
+def written(value: float) -> set[str]:
+    """The ways in which a report may write a number of a record."""
+    forms = {f"{value:.3f}", f"{value:+.3f}", f"{-value:+.3f}", f"{value:,.0f}" if abs(value) >= 100 else ""}
+    return forms | ({f"{value:,.0f}"} if value == int(value) else set()) | {f"{value:.3g}"}
+
+
+def test_no_number_is_from_elsewhere(report) -> None:
+    allowed = {"0.001"}  # of "p < 0.001"
+    for line in (report / "records.jsonl").read_bytes().splitlines():
+        record = msgspec.json.decode(line)
+        numbers: list[float | None] = [record.get("sessions")]
+        for name in ("values", "counts", "differences", "p_holm"):
+            numbers += record.get(name, {}).values()
+        numbers += [bound for bounds in record.get("intervals", {}).values() for bound in bounds]
+        allowed |= {form for value in numbers if value is not None for form in written(value)}
+    seen = 0
+    for heading, rows in tables((report / "report.md").read_text()).items():
+        if heading == "Settings, versions and hashes":
+            continue
+        for cell in (cell for row in rows[1:] for cell in row[2:]):
+            for found in NUMBER.findall(cell.replace("[", " ").replace(", ", " ").replace("]", " ")):
+                seen += 1
+                assert found in allowed, (heading, cell)
+    assert seen > 500
+
+
 class Words(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
@@ -284,6 +313,8 @@ def test_numbers_scales_and_escapes() -> None:
     assert [number(v) for v in values] == ["–", "0.000", "0.123", "12.346", "321", "1.35e+08", "2e-05"]
     assert Scale(0, 0.7, 0, 7).ticks() == [0, 0.2, 0.4, 0.6]
     assert Scale(0.001, 10, 0, 4, log=True).ticks() == pytest.approx([0.001, 0.01, 0.1, 1, 10])
+    assert Scale(1e5, 1e6, 0, 1, log=True).ticks() == [1e5, 2e5, 5e5, 1e6]
+    assert [tick_text(v) for v in (0.2, 100.0, 1e9, 2e5, 5e-5)] == ["0.2", "100", "10⁹", "2·10⁵", "5·10⁻⁵"]
     assert Scale(0.001, 10, 0, 4, log=True).at(0.1) == pytest.approx(2)
     assert all(a < b for a, b in pairwise(Scale(0, 3, 0, 1).ticks()))
     assert escape("a|b\n*c* [x](y) <b>") == r"a\|b \*c\* [x\](y) &lt;b>"

@@ -12,6 +12,7 @@ from kdb.cli.infer import infer
 from kdb.cli.report import report
 from kdb.cli.select import select
 from kdb.cli.train import train
+from kdb.cli.why import why
 
 app = typer.Typer(
     name="kdb",
@@ -46,6 +47,7 @@ app.command("train")(train)
 app.command("infer")(infer)
 app.command("eval")(eval_)
 app.command("report")(report)
+app.command("why")(why)
 
 
 def main() -> None:

@@ -31,10 +31,12 @@ class Scale:
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
     def ticks(self) -> list[float]:
-        """Round values across the scale: powers of ten, or about five even steps."""
+        """Round values across the scale: powers of ten and, if they are few, 2 and 5 times them; or even steps."""
         if self.log:
-            powers = range(math.ceil(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
-            return [10.0**power for power in powers[:: max(1, len(powers) // 7)]]
+            powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            steps = (1, 2, 5) if len(powers) < 4 else (1,)
+            values = [n * 10.0**power for power in powers[:: max(1, len(powers) // 7)] for n in steps]
+            return [value for value in values if self.low <= value * 1.0001 and value <= self.high * 1.0001]
         rough = (self.high - self.low) / 5
         unit = 10.0 ** math.floor(math.log10(rough))
         step = next(unit * n for n in (1, 2, 5, 10) if unit * n >= rough * 0.999)
@@ -43,10 +45,13 @@ class Scale:
 
 
 def tick_text(value: float) -> str:
-    """A tick as it is written: `0.2`, `100`, `10⁹`."""
-    if value >= 1e5 or 0 < value < 1e-3:
-        return "10" + str(round(math.log10(value))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{value:g}"
+    """A tick as it is written: `0.2`, `100`, `2·10⁹`."""
+    if not (value >= 1e5 or 0 < value < 1e-3):
+        return f"{value:g}"
+    power = math.floor(math.log10(value) + 1e-9)
+    times = round(value / 10.0**power)
+    raised = "10" + str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return raised if times == 1 else f"{times}·{raised}"
 
 
 @dataclass

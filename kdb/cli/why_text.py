@@ -1,0 +1,139 @@
+"""The account of a session as text on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from kdb.records import Bundle, Item, Prediction, Session
+from kdb.stages.why import Account, Answer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Numbers = Mapping[str, int]
+STATUS = {
+    "ok": "none needed",
+    "repaired": "the raw answer does not fit its format; the bundles above are what could be read from it",
+    "failed": "no bundle could be read from the raw answer",
+}
+
+
+def show(account: Account) -> None:
+    """Print the session, then each run's answer."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(markup=False, highlight=False, emoji=False)
+    numbers = {item.id: n for n, item in enumerate(account.items, 1)}
+    split = f", {account.session.split}" if account.session and account.session.split else ""
+    console.print(Text(f"Session {account.id} of {account.domain}{split}, {len(numbers)} items", "bold"))
+    console.print(_items(account.items))
+    if account.session is None:
+        console.print("The titles are in the session records: pass them with --sessions.")
+    for answer in account.answers:
+        prediction = answer.prediction
+        console.print(Text(f"\n{answer.name} (run {prediction.run}): {prediction.status}", "bold"))
+        console.print(_bundles(answer, numbers))
+        for name, lines in _parts(answer).items():
+            text = "\n  ".join(["", *lines] if len(lines) > 1 else lines)
+            console.print(Text(f"{name}: ", "bold") + text, soft_wrap=True)
+
+
+def _items(items: Sequence[Item]) -> Table:
+    table = _table()
+    for n, item in enumerate(items, 1):
+        table.add_row(str(n), item.id, _line(item.title))
+    return table
+
+
+def _bundles(answer: Answer, numbers: Numbers) -> Table:
+    """The true bundles beside the predicted ones that are matched with them."""
+    table = _table("true", "predicted", "Jaccard", "")
+    true, said = _intents(answer.prediction.truth or []), _intents(answer.prediction.bundles)
+    for match in answer.matches:
+        verdict = "hit" if match.hit else "no hit" if match.predicted else "missed"
+        table.add_row(
+            _bundle(match.true, true, numbers),
+            _bundle(match.predicted, said, numbers),
+            f"{match.jaccard:.2f}" if match.true and match.predicted else "–",
+            verdict if answer.score else "",
+        )
+    if not answer.matches:
+        table.add_row("–", "–", "–", "")
+    return table
+
+
+def _intents(bundles: Sequence[Bundle]) -> dict[frozenset[str], str]:
+    return {frozenset(bundle.items): bundle.intent for bundle in reversed(bundles)}
+
+
+def _bundle(items: Sequence[str], intents: Mapping[frozenset[str], str], numbers: Numbers) -> str:
+    """E.g. `1, 3 camera kit`; an item that is not of the session stands by its id."""
+    if not items:
+        return "–"
+    places = sorted(numbers[item] for item in items if item in numbers)
+    strangers = [f"{_line(item)} (not in the session)" for item in items if item not in numbers]
+    return _line(f"{', '.join([*map(str, places), *strangers])}  {intents.get(frozenset(items), '')}")
+
+
+def _parts(answer: Answer) -> dict[str, list[str]]:
+    """What stands below the bundles, by its name."""
+    prediction = answer.prediction
+    left_out = f"{prediction.left_out} did not fit into the prompt"
+    return {
+        "score": [_score(answer)],
+        "demonstrations": [_demo(*pair) for pair in answer.demos.items()] or ["none"],
+        "knowledge": [
+            f"{piece.format} {name}: {_line(piece.text)}" if piece else f"{name}: not in --kb"
+            for name, piece in answer.knowledge.items()
+        ]
+        or ["none"],
+        **({"left out": [left_out]} if prediction.left_out else {}),
+        "raw answer": [_line(line) for line in prediction.raw.splitlines()] or ["none recorded"],
+        "repairs": [STATUS[prediction.status]],
+        "cost": [_cost(prediction)],
+    }
+
+
+def _score(answer: Answer) -> str:
+    score = answer.score
+    if score is None:
+        return "none: the session is not annotated"
+    coverage = f"{score.coverage / score.hits:.3f}" if score.hits else "–"
+    return (
+        f"precision {score.precision:.3f}, recall {score.recall:.3f}, coverage {coverage}, "
+        f"matched F1 {score.matched_f1:.3f}, exact {'yes' if score.exact else 'no'}"
+    )
+
+
+def _demo(identity: str, session: Session | None) -> str:
+    if session is None:
+        return f"{identity}: not in --kb"
+    items = "; ".join(f"{n} {_line(item.title)}" for n, item in enumerate(session.items, 1))
+    numbers = {item.id: n for n, item in enumerate(session.items, 1)}
+    truth = [f"[{_bundle(b.items, _intents([b]), numbers)}]" for b in session.truth or []]
+    return f"{identity} of {session.domain}: {items} → {' '.join(truth) or 'no bundle'}"
+
+
+def _cost(prediction: Prediction) -> str:
+    usage = prediction.usage
+    paid = f", {usage.cost:.6f} US dollars" if usage.cost is not None else ""
+    tokens = f"{usage.prompt_tokens} tokens in, {usage.completion_tokens} tokens out"
+    return f"{tokens}, {prediction.seconds:.3f} seconds{paid}"
+
+
+def _line(text: str) -> str:
+    """Text on one line, without what could steer a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _table(*head: str) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD if head else None, show_header=bool(head), pad_edge=bool(head))
+    for name in head or ("", "", ""):
+        table.add_column(Text(name), overflow="fold", justify="right" if name == "Jaccard" else "left")
+    return table
