@@ -28,12 +28,13 @@ NO_NOTE = (
 def document(domains: Sequence[Results], runs: Mapping[str, Run], title: str, notes: Sequence[str]) -> list[Block]:
     """The report on some domains; `runs` are the `run` records by id, `notes` what the reader has to know."""
     blocks: list[Block] = [Heading(title, 1), Text([READING])]
-    for results in domains:
-        blocks += _domain(results)
+    for n, results in enumerate(domains, 1):
+        blocks += _domain(results, f"{n}-{re.sub('[^a-z0-9]+', '-', results.domain.lower()).strip('-')}")
     return [*blocks, Heading("Data"), Text(list(notes) or [NO_NOTE]), *facts.provenance(domains, runs)]
 
 
-def _domain(results: Results) -> Iterator[Block]:
+def _domain(results: Results, prefix: str) -> Iterator[Block]:
+    """What is known of one domain; `prefix` starts the names of its figures."""
     yield Heading(results.domain)
     yield Text([f"{tables.sessions(results)}."])
     yield tables.quality(results)
@@ -57,6 +58,6 @@ def _domain(results: Results) -> Iterator[Block]:
     if sliced := tables.slices(results):
         yield Heading(f"{results.domain}: slices of the sessions", 3)
         yield sliced
-    if drawn := list(plots.figures(results, re.sub(r"\W+", "-", results.domain).strip("-").lower() or "domain")):
+    if drawn := list(plots.figures(results, prefix)):
         yield Heading(f"{results.domain}: figures", 3)
         yield from drawn

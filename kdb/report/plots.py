@@ -78,8 +78,7 @@ def _by_cost(results: Results, cost: str, axis: str, prefix: str) -> Figure | No
         return None
     caption = f"Matched F1 with 95 % intervals against {axis}; numbers as in the table, squares are baselines."
     drawing = Drawing(720, max(400.0, 60 + 18 * len(known)), caption)
-    spread = [spent for _, _, spent, _ in known]
-    x = Scale(_power(min(spread), math.floor), _power(max(spread), math.ceil, min(spread)), 70, 460, log=True)
+    x = Scale(*_powers([spent for _, _, spent, _ in known]), 70, 460, log=True)
     y = Scale(0, _top(results, [run for _, run, _, _ in known]), 340, 24)
     drawing.axes(x, y, f"{axis}, log scale", "matched F1")
     for place, (n, run, spent, value) in enumerate(known):
@@ -136,9 +135,10 @@ def _top(results: Results, runs: Sequence[str]) -> float:
     return max(0.1, math.ceil(10 * max(_end(results, run, MAIN) for run in runs) - 1e-9) / 10)
 
 
-def _power(value: float, rounded: object, above: float = 0.0) -> float:
-    power = 10.0 ** rounded(math.log10(value))  # type: ignore[operator]
-    return power if power > above else 10 * power
+def _powers(values: Sequence[float]) -> tuple[float, float]:
+    """The powers of ten around positive values."""
+    low = 10.0 ** math.floor(math.log10(min(values)))
+    return low, max(10.0 ** math.ceil(math.log10(max(values))), 10 * low)
 
 
 def _said(value: float, bounds: Sequence[float] | None) -> str:
