@@ -116,7 +116,16 @@ def parse(text: str) -> Thought:
         raise Unfit("form", str(error)) from None
     if [name for name in data if name in STEPS] != list(STEPS):
         raise Unfit("order", "the steps are not in the order items, intents, bundles")
+    if not all(any(c.isalpha() for c in sentence) for sentence in _sentences(thought)):
+        raise Unfit("form", "a sentence is empty")
     return thought
+
+
+def _sentences(thought: Thought) -> list[str]:
+    return [
+        *(step.information for step in thought.items),
+        *(text for step in thought.intents for text in (step.intent, step.reason)),
+    ]
 
 
 def verify(thought: Thought, session: Session) -> None:
@@ -136,8 +145,7 @@ def _named(thought: Thought) -> Iterator[int]:
     yield from (step.product for step in thought.items)
     for bundle in thought.bundles:
         yield from bundle.products
-    sentences = [step.information for step in thought.items] + [step.reason for step in thought.intents]
-    for sentence in sentences:
+    for sentence in _sentences(thought):
         yield from (int(n) for n in _REFERENCE.findall(sentence))
 
 

@@ -119,8 +119,10 @@ class FakeTeacher:
     keys: set[str] = field(default_factory=set)
     keep: bool = True
     first_answer: float = 0.0
+    tasks: list[object] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.tasks.append(asyncio.current_task())  # asyncio itself forgets who serves a lost connection
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")

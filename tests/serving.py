@@ -14,6 +14,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from fake_teacher import stop
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -54,8 +56,10 @@ class Recorder:
     def __init__(self, port: int) -> None:
         self._port = port
         self.received: list[dict] = []
+        self.tasks: list[object] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.tasks.append(asyncio.current_task())  # asyncio itself forgets who serves a lost connection
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -84,5 +88,6 @@ def recorded(port: int) -> Iterator[tuple[str, Recorder]]:
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", recorder
     finally:
+        asyncio.run_coroutine_threadsafe(stop(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

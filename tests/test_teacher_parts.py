@@ -124,7 +124,7 @@ def test_same_request_is_asked_once_even_at_once_and_concurrency_is_kept(tmp_pat
 
 def test_local_model_keeps_to_the_schema_and_to_itself_in_a_batch(tiny_student: Path) -> None:
     async def ask(batch: int) -> list[Answer]:
-        teacher = Local(str(tiny_student), batch)
+        teacher = Local(str(tiny_student), "tiny", batch)
         return await asyncio.gather(*(teacher.ask(request("hello " * n)) for n in range(1, 6)))
 
     together, alone = asyncio.run(ask(4)), asyncio.run(ask(1))

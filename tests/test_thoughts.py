@@ -45,9 +45,10 @@ def test_good_thought_passes_and_reads_without_numbers() -> None:
         ({"bundles": []}, "bundles"),
         ({"bundles": GOOD["bundles"] + [{"intent": "x", "products": [2, 4]}]}, "bundles"),
         ({"bundles": [{"intent": "x", "products": [1, 9]}]}, "products"),
-        ({"items": [{"product": 0, "information": "?"}]}, "products"),
+        ({"items": [{"product": 0, "information": "a thing"}]}, "products"),
         ({"items": [{"product": 1, "information": "goes with product 7"}]}, "products"),
         ({"items": "none"}, "form"),
+        ({"items": [{"product": 1, "information": "..."}]}, "form"),
         ({"bundles": [{"intent": "x", "products": ["one"]}]}, "form"),
     ],
 )

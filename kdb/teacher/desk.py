@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kdb import console, models
 from kdb.errors import UsageError
+from kdb.provenance import file_hash
 from kdb.teacher import Sampling, Teacher
 from kdb.teacher.account import Account, Bounds
 from kdb.teacher.batch import RequestFile, take
@@ -78,8 +79,11 @@ def open_desk(settings: Settings, force: bool = False) -> Account | Plan:
 
 
 def _model(settings: Settings) -> str:
+    """The name under which answers are kept and records are signed."""
     if not settings.is_server:
-        return settings.model or settings.teacher
+        folder = Path(settings.teacher)
+        # A folder may hold another model tomorrow, whose answers are not these.
+        return f"{folder.resolve().name}@{file_hash(folder)}" if folder.is_dir() else settings.teacher
     if not settings.model:
         raise UsageError("the server's model has no name", "give --model or set KDB_TEACHER_MODEL")
     return settings.model
@@ -92,4 +96,4 @@ def _teacher(settings: Settings, model: str) -> Teacher:
         return Endpoint(settings.teacher, model, Patience(settings.timeout, settings.retries))
     from kdb.teacher.local import Local
 
-    return Local(settings.teacher, settings.concurrency)
+    return Local(settings.teacher, model, settings.concurrency)

@@ -27,8 +27,9 @@ class Local:
     In fp32 the company in a batch hardly ever changes an answer; bf16 would round them apart.
     """
 
-    def __init__(self, name: str, batch: int) -> None:
-        self.model = name
+    def __init__(self, path: str, model: str, batch: int) -> None:
+        self.model = model
+        self._path = path
         self._batch = batch
         self._generator: Generator | None = None
         self._waiting: list[Waiting] = []
@@ -48,7 +49,12 @@ class Local:
             first = self._waiting[0][0]
             batch = [w for w in self._waiting if w[0].sampling == first.sampling][: self._batch]
             self._waiting = [w for w in self._waiting if w not in batch]
-            results = await asyncio.to_thread(self._answers, [request for request, _ in batch])
+            try:
+                results = await asyncio.to_thread(self._answers, [request for request, _ in batch])
+            except BaseException as error:
+                for _, future in batch:
+                    future.set_exception(error)
+                raise
             for (_, future), result in zip(batch, results, strict=True):
                 if future.done():
                     continue
@@ -60,7 +66,7 @@ class Local:
     def _answers(self, requests: list[Request]) -> list[Answer | Unanswered]:
         """An answer to each, or why there is none."""
         try:
-            self._generator = self._generator or Generator(load(self.model, precision="fp32"))
+            self._generator = self._generator or Generator(load(self._path, precision="fp32"))
             prompts = [self._tokens(request) for request in requests]
         except KdbError as error:
             return [Refused(f"teacher: {error.message}", error.hint)] * len(requests)
