@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from conftest import run_kdb
 
-from kdb.records import Usage
-from kdb.stream import Line
+from kdb.records import Session, Usage
+from kdb.stream import Line, read
 from kdb.teacher import Answer, Refused, Request, Sampling
-from kdb.teacher.account import Account, Bounds
+from kdb.teacher.account import Account
 from kdb.teacher.in_order import in_order
 from kdb.teacher.ledger import Ledger
 from kdb.teacher.local import Local
 from kdb.teacher.pace import Pace
+from kdb.teacher.sessions import Choice, Survey
 
 SCHEMA = {
     "type": "object",
@@ -108,9 +109,9 @@ def test_pace_spreads_requests_evenly_by_the_tighter_limit() -> None:
     assert 0.3 <= asyncio.run(times(Pace(requests_per_minute=1200, tokens_per_minute=60_000))) < 0.6
 
 
-def test_same_request_is_asked_once_even_at_once_and_concurrency_is_kept(tmp_path: Path) -> None:
+def test_same_request_is_asked_once_even_at_once(tmp_path: Path) -> None:
     teacher = Slow()
-    account = Account(teacher, Ledger(tmp_path), bounds=Bounds(concurrency=3))
+    account = Account(teacher, Ledger(tmp_path))
 
     async def ask() -> list[Answer]:
         return await asyncio.gather(*(account.ask(request(str(n % 10))) for n in range(40)))
@@ -118,8 +119,27 @@ def test_same_request_is_asked_once_even_at_once_and_concurrency_is_kept(tmp_pat
     answers = asyncio.run(ask())
     assert len(answers) == 40
     assert sorted(teacher.asked) == [str(n) for n in range(10)]
-    assert teacher.most == 3
     assert account.counts["sent"] == 10
+
+
+def test_concurrency_bounds_sessions_and_each_is_asked_about_to_its_end(samples: Path, tmp_path: Path) -> None:
+    teacher = Slow()
+    account = Account(teacher, Ledger(tmp_path))
+
+    async def flow(session: Session) -> str:
+        for number in range(3):
+            await account.ask(request(f"{session.id} {number}"))
+        return session.id
+
+    survey = Survey(Choice(most=6, allow_test=True, concurrency=2))
+    results = [
+        result for _, result in survey.asked(read([samples / "sessions.jsonl"], ["session"]), flow) if result
+    ]
+    assert len(results) == survey.sessions == 6
+    assert teacher.most == 2
+    ends = [teacher.asked.index(f"{session} 2") for session in results]
+    assert ends == sorted(ends)
+    assert ends[0] < 6
 
 
 def test_local_model_keeps_to_the_schema_and_to_itself_in_a_batch(tiny_student: Path) -> None:

@@ -48,14 +48,14 @@ def rule(
     from kdb.teacher.reflection import Options
     from kdb.teacher.sessions import Choice
 
-    lines, choice = streams.read(*stage.KINDS), Choice(sessions, allow_test)
+    lines, choice = streams.read(*stage.KINDS), Choice(sessions, allow_test, settings.concurrency)
     if settings.teacher == ANNOTATIONS:
         return streams.write(stage.from_annotations(lines, choice))
     options = Options(settings.sampling, rounds)
     desk = open_desk(settings, streams.force)
     if isinstance(desk, Plan):
         return streams.write([stage.plan(lines, desk, choice, options)])
-    return streams.write(stage.run(lines, desk, choice, options, merge, settings.window))
+    return streams.write(stage.run(lines, desk, choice, options, merge))
 
 
 @with_streams()
@@ -82,11 +82,11 @@ def thought(
     from kdb.teacher.plan import Plan
     from kdb.teacher.sessions import Choice
 
-    lines, choice = streams.read(*stage.KINDS), Choice(sessions, allow_test)
+    lines, choice = streams.read(*stage.KINDS), Choice(sessions, allow_test, settings.concurrency)
     if settings.teacher == ANNOTATIONS:
         return streams.write(stage.from_annotations(lines, choice))
     options = stage.Options(settings.sampling, tries, unverified.value)
     desk = open_desk(settings, streams.force)
     if isinstance(desk, Plan):
         return streams.write([stage.plan(lines, desk, choice, options)])
-    return streams.write(stage.run(lines, desk, choice, options, settings.window))
+    return streams.write(stage.run(lines, desk, choice, options))

@@ -23,7 +23,7 @@ KINDS = ("session",)
 
 
 def run(
-    lines: Iterable[Line], account: Account, choice: Choice, options: Options, merge: float, window: int
+    lines: Iterable[Line], account: Account, choice: Choice, options: Options, merge: float
 ) -> Iterator[Line | Knowledge]:
     """All lines in order, then the rules of each domain in the order of their first sessions.
 
@@ -34,7 +34,7 @@ def run(
     async def flow(session: Session) -> Reflection:
         return await reflect(session, account, options)
 
-    for line, reflection in survey.asked(lines, flow, window, account.summary):
+    for line, reflection in survey.asked(lines, flow, account.summary):
         yield line
         if reflection:
             reflections.append(reflection)
@@ -49,7 +49,7 @@ def plan(lines: Iterable[Line], desk: Plan, choice: Choice, options: Options) ->
     async def flow(session: Session) -> None:
         await reflect(session, desk, options)
 
-    for _ in survey.asked(lines, flow, 64):
+    for _ in survey.asked(lines, flow):
         pass
     return desk.record("extract rule", survey.sessions)
 

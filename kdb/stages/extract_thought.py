@@ -31,9 +31,7 @@ class Options:
     unverified: Literal["keep", "drop"]
 
 
-def run(
-    lines: Iterable[Line], account: Account, choice: Choice, options: Options, window: int
-) -> Iterator[Line | Knowledge]:
+def run(lines: Iterable[Line], account: Account, choice: Choice, options: Options) -> Iterator[Line | Knowledge]:
     """All lines in order, after each session that was asked about its thought."""
     survey, outcomes = Survey(choice), Counter[str]()
 
@@ -42,7 +40,7 @@ def run(
         outcomes[problem or "verified"] += 1
         return thought
 
-    for line, thought in survey.asked(lines, flow, window, account.summary):
+    for line, thought in survey.asked(lines, flow, account.summary):
         yield line
         if thought:
             yield thought
@@ -57,7 +55,7 @@ def plan(lines: Iterable[Line], desk: Plan, choice: Choice, options: Options) ->
     async def flow(session: Session) -> None:
         await _think(session, desk, options)
 
-    for _ in survey.asked(lines, flow, 64):
+    for _ in survey.asked(lines, flow):
         pass
     return desk.record("extract thought", survey.sessions)
 

@@ -33,11 +33,10 @@ class Desk(Protocol):
 
 @dataclass
 class Bounds:
-    """Where to stop: so many dollars, so many requests sent by this run; how many may be in flight."""
+    """Where to stop: so many dollars spent, so many requests sent by this run."""
 
     budget: float | None = None
     max_requests: int | None = None
-    concurrency: int = 8
 
 
 @dataclass
@@ -60,7 +59,6 @@ class Account:
         self.spent = 0.0
         self.stopped: Refused | None = None
         self._failures = 0
-        self._slots = asyncio.Semaphore(self.bounds.concurrency)
         self._asking: dict[str, asyncio.Future[Answer]] = {}
 
     async def ask(self, request: Request) -> Answer:
@@ -80,25 +78,25 @@ class Account:
             self._asking.pop(key, None)
 
     async def _send(self, key: str, request: Request) -> Answer:
-        async with self._slots:
-            await self.pace.turn(request.prompt_tokens + request.sampling.max_tokens)
-            self._check()
-            self.counts["sent"] += 1
-            try:
-                answer = await self.teacher.ask(request)
-            except Unanswered as error:
-                self._failed(error)
-                raise
-            self._failures = 0
-            answer = self._priced(answer)
-            self.ledger.add(key, self.model, answer, request)
-            return answer
+        self._check()
+        await self.pace.turn(request.prompt_tokens + request.sampling.max_tokens)
+        self._check()  # the budget may be spent since
+        self.counts["sent"] += 1
+        try:
+            answer = await self.teacher.ask(request)
+        except Unanswered as error:
+            self._failed(error)
+            raise
+        self._failures = 0
+        answer = self._priced(answer)
+        self.ledger.add(key, self.model, answer, request)
+        return answer
 
     def _check(self) -> None:
         """Refused where this run is to send no more."""
         budget, most = self.bounds.budget, self.bounds.max_requests
         if budget is not None and self.spent >= budget:
-            self._stop(Refused(f"the budget of ${budget:.2f} is spent", "run again with a larger --budget"))
+            self._stop(Refused(f"the budget of ${budget:g} is spent", "run again with a larger --budget"))
         if most is not None and self.counts["sent"] >= most:
             self._stop(Refused(f"--max-requests {most} is reached", "run again"))
         if self.stopped:

@@ -45,11 +45,6 @@ class Settings:
         return Sampling(self.temperature, self.seed, self.max_tokens)
 
     @property
-    def window(self) -> int:
-        """How many sessions may be begun and not yet written: a slow one must not hold up the others."""
-        return 8 * self.concurrency
-
-    @property
     def is_server(self) -> bool:
         """Whether the teacher is an address."""
         return self.teacher.startswith(("http://", "https://"))
@@ -72,7 +67,7 @@ def open_desk(settings: Settings, force: bool = False) -> Account | Plan:
         teacher=_teacher(settings, model),
         ledger=ledger,
         price=own_price,
-        bounds=Bounds(settings.budget, settings.max_requests, settings.concurrency),
+        bounds=Bounds(settings.budget, settings.max_requests),
         pace=Pace(settings.rpm, settings.tpm),
         missing=RequestFile(settings.batch_out, model, force) if settings.batch_out else None,
     )

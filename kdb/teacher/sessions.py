@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,10 +19,14 @@ Flow = Callable[[Session], Awaitable[T]]
 
 @dataclass(frozen=True)
 class Choice:
-    """Which sessions a teacher is asked about: at most so many, and none of the test split unless allowed."""
+    """Which sessions a teacher is asked about, and about how many at once.
+
+    At most so many, and none of the test split unless allowed.
+    """
 
     most: int | None = None
     allow_test: bool = False
+    concurrency: int = 8
 
     def wants(self, line: Line) -> bool:
         """Whether the line is an annotated training session; KdbError for a test session.
@@ -47,8 +52,12 @@ class Survey:
     sessions: int = 0
     unanswered: int = 0
 
+    def __post_init__(self) -> None:
+        # A session is asked about to its end before the next is begun: it has one request in flight at a time.
+        self._slots = asyncio.Semaphore(self.choice.concurrency)
+
     def asked(
-        self, lines: Iterable[Line], flow: Flow[T], window: int, note: Callable[[], str] = str
+        self, lines: Iterable[Line], flow: Flow[T], note: Callable[[], str] = str
     ) -> Iterator[tuple[Line, T | None]]:
         """All lines in order, each with what came of it; None where nothing was asked or answered.
 
@@ -65,14 +74,16 @@ class Survey:
 
         with console.progress() as bar:
             task = bar.add_task("sessions", total=self.choice.most, note="")
-            for line, result in in_order(lines, work, window):
+            # So many may be done and not yet written, for a slow session must not hold up the others.
+            for line, result in in_order(lines, work, window=8 * self.choice.concurrency):
                 yield line, result
                 if result is not None:
                     bar.update(task, advance=1, note=note())
 
     async def _attempt(self, flow: Flow[T], session: Session) -> T | None:
         try:
-            return await flow(session)
+            async with self._slots:
+                return await flow(session)
         except Unanswered as error:
             self.unanswered += 1
             if isinstance(error, NoAnswer):
