@@ -13,14 +13,14 @@ from typing import Protocol
 
 import numpy as np
 
-from kdb import console, patterns
+from kdb import console, evidence, patterns, posterior, risk
+from kdb.conversation import positions
 from kdb.embed import Embedder, cosines, nearest
 from kdb.errors import UsageError
 from kdb.metrics import score
 from kdb.records import Knowledge, Session
 
 Bundles = list[list[str]]
-OBJECTIVES = ("f1", "precision")
 THRESHOLDS = 60
 NEIGHBOURS = 5
 """So many training items vote on an item's category."""
@@ -180,7 +180,23 @@ class Patterns:
         return self.embedder.encode(list(items)), [patterns.SEPARATOR.join(path) for path in paths], wanted
 
 
-NAMES = ("whole-session", "all-pairs", "clusters", "patterns", "pair-classifier")
+class Posterior:
+    """The decision rule of the answer format `pairs` without a student: what the student has to add to."""
+
+    def __init__(self, embedder: Embedder, training: Sequence[Session], objective: str) -> None:
+        self.objective = objective
+        self.evidence, pairs = evidence.learn(embedder, training)
+        truth = [positions(session.items, session.truth or []) for session in training]
+        self.weights = posterior.fit(pairs, truth)
+
+    def bundles(self, session: Session) -> Bundles:
+        """The bundles with the least expected loss."""
+        ids = _ids(session)
+        found = risk.groups(self.evidence.pairs(session.items), self.weights, self.objective)
+        return [[ids[n] for n in group] for group in found]
+
+
+NAMES = ("whole-session", "all-pairs", "clusters", "patterns", "pair-classifier", "posterior")
 NEED_KB = frozenset(NAMES[2:])
 """The baselines that learn from annotated sessions or knowledge."""
 
@@ -192,12 +208,7 @@ def build(
 
     UsageError where the name is unknown or what it needs is missing.
     """
-    if name not in NAMES:
-        raise UsageError(f"no baseline {name!r}", f"one of {', '.join(NAMES)}")
-    if objective not in OBJECTIVES:
-        raise UsageError(f"no objective {objective!r}", f"one of {', '.join(OBJECTIVES)}")
-    if name in NEED_KB and not kb:
-        raise UsageError(f"the baseline {name!r} needs annotated sessions", "pass them with --kb")
+    _check(name, kb, objective)
     if name == "whole-session":
         return WholeSession()
     if name == "all-pairs":
@@ -213,7 +224,18 @@ def build(
         return Clusters(lambda session: 1 - pair_cosines(embedder, session), _tuning(kb), objective)
     if not any(_together(session).any() for session in training):
         raise UsageError("no training session with a bundle in --kb", "import with --split train,validation")
+    if name == "posterior":
+        return Posterior(embedder, training, objective)
     return Clusters(PairClassifier(embedder, training, seed).distances, _tuning(kb), objective)
+
+
+def _check(name: str, kb: Sequence[Session], objective: str) -> None:
+    if name not in NAMES:
+        raise UsageError(f"no baseline {name!r}", f"one of {', '.join(NAMES)}")
+    if objective not in risk.OBJECTIVES:
+        raise UsageError(f"no objective {objective!r}", f"one of {', '.join(risk.OBJECTIVES)}")
+    if name in NEED_KB and not kb:
+        raise UsageError(f"the baseline {name!r} needs annotated sessions", "pass them with --kb")
 
 
 def _tuning(kb: Sequence[Session]) -> list[Session]:

@@ -12,6 +12,7 @@ from itertools import combinations, permutations
 import numpy as np
 from numpy.typing import NDArray
 
+from kdb import posterior
 from kdb.errors import UsageError
 from kdb.posterior import Bundling
 
@@ -20,10 +21,22 @@ PRECISION_IN_F1 = 0.15
 """The weight of strict precision beside matched Jaccard F1 in the objective `f1`."""
 COVERAGE_IN_PRECISION = 0.5
 """The power of coverage in the objective `precision`: at 0 the likeliest pair would always do."""
+MOST_ITEMS = 60
+"""Items beyond that are left out of all bundles: bit masks end there, and nobody looks at so many."""
 PARTITIONS = 60
 """Parts of so many of the likeliest bundlings are candidates."""
 
 Floats = NDArray[np.float64]
+
+
+def groups(pairs: NDArray[np.float32], weights: posterior.Weights, objective: str) -> list[list[int]]:
+    """The bundles to predict for a session with (n, n, k) evidence on its pairs, as positions of items."""
+    items = min(len(pairs), MOST_ITEMS)
+    if items < 2:
+        return []
+    bundlings, chances = posterior.likely(pairs[:items, :items], weights)
+    chosen = decide(bundlings, chances, items, objective)
+    return [[n for n in range(items) if mask >> n & 1] for mask in chosen]
 
 
 def decide(bundlings: Sequence[Bundling], chances: Floats, items: int, objective: str) -> Bundling:

@@ -27,7 +27,10 @@ def eval_(
         bool, Option("--intents", help="Compare the intents of matched bundles too; loads the embedder.")
     ] = False,
     seed: Annotated[int, Option(help="For bootstrap and permutations.")] = 0,
-    json: Annotated[bool, Option("--json", help="Records on a terminal too, in place of tables.")] = False,
+    json: Annotated[
+        bool | None,
+        Option("--json/--table", help="Records or tables.  [default: tables on a terminal]", show_default=False),
+    ] = None,
 ) -> None:
     """Score predictions under both protocols, with 95 % bootstrap intervals, and compare runs.
 
@@ -45,7 +48,9 @@ def eval_(
     options = stage.EvalOptions(slices, per_session, intersect, intents, seed)
     expert = streams.read_files([teacher], stage.KINDS) if teacher else None
     records = stage.run(streams.read(*stage.KINDS), options, streams.bad, expert)
-    if json or per_session or streams.output or not sys.stdout.isatty():
+    if json is None:
+        json = per_session or streams.output is not None or not sys.stdout.isatty()
+    if json:
         streams.write(records)
         return
     from kdb.cli.eval_tables import show

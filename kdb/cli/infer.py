@@ -9,7 +9,7 @@ from kdb import models
 from kdb.cli.shared import Streams, with_streams
 from kdb.errors import UsageError
 
-BASELINES = "whole-session, all-pairs, clusters, patterns or pair-classifier"
+BASELINES = "whole-session, all-pairs, clusters, patterns, pair-classifier or posterior"
 
 
 @with_streams()

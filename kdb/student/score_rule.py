@@ -30,8 +30,6 @@ FILE = "posterior.safetensors"
 TITLE_LENGTH = 60
 ANCHORS = 3
 """So many rows of a session are trained on an epoch; which ones, the order of its items decides."""
-MOST_ITEMS = 60
-"""Items beyond that are left out of all bundles: bit masks end there, and nobody looks at so many."""
 RIDGE = 5.0
 """How hard the weights learnt without the student are held to while those of the student are learnt."""
 
@@ -59,7 +57,7 @@ class ScoreRule:
 
     def examples(self, question: Question, bundles: Sequence[Bundle]) -> list[Example]:
         """See `Rule`: the rows of the first ANCHORS items."""
-        items = question.items[:MOST_ITEMS]
+        items = question.items[: risk.MOST_ITEMS]
         sets = [set(bundle.items) for bundle in bundles]
         return [
             self._tokens.row(items, anchor, [any({a.id, items[anchor].id} <= s for s in sets) for a in items])
@@ -73,7 +71,7 @@ class ScoreRule:
         """
         if self._prior is None:
             self._learn_prior(training)
-        known = [list(session.items[:MOST_ITEMS]) for session in validation]
+        known = [list(session.items[: risk.MOST_ITEMS]) for session in validation]
         logits = self._logits(known, batch)
         flat = np.concatenate([own[np.triu_indices(len(own), 1)] for own in logits])
         self.scale = np.array([flat.mean(), flat.std() + 1e-6], dtype=np.float32)
@@ -96,18 +94,15 @@ class ScoreRule:
             raise KdbError("the answer format pairs has learnt nothing yet", "use an adapter, or pass --kb")
         if any(question.shown.demos or question.shown.knowledge for question in questions):
             raise UsageError("the answer format pairs shows no demonstrations or knowledge", "use --answer list")
-        known = [question.items[:MOST_ITEMS] for question in questions]
+        known = [question.items[: risk.MOST_ITEMS] for question in questions]
         found = self._logits(known, batch)
         return [self._decision(items, logits) for items, logits in zip(known, found, strict=True)]
 
     def _decision(self, items: list[Item], logits: Floats) -> Decision:
         usage = Usage(prompt_tokens=sum(len(self._tokens.row(items, n)) for n in range(len(items))))
-        if len(items) < 2:
-            return Decision([], usage=usage)
         assert self.weights is not None
-        bundlings, chances = posterior.likely(self._pairs(items, logits), self.weights)
-        chosen = risk.decide(bundlings, chances, len(items), self.objective)
-        bundles = [Bundle([item.id for n, item in enumerate(items) if mask >> n & 1]) for mask in chosen]
+        groups = risk.groups(self._pairs(items, logits), self.weights, self.objective)
+        bundles = [Bundle([items[n].id for n in group]) for group in groups]
         upper = logits[np.triu_indices(len(items), 1)]
         return Decision(bundles, raw=" ".join(f"{value:.2f}" for value in upper), usage=usage)
 
