@@ -122,10 +122,7 @@ def parse(text: str) -> Thought:
 
 
 def _sentences(thought: Thought) -> list[str]:
-    return [
-        *(step.information for step in thought.items),
-        *(text for step in thought.intents for text in (step.intent, step.reason)),
-    ]
+    return [step.information for step in thought.items] + [step.reason for step in thought.intents]
 
 
 def verify(thought: Thought, session: Session) -> None:

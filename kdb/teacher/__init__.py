@@ -48,8 +48,8 @@ class Request(Struct, frozen=True):
 
     @property
     def prompt_tokens(self) -> int:
-        """A guess at the tokens of the messages: four characters each, and four for every message's frame."""
-        return sum(len(message["content"]) // 4 + 4 for message in self.messages)
+        """A guess at the tokens of the messages: one in 3.5 characters, as titles are denser than prose."""
+        return sum(2 * len(message["content"]) // 7 + 4 for message in self.messages)
 
 
 class Answer(Struct, frozen=True):
