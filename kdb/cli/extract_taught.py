@@ -8,7 +8,7 @@ import typer
 from kdb.cli.shared import Streams, with_streams
 from kdb.cli.teacher import with_teacher
 from kdb.teacher import ANNOTATIONS
-from kdb.teacher.desk import Settings
+from kdb.teacher.settings import Settings
 
 Sessions = Annotated[
     int | None, typer.Option("--sessions", min=1, help="Ask about the first so many training sessions only.")

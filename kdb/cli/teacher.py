@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kdb.cli.shared import Streams
-from kdb.teacher.desk import Settings
+from kdb.teacher.settings import Settings
 
 TEACHER = "annotations (no model), the address of an OpenAI-compatible server, or a model folder or hub id."
 

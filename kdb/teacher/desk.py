@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from kdb import console, models
 from kdb.errors import UsageError
 from kdb.provenance import file_hash
-from kdb.teacher import Sampling, Teacher
+from kdb.teacher import Teacher
 from kdb.teacher.account import Account, Bounds
 from kdb.teacher.batch import RequestFile, take
 from kdb.teacher.ledger import Ledger
 from kdb.teacher.pace import Pace
 from kdb.teacher.plan import Plan
 from kdb.teacher.prices import price
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Whom to ask and how: the options of the command line."""
-
-    teacher: str
-    model: str = ""
-    concurrency: int = 8
-    rpm: float | None = None
-    tpm: float | None = None
-    timeout: float = 300
-    retries: int = 4
-    temperature: float = 0.0
-    seed: int = 0
-    max_tokens: int = 1024
-    cache: Path | None = None
-    prices: Path | None = None
-    plan: bool = False
-    budget: float | None = None
-    max_requests: int | None = None
-    batch_out: Path | None = None
-    batch_in: Path | None = None
-
-    @property
-    def sampling(self) -> Sampling:
-        """How the teacher is to answer."""
-        return Sampling(self.temperature, self.seed, self.max_tokens)
-
-    @property
-    def is_server(self) -> bool:
-        """Whether the teacher is an address."""
-        return self.teacher.startswith(("http://", "https://"))
+from kdb.teacher.settings import Settings
 
 
 def open_desk(settings: Settings, force: bool = False) -> Account | Plan:
