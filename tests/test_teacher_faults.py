@@ -141,7 +141,7 @@ def test_cut_answer_is_marked_and_only_such_are_asked_again_with_a_larger_limit(
     first = FakeTeacher("cut", 1)
     result = extract(first, lines, tmp_path, "--tries", "1", "--concurrency", "1")
     assert kinds(result).count("knowledge") == SESSIONS - 1
-    assert "1 answers were cut off at their limit: a larger --max-tokens asks only those again" in result.stderr
+    assert "answers cut off at their limit: 1; a larger --max-tokens asks only those again" in result.stderr
     assert extract(again := FakeTeacher(), lines, tmp_path, "--tries", "1").out == result.out
     assert again.received == []
     larger = FakeTeacher()

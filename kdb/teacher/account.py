@@ -144,7 +144,7 @@ class Account:
         """Say what this run took, and raise where sessions are left without an answer."""
         console.say(f"{self.model}: {self.summary()}")
         if cut := self.counts["truncated"]:
-            console.say(f"{cut} answers were cut off at their limit: a larger --max-tokens asks only those again")
+            console.say(f"answers cut off at their limit: {cut}; a larger --max-tokens asks only those again")
         if unanswered:
             raise self._shortfall(f"{unanswered} of {sessions} sessions have no answer")
 
