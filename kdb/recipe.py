@@ -31,7 +31,7 @@ class Training(Struct, kw_only=True):
     """The course of training. `steps` counts optimiser steps and, if not 0, is used instead of `epochs`."""
 
     learning_rate: float = 5e-4
-    epochs: float = 3
+    epochs: float = 1
     steps: int = 0
     batch: int = 8
     accumulate: int = 1

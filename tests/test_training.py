@@ -18,7 +18,7 @@ from kdb.records import Item
 from kdb.student.examples import Example, batches, text_example
 from kdb.student.training import slope
 
-STEPS = ("--steps", "12", "--batch", "4", "--lora-rank", "4", "--no-intents", "--learning-rate", "0.01")
+STEPS = ("--answer", "list", "--steps", "12", "--batch", "4", "--lora-rank", "4", "--no-intents", "--learning-rate", "0.01")
 
 
 @pytest.fixture(scope="module")

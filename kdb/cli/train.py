@@ -24,7 +24,7 @@ def train(
     demos: Annotated[int, typer.Option(min=0, help="Demonstrations in each training prompt.")] = 0,
     knowledge: Annotated[int, typer.Option(min=0, help="Pieces of knowledge in each prompt.")] = 0,
     max_prompt_tokens: Annotated[int, typer.Option(min=64, help="Longest prompt.")] = 2048,
-    epochs: Annotated[float, typer.Option(min=0, help="Passes over the sessions.")] = 3,
+    epochs: Annotated[float, typer.Option(min=0, help="Passes over the sessions.")] = 1,
     steps: Annotated[int, typer.Option(min=0, help="Optimiser steps, instead of --epochs.")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Examples in a batch.")] = 8,
     accumulate: Annotated[int, typer.Option(min=1, help="Batches in an optimiser step.")] = 1,
