@@ -150,11 +150,12 @@ def test_cut_answer_is_marked_and_only_such_are_asked_again_with_a_larger_limit(
     assert [body["max_tokens"] for body in larger.received] == [2048]
 
 
-def test_bad_input_line_is_named_and_what_was_written_stays(lines: bytes, tmp_path: Path) -> None:
+def test_bad_input_line_is_named_and_what_was_begun_is_finished(lines: bytes, tmp_path: Path) -> None:
     result = extract(FakeTeacher(), lines + b'{"kind":"session"}\n', tmp_path)
     assert result.code == 1
     assert "stdin:6: missing field" in result.stderr
-    assert result.out == b"" or lines.startswith(passed_through(result))
+    assert passed_through(result) == lines
+    assert kinds(result).count("knowledge") == SESSIONS
 
 
 def test_reader_that_closes_the_pipe_ends_the_run_quietly(samples: Path, tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ OPTIONS: dict[str, Any] = {
         str, "--model", "The server's name of the model.", envvar="KDB_TEACHER_MODEL", show_default=False
     ),
     "concurrency": _option(int, "--concurrency", "Requests in flight at once; of a local model, its batch.", min=1),
-    "rpm": _option(float | None, "--rpm", "Requests per minute, at most."),
-    "tpm": _option(float | None, "--tpm", "Tokens per minute, at most, answers counted at their limit."),
+    "rpm": _option(float | None, "--rpm", "Requests per minute, at most.", min=1),
+    "tpm": _option(float | None, "--tpm", "Tokens per minute, at most, answers counted at their limit.", min=1),
     "timeout": _option(float, "--timeout", "Seconds to wait for an answer."),
     "retries": _option(int, "--retries", "How often a request that failed is sent again.", min=0),
     "temperature": _option(float, "--temperature", "0 for the likeliest answer.", min=0),

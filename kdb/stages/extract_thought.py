@@ -85,7 +85,7 @@ async def _think(session: Session, desk: Desk, options: Options) -> tuple[Knowle
     problem, text = "", ""
     for attempt in range(options.tries):
         purpose = "thought again" if attempt else "thought"
-        request = Request(purpose, messages, thoughts.SCHEMA, options.sampling, expected=120 * len(session.items))
+        request = Request(purpose, messages, thoughts.SCHEMA, options.sampling, expected=60 * len(session.items))
         answers.append(await desk.ask(request))
         text, problem, why = _read(answers[-1], session)
         if not problem:

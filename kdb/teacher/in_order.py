@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from kdb.errors import KdbError
 from kdb.stream import Line
 
 T = TypeVar("T")
@@ -20,17 +21,23 @@ def in_order(lines: Iterable[Line], work: Work[T], window: int) -> Iterator[tupl
     """Each line with what the work on it gave, None where there was none to do.
 
     At most `window` lines are waiting or worked on at a time. The work runs in an event loop of its own, so
-    that reading a slow pipe never holds it up.
+    that reading a slow pipe never holds it up. What was begun before a bad line is finished and handed on.
     """
     waiting: deque[tuple[Line, Future[T | None] | None]] = deque()
+    failure: KdbError | None = None
     with _event_loop() as loop:
-        for line in lines:
-            task = work(line)
-            waiting.append((line, asyncio.run_coroutine_threadsafe(task, loop) if task else None))
-            while waiting and (len(waiting) >= window or _done(waiting[0][1])):
-                yield _next(waiting)
+        try:
+            for line in lines:
+                task = work(line)
+                waiting.append((line, asyncio.run_coroutine_threadsafe(task, loop) if task else None))
+                while waiting and (len(waiting) >= window or _done(waiting[0][1])):
+                    yield _next(waiting)
+        except KdbError as error:
+            failure = error
         while waiting:
             yield _next(waiting)
+    if failure:
+        raise failure
 
 
 def _done(task: Future[Any] | None) -> bool:
