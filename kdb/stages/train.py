@@ -86,13 +86,21 @@ def run(lines: Iterable[Line], recipe: Recipe, options: TrainOptions) -> Run:
     _say_start(student, training, validation, trainer)
     check = Lessons(rule, retriever, validation, recipe.training.seed)
 
-    def validate() -> dict[str, float]:
+    learnt = -1
+
+    def learn(epoch: int) -> None:
+        nonlocal learnt
         rule.learn(training, validation, 2 * recipe.training.batch)
+        learnt = epoch
+
+    def validate() -> dict[str, float]:
+        learn(len(trainer.progress.validation))
         return _validate(student, rule, check, recipe.training.batch)
 
     progress = trainer.run(lessons.examples, validate)
     trainer.use(trainer.weights())
-    rule.learn(training, validation, 2 * recipe.training.batch)
+    if learnt != progress.best_epoch:
+        learn(progress.best_epoch)
     record = _record(student, recipe, base.holdings, inputs, progress, len(training))
     card = {
         "sessions": str(len(training)),

@@ -48,6 +48,8 @@ class ScoreRule:
         self.weights: posterior.Weights | None = None
         self.scale = np.array([0.0, 1.0], dtype=np.float32)
         self._prior: posterior.Weights | None = None
+        # What the student said of the sessions that it was last heard on: validation asks for it again.
+        self._heard: dict[tuple[str, ...], Floats] = {}
         self._tokens = _Tokens(student)
 
     @property
@@ -73,6 +75,7 @@ class ScoreRule:
             self._learn_prior(training)
         known = [list(session.items[: risk.MOST_ITEMS]) for session in validation]
         logits = self._logits(known, batch)
+        self._heard = {_titles(items): own for items, own in zip(known, logits, strict=True)}
         flat = np.concatenate([own[np.triu_indices(len(own), 1)] for own in logits])
         self.scale = np.array([flat.mean(), flat.std() + 1e-6], dtype=np.float32)
         seen = [self._pairs(items, own) for items, own in zip(known, logits, strict=True)]
@@ -95,7 +98,9 @@ class ScoreRule:
         if any(question.shown.demos or question.shown.knowledge for question in questions):
             raise UsageError("the answer format pairs shows no demonstrations or knowledge", "use --answer list")
         known = [question.items[: risk.MOST_ITEMS] for question in questions]
-        found = self._logits(known, batch)
+        new = [items for items in known if _titles(items) not in self._heard]
+        heard = self._heard | {_titles(i): own for i, own in zip(new, self._logits(new, batch), strict=True)}
+        found = [heard[_titles(items)] for items in known]
         return [self._decision(items, logits) for items, logits in zip(known, found, strict=True)]
 
     def _decision(self, items: list[Item], logits: Floats) -> Decision:
@@ -157,6 +162,10 @@ class ScoreRule:
         if self.use_evidence:
             names = ("vectors", "memberships", "association", "evidence_scale")
             self.evidence = Evidence(self.embedder, *(kept[name] for name in names))
+
+
+def _titles(items: Sequence[Item]) -> tuple[str, ...]:
+    return tuple(item.title for item in items)
 
 
 class _Tokens:

@@ -43,6 +43,11 @@ class Progress:
     validation: list[dict[str, float]] = field(default_factory=list)
     best: Weights | None = None
 
+    @property
+    def best_epoch(self) -> int:
+        """The number of the epoch that validated best, the first of several, counted from 0."""
+        return max(range(len(self.validation)), key=lambda n: _rank(self.validation[n]), default=0)
+
 
 class Trainer:
     """Trains the adapter of one student."""

@@ -1,0 +1,102 @@
+"""Training speed beside TRL's SFTTrainer: the same student, examples, LoRA settings and steps, in turn.
+
+    python tests/bench/training.py [STEPS]
+
+Prints seconds and tokens a second of both, and their ratio (goal: 1.3 or more). Examples are the sample
+sessions in the format `list`, the loss falls on the answer, batches are of 8. Loading is not counted.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import datasets
+from trl import SFTConfig, SFTTrainer
+
+from kdb import models, stream
+from kdb.answers import text_answer
+from kdb.conversation import Shown, messages, truth_text
+from kdb.recipe import Lora, Training
+from kdb.student import adapter
+from kdb.student.examples import text_example
+from kdb.student.model import load
+from kdb.student.training import Trainer
+
+BATCH = 8
+SAMPLES = Path(__file__).parents[2] / "samples" / "sessions.jsonl"
+ANSWER = text_answer("list", intents=True)
+
+
+def conversations() -> list[tuple[list[dict[str, str]], str]]:
+    """Prompt and answer of each sample session."""
+    sessions = [line.record for line in stream.read([SAMPLES], ("session",))]
+    return [
+        (messages(ANSWER, session.items, Shown()), truth_text(ANSWER, session.items, session.truth))
+        for session in sessions
+    ]
+
+
+def ours(steps: int) -> tuple[float, int]:
+    """Seconds and tokens of kdb's loop."""
+    student = load(models.STUDENT, precision="fp32")
+    adapter.attach(student, Lora(depth=1.0), seed=0)
+    examples = [text_example(student.tokenizer, turns, answer) for turns, answer in conversations()]
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(student, Training(batch=BATCH, steps=steps), Path(folder))
+        began = time.perf_counter()
+        trainer.run(lambda epoch: examples, None)
+        return time.perf_counter() - began, trainer.progress.tokens
+
+
+def trl(steps: int) -> tuple[float, int]:
+    """Seconds and tokens of SFTTrainer, with the adapter that kdb puts on."""
+    student = load(models.STUDENT, precision="fp32")
+    adapter.attach(student, Lora(depth=1.0), seed=0)
+    rows = [
+        {"prompt": turns, "completion": [{"role": "assistant", "content": answer}]}
+        for turns, answer in conversations()
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        config = SFTConfig(
+            output_dir=folder,
+            per_device_train_batch_size=BATCH,
+            max_steps=steps,
+            learning_rate=Training().learning_rate,
+            completion_only_loss=True,
+            train_sampling_strategy="group_by_length",
+            bf16=False,
+            gradient_checkpointing=False,
+            max_length=None,
+            report_to=[],
+            save_strategy="no",
+            logging_steps=1,
+            use_cpu=True,
+            disable_tqdm=True,
+            include_num_input_tokens_seen="non_padding",
+        )
+        trainer = SFTTrainer(
+            student.model,
+            args=config,
+            train_dataset=datasets.Dataset.from_list(rows),
+            processing_class=student.tokenizer,
+        )
+        began = time.perf_counter()
+        trainer.train()
+        seconds = time.perf_counter() - began
+        return seconds, int(trainer.state.num_input_tokens_seen)
+
+
+def main() -> None:
+    """Run both and print the ratio."""
+    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    speeds = []
+    for name, run in (("kdb", ours), ("TRL", trl)):
+        seconds, tokens = run(steps)
+        speeds.append(tokens / seconds)
+        print(f"{name}: {steps} steps, {tokens} tokens, {seconds:.1f} s, {tokens / seconds:.0f} tokens/s")
+    print(f"kdb is {speeds[0] / speeds[1]:.2f} times as fast (goal 1.3)")
+
+
+if __name__ == "__main__":
+    main()
