@@ -54,9 +54,7 @@ def test_two_products_of_one_category_are_a_pattern() -> None:
 
 
 def test_nothing_is_concluded_from_a_second_product_to_the_first() -> None:
-    assert not [
-        text for text in mined(shop()) if text.startswith('Bundles with 2 of "Cases" also hold "Cases"')
-    ]
+    assert not [text for text in mined(shop()) if text.startswith('Bundles with 2 of "Cases" also hold "Cases"')]
     assert not [text for text in mined(shop()) if '"Cases"' in text and "(100 %)" in text]
 
 
@@ -117,9 +115,7 @@ def test_domains_are_mined_apart(kdb) -> None:
     mixed = [*shop(), *(session(n, [[CAMERA, CASE]], domain="other") for n in range(100, 104))]
     done = kdb("extract", "pattern", "--level", "3", stdin=stream(mixed))
     patterns = [r for r in done.records if r["kind"] == "knowledge"]
-    assert {p["text"] for p in patterns if p["domain"] == "shop"} == mined(
-        shop(), Mining(3, 0.005, 0.2, 3)
-    ).keys()
+    assert {p["text"] for p in patterns if p["domain"] == "shop"} == mined(shop(), Mining(3, 0.005, 0.2, 3)).keys()
 
 
 def test_a_test_session_is_refused_unless_asked_for(kdb) -> None:

@@ -24,12 +24,8 @@ def pattern(
         float,
         typer.Option(min=0, max=1, help="The least share of the bundles with one side that hold the other."),
     ] = 0.2,
-    max_size: Annotated[
-        int, typer.Option(min=2, help="The most products in a pattern, both sides together.")
-    ] = 3,
-    allow_test: Annotated[
-        bool, typer.Option("--allow-test", help="Mine sessions of the test split too.")
-    ] = False,
+    max_size: Annotated[int, typer.Option(min=2, help="The most products in a pattern, both sides together.")] = 3,
+    allow_test: Annotated[bool, typer.Option("--allow-test", help="Mine sessions of the test split too.")] = False,
 ) -> None:
     """Mine which categories are bought together: association rules over the categories of true bundles.
 
