@@ -13,7 +13,9 @@ COMMANDS: dict[str, list[str]] = {
     "import": ["import", "--format", "jsonl"],
     "extract pattern": ["extract", "pattern"],
     "select": ["select", "--strategy", "random", "--ratio", "1"],
+    "extract thought": ["extract", "thought", "--teacher", "annotations"],
     "train": ["train", "-o", "adapter"],
+    "infer": ["infer", "--baseline", "whole-session"],
 }
 HEAVY = {"train"}
 """Commands that would go on to load a model where the input is good."""
@@ -126,6 +128,48 @@ def test_empty_input_is_no_records_or_one_line(run) -> None:
     assert done.out == b""
     assert done.code == 0 or (done.code == 1 and done.stderr.startswith("kdb: "))
     assert done.stderr.count("\n") <= 1
+
+
+PREDICTION = {
+    "kind": "prediction",
+    "id": "good",
+    "domain": "d",
+    "items": ["a", "b", "c"],
+    "bundles": [{"items": ["a", "b"]}],
+    "truth": [{"items": ["a", "b"], "intent": "tea"}],
+    "status": "ok",
+    "run": "r",
+}
+BAD_PREDICTIONS: dict[str, tuple[dict, str]] = {
+    "missing field": ({"bundles": None}, "missing field 'bundles'"),
+    "wrong type": ({"status": 3}, "status"),
+    "unknown status": ({"status": "fine"}, "status"),
+    "an item twice": ({"items": ["a", "b", "a"]}, "item 'a' stands twice"),
+    "truth naming an unknown item": ({"truth": [{"items": ["a", "z"]}]}, "'z' is not in the session"),
+    "no truth": ({"truth": None}, "truth"),
+    "a session twice": ({"id": "good"}, "twice"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_PREDICTIONS)
+def test_a_bad_prediction_is_named(kdb, case: str) -> None:
+    fields, says = BAD_PREDICTIONS[case]
+    bad = {key: value for key, value in {**PREDICTION, "id": "bad", **fields}.items() if value is not None}
+    lines = [json.dumps(PREDICTION), json.dumps(bad)]
+    done = kdb("eval", "-", stdin="\n".join(lines))
+    assert done.code == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("kdb: stdin:2: ")
+    assert says in last
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"nonsense\n", b"\xff\xfe\n"])
+def test_eval_without_a_prediction(kdb, text: bytes) -> None:
+    done = kdb("eval", "-", stdin=text)
+    assert done.code == 1
+    assert done.out == b""
+    assert done.stderr.startswith("kdb: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_missing_file(kdb, tmp_path: Path) -> None:

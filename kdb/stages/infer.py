@@ -75,8 +75,8 @@ def run(lines: Iterable[Line], predictor: Predictor, resumed: bool = False) -> I
 
     Other kinds pass through. KdbError where a session stands twice or there is none.
     """
-    yield predictor.run
     window: list[Line] = []
+    first = iter([predictor.run])  # comes once, and only where there is something to predict
     seen: set[tuple[str, str]] = set()
     waiting = 0
     for line in console.track(lines, "sessions"):
@@ -88,11 +88,13 @@ def run(lines: Iterable[Line], predictor: Predictor, resumed: bool = False) -> I
             seen.add(key)
             waiting += 1
         if waiting == WINDOW:
+            yield from first
             yield from _predicted(window, predictor)
             window, waiting = [], 0
-    yield from _predicted(window, predictor)
     if not seen and not resumed:
         raise KdbError("no session in the input", "kdb import DATA | kdb infer")
+    yield from first
+    yield from _predicted(window, predictor)
 
 
 def rest(lines: Iterable[Line], predictor: Predictor, done: Sequence[Line]) -> Iterator[Line | Record]:
