@@ -202,7 +202,12 @@ def test_a_reader_that_closes_the_pipe_gives_141(samples: Path, tmp_path: Path) 
 def test_interrupt_gives_130(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "kdb", "import", "--format", "jsonl"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(argv, **pipes) as child:
+
+    def heed_interrupts() -> None:
+        # A suite that runs in the background of a shell inherits that SIGINT is ignored.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(argv, **pipes, preexec_fn=heed_interrupts) as child:
         assert child.stdin and child.stdout and child.stderr
         child.stdin.write(LINE + b"\n")
         child.stdin.flush()
