@@ -17,10 +17,6 @@ from kdb.errors import UsageError
 from kdb.posterior import Bundling
 
 OBJECTIVES = ("f1", "precision")
-PRECISION_IN_F1 = 0.15
-"""The weight of strict precision beside matched Jaccard F1 in the objective `f1`."""
-COVERAGE_IN_PRECISION = 0.5
-"""The power of coverage in the objective `precision`: at 0 the likeliest pair would always do."""
 MOST_ITEMS = 60
 """Items beyond that are left out of all bundles: bit masks end there, and nobody looks at so many."""
 PARTITIONS = 60
@@ -42,20 +38,18 @@ def groups(pairs: NDArray[np.float32], weights: posterior.Weights, objective: st
 def decide(bundlings: Sequence[Bundling], chances: Floats, items: int, objective: str) -> Bundling:
     """The best prediction for a session of `items` items; UsageError for an unknown objective.
 
-    `f1`: expected matched Jaccard F1 plus PRECISION_IN_F1 times expected strict precision. `precision`:
-    expected mean over the predicted bundles of coverage ** COVERAGE_IN_PRECISION, 0 where one is no hit.
+    `f1`: expected matched Jaccard F1. `precision`: expected share of the predicted bundles that are hits, each
+    weighted by its coverage, without which the likeliest pair would always do.
     """
     if objective not in OBJECTIVES:
         raise UsageError(f"no objective {objective!r}", f"there are {', '.join(OBJECTIVES)}")
     options = candidates(bundlings, items)
-    coverage = {b: _coverage(b, bundlings) for b in {b for option in options for b in option}}
     if objective == "f1":
-        hit = {b: float((c > 0) @ chances) for b, c in coverage.items()}
         worth = matched_f1(options, bundlings) @ chances
-        worth += PRECISION_IN_F1 * np.array([np.mean([hit[b] for b in option]) for option in options])
     else:
-        part = {b: float(c**COVERAGE_IN_PRECISION @ chances) for b, c in coverage.items()}
-        worth = np.array([np.mean([part[b] for b in option]) for option in options])
+        bundles = {bundle for option in options for bundle in option}
+        covered = {bundle: float(_coverage(bundle, bundlings) @ chances) for bundle in bundles}
+        worth = np.array([np.mean([covered[bundle] for bundle in option]) for option in options])
     return options[int(np.argmax(worth))]
 
 

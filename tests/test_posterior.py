@@ -107,10 +107,9 @@ def test_the_decision_is_the_best_candidate(truths, objective, random):
             own, true = sets(option, 6), sets(truth, 6)
             covers = [max((len(p) / len(g) for g in true if p <= g), default=0) for p in own]
             if objective == "f1":
-                share = sum(c > 0 for c in covers) / len(covers)
-                value = metrics.matched_f1(own, true) + risk.PRECISION_IN_F1 * share
+                value = metrics.matched_f1(own, true)
             else:
-                value = sum(c**risk.COVERAGE_IN_PRECISION for c in covers) / len(covers)
+                value = sum(covers) / len(covers)
             total += chance * value
         return total
 

@@ -1,7 +1,7 @@
 """`kdb extract rule` and `kdb extract thought`: knowledge that a teacher is asked for."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,9 @@ from kdb.cli.shared import Streams, with_streams
 from kdb.cli.teacher import with_teacher
 from kdb.teacher import ANNOTATIONS
 from kdb.teacher.settings import Settings
+
+if TYPE_CHECKING:
+    from kdb.teacher.sessions import Choice
 
 Sessions = Annotated[
     int | None, typer.Option("--sessions", min=1, help="Ask about the first so many training sessions only.")
@@ -43,19 +46,10 @@ def rule(
     Example: kdb import DATA --split train | kdb extract rule --teacher http://localhost:8000/v1 --model NAME
     """
     from kdb.stages import extract_rule as stage
-    from kdb.teacher.desk import open_desk
-    from kdb.teacher.plan import Plan
-    from kdb.teacher.reflection import Options
     from kdb.teacher.sessions import Choice
 
-    lines, choice = streams.read(*stage.KINDS), Choice(sessions, allow_test, settings.concurrency)
-    if settings.teacher == ANNOTATIONS:
-        return streams.write(stage.from_annotations(lines, choice))
-    options = Options(settings.sampling, rounds)
-    desk = open_desk(settings, streams.force)
-    if isinstance(desk, Plan):
-        return streams.write([stage.plan(lines, desk, choice, options)])
-    return streams.write(stage.run(lines, desk, choice, options, merge))
+    choice = Choice(sessions, allow_test, settings.concurrency)
+    _extract(streams, settings, choice, stage, stage.Options(settings.sampling, rounds, merge))
 
 
 @with_streams()
@@ -78,14 +72,20 @@ def thought(
     Example: kdb import DATA --split train | kdb extract thought --teacher annotations
     """
     from kdb.stages import extract_thought as stage
-    from kdb.teacher.desk import open_desk
-    from kdb.teacher.plan import Plan
     from kdb.teacher.sessions import Choice
 
-    lines, choice = streams.read(*stage.KINDS), Choice(sessions, allow_test, settings.concurrency)
+    choice = Choice(sessions, allow_test, settings.concurrency)
+    _extract(streams, settings, choice, stage, stage.Options(settings.sampling, tries, unverified.value))
+
+
+def _extract(streams: Streams, settings: Settings, choice: "Choice", stage: Any, options: Any) -> None:
+    """Run a stage by its teacher: the annotations, a plan of what would be asked, or who answers."""
+    from kdb.teacher.desk import open_desk
+    from kdb.teacher.plan import Plan
+
+    lines = streams.read(*stage.KINDS)
     if settings.teacher == ANNOTATIONS:
         return streams.write(stage.from_annotations(lines, choice))
-    options = stage.Options(settings.sampling, tries, unverified.value)
     desk = open_desk(settings, streams.force)
     if isinstance(desk, Plan):
         return streams.write([stage.plan(lines, desk, choice, options)])

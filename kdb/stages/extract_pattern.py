@@ -29,6 +29,8 @@ def run(lines: Iterable[Line], mining: Mining, allow_test: bool = False) -> Iter
                 )
             domains.setdefault(session.domain, []).extend(transactions(session, mining.level))
         yield line
+    if not domains:
+        console.warn("no session to mine in the input")
     for domain, bundles in domains.items():
         patterns = mine(domain, bundles, mining)
         console.say(f"{domain}: {len(patterns)} patterns from {len(bundles)} bundles with categories")

@@ -6,6 +6,7 @@ The rules of all sessions of a domain are consolidated, so they are held in memo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from kdb import console, consolidation, prompts, rules
 from kdb.consolidation import Merged, RawRule
@@ -13,32 +14,36 @@ from kdb.embed import Embedder
 from kdb.provenance import content_hash
 from kdb.records import FirstRound, Knowledge, Run, Session, Source, Usage
 from kdb.stream import Line
-from kdb.teacher import ANNOTATIONS, Answer, annotated
+from kdb.teacher import ANNOTATIONS, Answer, Sampling, annotated
 from kdb.teacher.account import Account, total
 from kdb.teacher.plan import Plan
-from kdb.teacher.reflection import Options, Reflection, reflect
+from kdb.teacher.reflection import Reflection, reflect
 from kdb.teacher.sessions import Choice, Survey
 
 KINDS = ("session",)
 
 
-def run(
-    lines: Iterable[Line], account: Account, choice: Choice, options: Options, merge: float
-) -> Iterator[Line | Knowledge]:
-    """All lines in order, then the rules of each domain in the order of their first sessions.
+@dataclass(frozen=True)
+class Options:
+    """How rules are asked for, how often a session is reflected on, and from which cosine rules are one."""
 
-    Rules whose cosine is `merge` or more are one.
-    """
+    sampling: Sampling
+    rounds: int
+    merge: float
+
+
+def run(lines: Iterable[Line], account: Account, choice: Choice, options: Options) -> Iterator[Line | Knowledge]:
+    """All lines in order, then the rules of each domain in the order of their first sessions."""
     survey, reflections = Survey(choice), list[Reflection]()
 
     async def flow(session: Session) -> Reflection:
-        return await reflect(session, account, options)
+        return await reflect(session, account, options.sampling, options.rounds)
 
     for line, reflection in survey.asked(lines, flow, account.summary):
         yield line
         if reflection:
             reflections.append(reflection)
-    yield from _consolidated(reflections, account.model, merge)
+    yield from _consolidated(reflections, account.model, options.merge)
     account.settle(survey.unanswered, survey.sessions)
 
 
@@ -47,7 +52,7 @@ def plan(lines: Iterable[Line], desk: Plan, choice: Choice, options: Options) ->
     survey = Survey(choice)
 
     async def flow(session: Session) -> None:
-        await reflect(session, desk, options)
+        await reflect(session, desk, options.sampling, options.rounds)
 
     for _ in survey.asked(lines, flow):
         pass

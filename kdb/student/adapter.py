@@ -94,6 +94,7 @@ def write(student: Student, weights: Weights, recipe: Recipe, folder: Path, card
     base = hub_name(recipe.student)
     config = student.model.peft_config["default"]
     config.base_model_name_or_path = base
-    student.model.save_pretrained(str(folder), state_dict=weights)
+    # No embedding is trained; left to itself PEFT would look for the base model on the hub to find that out.
+    student.model.save_pretrained(str(folder), state_dict=weights, save_embedding_layers=False)
     recipes.save(recipe, folder)
     (folder / "README.md").write_text(CARD.format(base=base, answer=recipe.answer, **card), encoding="utf-8")

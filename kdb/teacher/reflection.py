@@ -11,14 +11,6 @@ from kdb.teacher import Answer, Message, Request, Sampling
 from kdb.teacher.account import Desk, total
 
 
-@dataclass(frozen=True)
-class Options:
-    """How rules are asked for, and how often a session is tried and reflected on."""
-
-    sampling: Sampling
-    rounds: int
-
-
 @dataclass
 class Reflection:
     """What a session gave: its first-round scores, its rules, and what that cost."""
@@ -29,26 +21,26 @@ class Reflection:
     usage: Usage
 
 
-async def reflect(session: Session, desk: Desk, options: Options) -> Reflection:
-    """What comes of one session, asked about at the desk."""
-    return await Conversation(session, desk, options).reflect()
+async def reflect(session: Session, desk: Desk, sampling: Sampling, rounds: int) -> Reflection:
+    """What comes of one session, tried and reflected on `rounds` times at the desk."""
+    return await Conversation(session, desk, sampling).reflect(rounds)
 
 
 class Conversation:
     """The conversation with a teacher about one session."""
 
-    def __init__(self, session: Session, desk: Desk, options: Options) -> None:
+    def __init__(self, session: Session, desk: Desk, sampling: Sampling) -> None:
         self.session = session
         self._desk = desk
-        self._options = options
+        self._sampling = sampling
         self._talk: list[Message] = rules.opening(session)
         self._answers: list[Answer] = []
 
-    async def reflect(self) -> Reflection:
+    async def reflect(self, rounds: int) -> Reflection:
         """Generate, reflect, write; again with the rules in mind until all is right or the rounds are over."""
         first: FirstRound | None = None
         written: list[str] = []
-        for number in range(self._options.rounds):
+        for number in range(rounds):
             if number:
                 self._next("rule_retry")
             guess = rules.read_guess(await self._ask("generate", rules.GUESS_SCHEMA, 30))
@@ -65,7 +57,7 @@ class Conversation:
 
     async def _ask(self, purpose: str, schema: dict[str, Any], expected: int) -> str:
         expected *= len(self.session.items)
-        request = Request(purpose, list(self._talk), schema, self._options.sampling, expected)
+        request = Request(purpose, list(self._talk), schema, self._sampling, expected)
         answer = await self._desk.ask(request)
         self._answers.append(answer)
         self._talk.append(replies.turn(answer.text))
