@@ -6,33 +6,17 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from kdb import design
+from kdb.metric_names import AGAINST_TEACHER, ANSWERS, COST, QUALITY, RELEASED, SIZES
 from kdb.records import Comparison, Metric, Record
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-QUALITY = {
-    "precision": "precision",
-    "recall": "recall",
-    "coverage": "coverage",
-    "matched_f1": "matched F1",
-    "exact": "exact",
-    "pair_f1": "pair F1",
-    "invalid": "invalid",
-}
-BESIDE = {
-    "bundles_predicted": "bundles a session",
-    "size_predicted": "items a bundle",
-    "failed": "failed",
-    "intent_similarity": "intent similarity",
-    "prompt_tokens": "tokens in",
-    "completion_tokens": "tokens out",
-    "seconds": "seconds a session",
-    "parameters": "parameters",
-    "flops": "FLOPs a session",
-    "retention_matched_f1": "matched F1 kept",
-    "speed_up": "speed-up",
-}
+SHOWN = {key: name for key, name in QUALITY.items() if key != "exact"}
+"""So many columns fit into 80 characters."""
+BESIDE = {"exact": QUALITY["exact"], **SIZES, "invalid": "invalid", "failed": "failed", "repaired": "repaired"}
+BESIDE["intent_similarity"] = ANSWERS["intent_similarity"]
+KEPT = {key: AGAINST_TEACHER[key] for key in ("retention_matched_f1", "speed_up", "token_share")}
 
 
 def show(records: Iterable[Record]) -> None:
@@ -42,56 +26,53 @@ def show(records: Iterable[Record]) -> None:
     console = Console(markup=False, highlight=False)
     found = list(records)
     metrics = [r for r in found if isinstance(r, Metric)]
-    comparisons = [r for r in found if isinstance(r, Comparison)]
+    names = design.labels(m for m in metrics if not m.by)
     for domain in dict.fromkeys(m.domain for m in metrics):
         own = [m for m in metrics if m.domain == domain]
         sessions = max(m.sessions for m in own)
         strict = [m for m in own if m.protocol == "strict"]
         released = [m for m in own if m.protocol == "released"]
-        console.print(_table(f"{domain}, {sessions} sessions: strict protocol, 95 % intervals", strict, QUALITY))
-        console.print(_table(f"{domain}: as AICL's released code scores", released, QUALITY))
-        console.print(_table(f"{domain}: sizes and cost", strict, BESIDE))
-        pairs = [c for c in comparisons if c.domain == domain and c.protocol == "strict"]
+        title = f"{domain}, {sessions} sessions: strict protocol, 95 % intervals"
+        console.print(_table(title, strict, SHOWN, names))
+        console.print(_table(f"{domain}: as AICL's released code scores", released, RELEASED, names))
+        console.print(_table(f"{domain}: answers", strict, BESIDE, names, bounds=False))
+        console.print(_table(f"{domain}: cost of a session", strict, COST | KEPT, names, bounds=False))
+        pairs = [r for r in found if isinstance(r, Comparison) and (r.domain, r.protocol) == (domain, "strict")]
         if pairs:
-            console.print(_differences(f"{domain}: differences, Holm-corrected p", pairs, own))
+            console.print(_differences(f"{domain}: differences, Holm-corrected p", pairs, names))
 
 
-def label(metric: Metric) -> str:
-    """A run in few words, and the start of its id, or the slice of its sessions."""
-    if metric.by:
-        return "  " + ", ".join(f"{name} {value}" for name, value in metric.by.items())
-    return f"{design.label(metric.settings)} {metric.run[:8]}".strip()
-
-
-def _table(title: str, metrics: list[Metric], columns: Mapping[str, str]) -> Table:
-    table = _empty(title)
+def _table(
+    title: str, metrics: list[Metric], columns: Mapping[str, str], names: Mapping[str, str], bounds: bool = True
+) -> Table:
+    """A row a metric record; columns in which any has a value."""
     shown = {key: name for key, name in columns.items() if any(m.values.get(key) is not None for m in metrics)}
-    for name in shown.values():
-        table.add_column(name, justify="right")
+    table = _empty(title, shown)
     for metric in metrics:
-        table.add_row(label(metric), *(_cell(metric.values.get(k), metric.intervals.get(k)) for k in shown))
+        label = ", ".join(f"{k} {v}" for k, v in metric.by.items())
+        cells = (_cell(metric.values.get(k), metric.intervals.get(k) if bounds else None) for k in shown)
+        table.add_row(f"  {label}" if label else names[metric.run], *cells)
     return table
 
 
-def _differences(title: str, pairs: list[Comparison], metrics: list[Metric]) -> Table:
-    names = {metric.run: label(metric) for metric in metrics if not metric.by}
-    table = _empty(title)
-    shown = {key: name for key, name in QUALITY.items() if key in pairs[0].differences}
-    for name in shown.values():
-        table.add_column(name, justify="right")
+def _differences(title: str, pairs: list[Comparison], names: Mapping[str, str]) -> Table:
+    shown = {key: name for key, name in SHOWN.items() if key in pairs[0].differences}
+    table = _empty(title, shown)
     for pair in pairs:
         cells = (f"{_cell(pair.differences[k])}\n{_p(pair.p_holm.get(k))}" for k in shown)
         table.add_row(" −\n".join(names[run] for run in pair.runs), *cells)
     return table
 
 
-def _empty(title: str) -> Table:
+def _empty(title: str, columns: Mapping[str, str]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     table.add_column("", overflow="fold", min_width=12)
+    for name in columns.values():
+        table.add_column(name, justify="right")
     return table
 
 

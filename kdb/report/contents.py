@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from kdb.metric_names import AGAINST_TEACHER, ANSWERS, COST
 from kdb.records import Run
 from kdb.report import facts, plots, questions, tables
 from kdb.report.blocks import Block, Heading, Text
@@ -47,9 +48,9 @@ def _domain(results: Results, prefix: str) -> Iterator[Block]:
     yield Text([RELEASED])
     yield tables.released(results)
     beside = {
-        "what is wrong with the answers": tables.FAULTS,
-        "cost of a session": tables.COST,
-        "against the teacher": tables.AGAINST_TEACHER,
+        "what is wrong with the answers": ANSWERS,
+        "cost of a session": COST,
+        "against the teacher": AGAINST_TEACHER,
     }
     for name, columns in beside.items():
         if table := tables.of_runs(results, columns):

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kdb.design import FORMATS, UTILIZATIONS, Factors
+from kdb.metric_names import QUALITY
 from kdb.report.blocks import NOT_RUN, Cell, Table, number, value_cell
 from kdb.report.results import Results
 
-METRICS = {"precision": "precision", "recall": "recall", "coverage": "coverage", "matched_f1": "matched F1"}
+METRICS = {key: QUALITY[key] for key in ("precision", "recall", "coverage", "matched_f1")}
 QUESTIONS = {
     "format": "Which format of knowledge?",
     "quantity": "How much of it?",

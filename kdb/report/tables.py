@@ -5,44 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from kdb.metric_names import COST, QUALITY, RELEASED
 from kdb.report.blocks import Cell, Table, Text, amount_cell, p_value, value_cell
 from kdb.report.results import ALPHA, MAIN, Results
-
-QUALITY = {
-    "precision": "precision",
-    "recall": "recall",
-    "coverage": "coverage",
-    "matched_f1": "matched F1",
-    "exact": "exact",
-    "pair_f1": "pair F1",
-}
-RELEASED = {"precision": "precision", "recall": "recall", "coverage": "coverage"}
-FAULTS = {
-    "failed": "failed answers",
-    "repaired": "repaired answers",
-    "invalid": "invalid bundles",
-    "hallucinated": "hallucinated items",
-    "intent_similarity": "intent similarity",
-}
-COST = {
-    "prompt_tokens": "tokens in",
-    "completion_tokens": "tokens out",
-    "seconds": "seconds",
-    "flops": "FLOPs",
-    "dollars": "US dollars",
-    "parameters": "parameters",
-    "peak_memory_mb": "peak memory, MB",
-}
-AGAINST_TEACHER = {
-    "retention_precision": "precision kept",
-    "retention_recall": "recall kept",
-    "retention_coverage": "coverage kept",
-    "retention_matched_f1": "matched F1 kept",
-    "speed_up": "times faster",
-    "token_share": "share of tokens",
-    "flops_share": "share of FLOPs",
-    "dollar_share": "share of dollars",
-}
 
 
 def quality(results: Results) -> Table:
