@@ -69,7 +69,9 @@ def _empty(title: str, columns: Mapping[str, str]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    table = Table(
+        title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1)
+    )
     table.add_column("", overflow="fold", min_width=12)
     for name in columns.values():
         table.add_column(name, justify="right")
