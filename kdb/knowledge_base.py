@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kdb.conversation import Shown
+from kdb.errors import KdbError
 from kdb.holdings import Holdings, common, stamp_of
-from kdb.prompts import quoted
-from kdb.records import Knowledge, Session
+from kdb.records import Format, Knowledge, Session
 from kdb.stream import Line
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from kdb.embed import Embedder
 
 
 @dataclass
@@ -69,50 +63,20 @@ class KnowledgeBase:
                 (base.validation if record.split == "validation" else base.training).append(record)
         return base
 
-
-class Retriever:
-    """Finds for a session the training sessions and the knowledge that are nearest by embedding.
-
-    Only titles are embedded: nothing else of a session may be known at inference.
-    """
-
-    def __init__(self, base: KnowledgeBase, embedder: Embedder, demos: int, knowledge: int) -> None:
-        self.base, self.embedder, self.demos, self.knowledge = base, embedder, demos, knowledge
-        self._sessions = self._encoded([titles_text(s) for s in base.training]) if demos else None
-        self._knowledge = self._encoded([k.text for k in base.knowledge]) if knowledge else None
-
-    def shown(self, sessions: Sequence[Session]) -> list[Shown]:
-        """Up to `demos` demonstrations, most similar last, and `knowledge` pieces, most similar first.
-
-        Never the session itself, and only knowledge of its domain that was not drawn from it alone.
-        """
-        queries = self._encoded([titles_text(s) for s in sessions])
-        return [self._shown(session, query) for session, query in zip(sessions, queries, strict=True)]
-
-    def _shown(self, session: Session, query: np.ndarray) -> Shown:
-        demos: list[Session] = []
-        knowledge: list[Knowledge] = []
-        if self._sessions is not None and len(self._sessions):
-            ranked = (self.base.training[i] for i in _ranking(self._sessions, query))
-            others = (s for s in ranked if (s.domain, s.id) != (session.domain, session.id))
-            demos = [s for s, _ in zip(others, range(self.demos), strict=False)]
-        if self._knowledge is not None and len(self._knowledge):
-            pieces = (self.base.knowledge[i] for i in _ranking(self._knowledge, query))
-            fit = (k for k in pieces if k.domain == session.domain and k.source.sessions != [session.id])
-            knowledge = [k for k, _ in zip(fit, range(self.knowledge), strict=False)]
-        return Shown(demos[::-1], knowledge)
-
-    def _encoded(self, texts: list[str]) -> np.ndarray:
-        return self.embedder.encode(texts)
+    def of_formats(self, formats: Collection[Format]) -> list[Knowledge]:
+        """The knowledge of these formats, or all of it; KdbError where a format has none."""
+        if not formats:
+            return self.knowledge
+        for name in formats:
+            if not any(piece.format == name for piece in self.knowledge):
+                raise KdbError(f"the input holds no {name}", f"kdb extract {name}, or leave it out of --formats")
+        return [piece for piece in self.knowledge if piece.format in formats]
 
 
-def titles_text(session: Session) -> str:
-    """A session as one text for the embedder: its titles."""
-    return "; ".join(quoted(item.title) for item in session.items)
-
-
-def _ranking(rows: np.ndarray, query: np.ndarray) -> list[int]:
-    """All rows by falling cosine, the earlier first where two are the same."""
-    import numpy as np
-
-    return np.argsort(-(rows @ query), kind="stable").tolist()
+def thoughts(knowledge: Iterable[Knowledge]) -> dict[tuple[str, str], Knowledge]:
+    """The first thought about each session, by its domain and id."""
+    found: dict[tuple[str, str], Knowledge] = {}
+    for piece in knowledge:
+        if piece.format == "thought" and len(piece.source.sessions) == 1:
+            found.setdefault((piece.domain, piece.source.sessions[0]), piece)
+    return found

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from msgspec import Struct, field
 
 from kdb import models
 from kdb.errors import KdbError
+from kdb.records import Format
 
 FILE = "kdb.json"
 PAIRS = "pairs"
 """The answer format in which a student's probabilities are decoded; all others are text."""
+
+
+Target = Literal["answer", "thought+answer", "both"]
+"""What a student writes: its answer, a thought and then the answer, or each as a task of its own.
+
+`both` is distilling step by step (Hsieh et al., arXiv 2305.02301): thoughts only teach, and are not asked for
+at inference.
+"""
 
 
 class Lora(Struct, kw_only=True):
@@ -51,6 +61,12 @@ class Recipe(Struct, kw_only=True):
     """Hash of the prompts; another version of kdb with other prompts refuses the adapter."""
     demos: int = 0
     knowledge: int = 0
+    """So many patterns and rules stand beside a session; with any, demonstrations come with their thoughts."""
+    formats: list[Format] = field(default_factory=list)
+    """The formats of knowledge in use; empty: all that there are."""
+    target: Target = "answer"
+    max_thought_tokens: int = 256
+    """Thoughts that the student writes are no longer."""
     lora: Lora = field(default_factory=Lora)
     training: Training = field(default_factory=Training)
     objective: str = "f1"

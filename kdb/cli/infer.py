@@ -7,6 +7,8 @@ import typer
 
 from kdb import models
 from kdb.cli.shared import Streams, with_streams
+from kdb.cli.student import Device, Goal, MaxPromptTokens, Precision, Seed, Student
+from kdb.cli.student import formats as known_formats
 from kdb.errors import UsageError
 
 BASELINES = "whole-session, all-pairs, clusters, patterns, pair-classifier or posterior"
@@ -15,7 +17,7 @@ BASELINES = "whole-session, all-pairs, clusters, patterns, pair-classifier or po
 @with_streams()
 def infer(
     streams: Streams,
-    student: Annotated[str, typer.Option(help="Model folder, hub id or packaged name.")] = models.STUDENT,
+    student: Student = models.STUDENT,
     adapter: Annotated[Path | None, typer.Option(help="A folder made by kdb train.")] = None,
     kb: Annotated[
         list[Path] | None, typer.Option(help="Training sessions and knowledge to draw on; repeatable.")
@@ -24,9 +26,17 @@ def infer(
         int | None, typer.Option(min=0, help="Demonstrations from --kb.  [default: as trained, else 0]")
     ] = None,
     knowledge: Annotated[
-        int | None, typer.Option(min=0, help="Pieces of knowledge from --kb.  [default: as trained, else 0]")
+        int | None,
+        typer.Option(
+            min=0,
+            help="Patterns and rules; if any, demonstrations bring thoughts.  [default: as trained, else 0]",
+        ),
     ] = None,
+    formats: Annotated[
+        str, typer.Option(help="Only this knowledge: pattern,rule,thought.  [default: as trained, else all]")
+    ] = "",
     answer: Annotated[str, typer.Option(help="Answer format without an adapter: list, labels or pairs.")] = "list",
+    target: Goal = "answer",
     intents: Annotated[bool, typer.Option(help="Let answers name intents, without an adapter.")] = True,
     free: Annotated[
         bool, typer.Option("--free", help="No grammar: answers are repaired, or fail and are counted.")
@@ -40,10 +50,10 @@ def infer(
         bool, typer.Option(help="Decode titles, categories and patterns too (pairs without an adapter).")
     ] = True,
     batch: Annotated[int, typer.Option(min=1, help="Sequences in a batch.")] = 16,
-    max_prompt_tokens: Annotated[int, typer.Option(min=64, help="Longest prompt.")] = 2048,
-    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...; found by itself.", show_default=False)] = "",
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    max_prompt_tokens: MaxPromptTokens = 2048,
+    precision: Precision = "auto",
+    device: Device = "",
+    seed: Seed = 0,
     resume: Annotated[
         Path | None,
         typer.Option(help="Finish this output of a stopped run, in place, given the same input and options."),
@@ -69,7 +79,9 @@ def infer(
         name=name,
         demos=demos,
         knowledge=knowledge,
+        formats=known_formats(formats),
         answer=answer,
+        target=target,
         intents=intents and answer == "list",
         free=free,
         objective=objective,

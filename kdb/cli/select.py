@@ -7,6 +7,8 @@ from typer import Option
 
 from kdb import models
 from kdb.cli.shared import Streams, with_streams
+from kdb.cli.student import Formats, names
+from kdb.cli.student import formats as known_formats
 from kdb.errors import UsageError
 
 Of = Annotated[Literal["sessions", "knowledge"], Option(help="What is ranked; the other goes with it.")]
@@ -24,7 +26,6 @@ Tokens = Annotated[int | None, Option(min=0, help="Take what fits into so many t
 Seed = Annotated[int, Option(help="Draws the sample, and decides between equals.")]
 Domains = Annotated[str, Option(help="Only these, with commas between.", show_default="all")]
 PerDomain = Annotated[bool, Option("--per-domain", help="Rank and take in each domain by itself.")]
-Formats = Annotated[str, Option(help="Only this knowledge: pattern,rule,thought.", show_default="all")]
 Predictions = Annotated[Path | None, Option(help="A student's predictions: difficulty is 1 - matched F1.")]
 
 
@@ -61,8 +62,8 @@ def select(
         raise UsageError("--ratio, --count and --tokens exclude each other", "pass one of them")
     selection = stage.Selection(
         of=of,
-        domains=_names(domains),
-        formats=_formats(formats),
+        domains=names(domains),
+        formats=known_formats(formats),
         per_domain=per_domain,
         ranking=Ranking(strategy, _preference(strategy, prefer), seed, embedder),
         quantity=Quantity(ratio, count, tokens, student),
@@ -81,19 +82,3 @@ def _preference(strategy: str, prefer: str) -> str:
         remedy = f"choose from {', '.join(possible)}" if possible else "leave out --prefer"
         raise UsageError(f"--prefer {prefer}: strategy {strategy} has no such preference", remedy)
     return prefer
-
-
-def _names(text: str) -> list[str] | None:
-    return [name.strip() for name in text.split(",")] if text else None
-
-
-def _formats(text: str) -> list[str] | None:
-    from typing import get_args
-
-    from kdb.records import Format
-
-    formats = _names(text)
-    for name in formats or []:
-        if name not in get_args(Format):
-            raise UsageError(f"--formats {name}: no such format", f"choose from {', '.join(get_args(Format))}")
-    return formats

@@ -7,14 +7,23 @@ import typer
 
 from kdb import models
 from kdb.cli.shared import Streams, with_streams
+from kdb.cli.student import Device, Formats, Goal, MaxPromptTokens, Precision, Seed, Student
+from kdb.cli.student import formats as known_formats
+from kdb.errors import UsageError
 
 
 @with_streams(without=("output", "force"))
 def train(
     streams: Streams,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder for the adapter.")],
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the folder.")] = False,
-    student: Annotated[str, typer.Option(help="Model folder, hub id or packaged name.")] = models.STUDENT,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The folder for the adapter.", show_default=False)
+    ] = None,
+    emit: Annotated[
+        Path | None,
+        typer.Option(help="Train nothing: write the examples here as chat messages.", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the folder or file.")] = False,
+    student: Student = models.STUDENT,
     answer: Annotated[str, typer.Option(help="Answer format: pairs, list or labels.")] = "pairs",
     intents: Annotated[bool, typer.Option(help="Let answers name intents (list only).")] = True,
     objective: Annotated[str, typer.Option(help="What decisions aim at: f1 or precision (pairs).")] = "f1",
@@ -22,8 +31,13 @@ def train(
         bool, typer.Option(help="Decode titles, categories and patterns with the student's answers (pairs).")
     ] = True,
     demos: Annotated[int, typer.Option(min=0, help="Demonstrations in each training prompt.")] = 0,
-    knowledge: Annotated[int, typer.Option(min=0, help="Pieces of knowledge in each prompt.")] = 0,
-    max_prompt_tokens: Annotated[int, typer.Option(min=64, help="Longest prompt.")] = 2048,
+    knowledge: Annotated[
+        int, typer.Option(min=0, help="Patterns and rules in each prompt; if any, demonstrations bring thoughts.")
+    ] = 0,
+    formats: Formats = "",
+    target: Goal = "answer",
+    max_thought_tokens: Annotated[int, typer.Option(min=1, help="Thoughts to learn are cut there.")] = 256,
+    max_prompt_tokens: MaxPromptTokens = 2048,
     epochs: Annotated[float, typer.Option(min=0, help="Passes over the sessions.")] = 1,
     steps: Annotated[int, typer.Option(min=0, help="Optimiser steps, instead of --epochs.")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Examples in a batch.")] = 8,
@@ -37,9 +51,9 @@ def train(
         float, typer.Option(min=0, max=1, help="Share of the blocks that get an adapter, from the top.")
     ] = 0.5,
     lora_targets: Annotated[str, typer.Option(help="Layer names, by commas, or all-linear.")] = "all-linear",
-    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32; auto: bf16 where it is native.")] = "auto",
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...; found by itself.", show_default=False)] = "",
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    precision: Precision = "auto",
+    device: Device = "",
+    seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run stopped.")] = False,
 ) -> None:
     """Train a LoRA adapter on the training sessions of the input; prints a `run` record.
@@ -48,11 +62,15 @@ def train(
     without any, a tenth of the training sessions is held out for that. Work lies in OUTPUT.part until
     it is complete.
 
+    Patterns and rules that bear on a session stand in its prompt (--knowledge), thoughts in demonstrations
+    (--demos). To learn thoughts, use --target.
+
     Example: kdb train kb.jsonl --student smollm2-135m -o adapter/
     """
     from kdb import recipe as recipes
     from kdb import stream
-    from kdb.stages import train as stage
+    from kdb.stages import emit as emitting
+    from kdb.stages import train as training
 
     recipe = recipes.Recipe(
         student=student,
@@ -62,6 +80,9 @@ def train(
         evidence=evidence,
         demos=demos,
         knowledge=knowledge,
+        formats=known_formats(formats) or [],
+        target=target,
+        max_thought_tokens=max_thought_tokens,
         lora=recipes.Lora(
             rank=lora_rank, alpha=lora_alpha, dropout=lora_dropout, targets=lora_targets, depth=lora_depth
         ),
@@ -76,8 +97,17 @@ def train(
             precision=precision,
         ),
     )
-    options = stage.TrainOptions(output, device, resume, force, max_prompt_tokens)
-    record = stage.run(streams.read("session", "knowledge"), recipe, options)
+    if output and emit:
+        raise UsageError("--emit trains nothing", "leave out --output")
+    lines = streams.read("session", "knowledge")
+    if emit:
+        with stream.output(emit, force) as examples:
+            record = emitting.run(lines, recipe, max_prompt_tokens, examples)
+    elif output:
+        options = training.TrainOptions(output, device, resume, force, max_prompt_tokens)
+        record = training.run(lines, recipe, options)
+    else:
+        raise UsageError("train needs a place for its work", "pass --output FOLDER, or --emit FILE")
     with stream.output(None) as file:
         stream.write([record], file)
     streams.finish()

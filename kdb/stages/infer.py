@@ -11,14 +11,15 @@ from typing import Any
 
 import msgspec
 
-from kdb import console, provenance
+from kdb import console, provenance, retrieval
 from kdb import recipe as recipes
-from kdb.errors import KdbError, UsageError
-from kdb.knowledge_base import KnowledgeBase, Retriever
-from kdb.recipe import Recipe
-from kdb.records import Bundle, Prediction, Record, Run, Session
+from kdb.conversation import Lesson, Question, Shown, prompt_hash
+from kdb.errors import KdbError
+from kdb.knowledge_base import KnowledgeBase
+from kdb.recipe import Recipe, Target
+from kdb.records import Bundle, Format, Prediction, Record, Run, Session
 from kdb.stream import Line
-from kdb.student.decision import Decision, Question
+from kdb.student.decision import Decision
 
 WINDOW = 64
 """So many sessions are answered together, grouped by length, and then come out in the order of the input."""
@@ -28,7 +29,7 @@ Predict = Callable[[Sequence[Session]], list["Answered"]]
 
 @dataclass
 class InferOptions:
-    """How sessions are asked about; what an adapter's recipe says goes before `answer` and `intents`."""
+    """How sessions are asked about; what an adapter's recipe says goes before `answer` to `target`."""
 
     student: str
     adapter: Path | None = None
@@ -36,7 +37,9 @@ class InferOptions:
     name: str = ""
     demos: int | None = None
     knowledge: int | None = None
+    formats: list[Format] | None = None
     answer: str = "list"
+    target: Target = "answer"
     intents: bool = True
     free: bool = False
     objective: str = ""
@@ -181,27 +184,29 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
     recipe = _recipe(options)
     student = load(recipe.student, options.adapter, options.precision, options.device)
     rule = build_rule(student, recipe, options.max_prompt_tokens, options.free)
-    if options.adapter and recipe.prompt != rule.prompt:
-        raise KdbError(
-            f"{options.adapter}: trained with other prompts than this kdb has", "train it anew with kdb train"
-        )
+    retriever = retrieval.build(base, recipe)
+
+    def asked(sessions: Sequence[Session]) -> list[Question]:
+        shown = retriever.shown(sessions) if retriever else [Shown()] * len(sessions)
+        return [Question(list(s.items), own) for s, own in zip(sessions, shown, strict=True)]
+
     if options.adapter:
         rule.read(options.adapter)
     elif base.training and base.validation:
-        rule.learn(base.training, base.validation, options.batch)
-    retriever = _retriever(base, recipe)
+        truth = [session.truth or [] for session in base.validation]
+        lessons = [Lesson(q, own) for q, own in zip(asked(base.validation), truth, strict=True)]
+        rule.learn(base.training, lessons, options.batch)
 
     def predict(sessions: Sequence[Session]) -> list[Answered]:
-        questions = [Question(list(session.items)) for session in sessions]
-        if retriever:
-            for question, shown in zip(questions, retriever.shown(sessions), strict=True):
-                question.shown = shown
-        decisions = rule.decide(questions, options.batch)
-        return [Answered(d, [s.id for s in d.shown.demos], [k.id for k in d.shown.knowledge]) for d in decisions]
+        decisions = rule.decide(asked(sessions), options.batch)
+        return [
+            Answered(d, [demo.session.id for demo in d.shown.demos], [piece.id for piece in d.shown.pieces])
+            for d in decisions
+        ]
 
     settings = {
         **msgspec.to_builtins(recipe),
-        "prompt": rule.prompt,
+        "prompt": prompt_hash(recipe),
         "adapter": provenance.file_hash(options.adapter) if options.adapter else "",
         "trained": adapter.stamp(options.adapter) if options.adapter else {},
         "free": options.free,
@@ -220,26 +225,24 @@ def _recipe(options: InferOptions) -> Recipe:
     """The adapter's recipe, or one without training; flags that were given go before it."""
     if options.adapter:
         recipe = recipes.read(options.adapter)
+        if recipe.prompt != prompt_hash(recipe):
+            raise KdbError(
+                f"{options.adapter}: trained with other prompts than this kdb has", "train it anew with kdb train"
+            )
     else:
         recipe = Recipe(
-            student=options.student, answer=options.answer, intents=options.intents, evidence=options.evidence
+            student=options.student,
+            answer=options.answer,
+            intents=options.intents,
+            evidence=options.evidence,
+            target=options.target,
         )
     recipe.objective = options.objective or recipe.objective
-    if options.demos is not None:
-        recipe.demos = options.demos
-    if options.knowledge is not None:
-        recipe.knowledge = options.knowledge
+    given = {"demos": options.demos, "knowledge": options.knowledge, "formats": options.formats}
+    for name, value in given.items():
+        if value is not None:
+            setattr(recipe, name, value)
     return recipe
-
-
-def _retriever(base: KnowledgeBase, recipe: Recipe) -> Retriever | None:
-    if not (recipe.demos or recipe.knowledge):
-        return None
-    if not (base.training or base.knowledge):
-        raise UsageError("no training session or knowledge to show", "pass a record file with --kb")
-    from kdb.embed import Embedder
-
-    return Retriever(base, Embedder(), recipe.demos, recipe.knowledge)
 
 
 def _run(settings: dict[str, Any], options: InferOptions, base: KnowledgeBase, measured: dict[str, Any]) -> Run:

@@ -5,22 +5,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
-from kdb.conversation import Shown
-from kdb.records import Bundle, Item, Session, Status, Usage
+from kdb.conversation import Lesson, Message, Question, Shown
+from kdb.records import Bundle, Session, Status, Usage
 from kdb.student.examples import Example
-
-
-@dataclass
-class Question:
-    """A session as it is shown: its items in this order, and what stands beside them."""
-
-    items: list[Item]
-    shown: Shown = field(default_factory=Shown)
 
 
 @dataclass
@@ -38,24 +30,28 @@ class Decision:
     left_out: int = 0
 
 
-class Rule(Protocol):
+class Rule(ABC):
     """A way to teach a student bundles and to read them from it."""
 
-    def examples(self, question: Question, bundles: Sequence[Bundle]) -> list[Example]:
-        """What the student is trained on for a session with these true bundles."""
+    @abstractmethod
+    def examples(self, lesson: Lesson) -> list[Example]:
+        """What the student is trained on for one session."""
 
+    @abstractmethod
+    def conversations(self, lesson: Lesson) -> list[list[Message]]:
+        """The same as chat messages, the student's turn last; UsageError for a rule that has none."""
+
+    @abstractmethod
     def decide(self, questions: Sequence[Question], batch: int) -> list[Decision]:
         """A decision for each question, `batch` sequences at a time."""
 
-    def learn(self, training: Sequence[Session], validation: Sequence[Session], batch: int) -> None:
-        """Learn what the rule needs beside the student's weights, from annotated sessions."""
+    # What a rule learns beside the student's weights; most learn nothing.
 
-    def save(self, folder: Path) -> None:
+    def learn(self, training: Sequence[Session], validation: Sequence[Lesson], batch: int) -> None:  # noqa: B027
+        """Learn from annotated sessions, those of `validation` unknown to the student's weights."""
+
+    def save(self, folder: Path) -> None:  # noqa: B027
         """Keep what `learn` learnt beside the adapter."""
 
-    def read(self, folder: Path) -> None:
+    def read(self, folder: Path) -> None:  # noqa: B027
         """Take what `save` kept."""
-
-    @property
-    def prompt(self) -> str:
-        """The hash of the prompts in use."""

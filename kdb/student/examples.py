@@ -9,18 +9,23 @@ from typing import Any
 
 from kdb.conversation import Message
 
+ANSWER, THOUGHT = "answer", "thought"
+"""Tasks."""
+
 
 @dataclass(slots=True)
 class Example:
     """One sequence. After reading `ids[p]` for the n-th p in `positions`, the model should say `targets[n]`.
 
-    With `choices`, only these tokens compete there; without, the whole vocabulary does.
+    With `choices`, only these tokens compete there; without, the whole vocabulary does. `task` names what is
+    practised: the tasks of a step weigh the same, however many tokens each has.
     """
 
     ids: list[int]
     positions: list[int]
     targets: list[int]
     choices: tuple[int, ...] = ()
+    task: str = ANSWER
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -35,10 +40,24 @@ def prompt_ids(tokenizer: Any, turns: Sequence[Message]) -> list[int]:
     return list(tokenizer(text, add_special_tokens=not tokenizer.chat_template).input_ids)
 
 
-def text_example(tokenizer: Any, turns: Sequence[Message], target: str) -> Example:
-    """An example whose answer is `target`, then the end of the turn; loss falls on these tokens only."""
+def token_ids(tokenizer: Any, text: str) -> list[int]:
+    """The tokens of a text without those that frame it."""
+    return list(tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def shortened(tokenizer: Any, text: str, most: int) -> str:
+    """`text`, cut where it has more than so many tokens."""
+    ids = token_ids(tokenizer, text)
+    return text if len(ids) <= most else tokenizer.decode(ids[:most]).rstrip("\ufffd")
+
+
+def text_example(tokenizer: Any, turns: Sequence[Message], *target: str) -> Example:
+    """An example whose answer is the target, then the end of the turn; loss falls on these tokens only.
+
+    The parts of a target are tokenised apart, as they are where a student writes them one after another.
+    """
     prompt = prompt_ids(tokenizer, turns)
-    answer = [*tokenizer(target, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+    answer = [token for part in target for token in token_ids(tokenizer, part)] + [tokenizer.eos_token_id]
     ids = prompt + answer[:-1]
     first = len(prompt) - 1
     return Example(ids, list(range(first, len(ids))), answer)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdb.student.model import Student
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Generated(NamedTuple):
@@ -29,10 +32,12 @@ class Generator:
         grammars: Sequence[str] | None,
         most_tokens: int,
         temperature: float = 0.0,
+        stop: str = "",
     ) -> list[Generated]:
         """Answers to prompts of token ids, at most `most_tokens` long; greedy at temperature 0.
 
         With `grammars` (EBNF, one a prompt) an answer is always in its grammar if `most_tokens` suffices.
+        With `stop` an answer ends once it has said that.
         """
         import torch
 
@@ -50,6 +55,7 @@ class Generator:
                 logits_processor=[self._processor(grammars)] if grammars else None,
                 pad_token_id=tokenizer.pad_token_id,
                 eos_token_id=tokenizer.eos_token_id,
+                stopping_criteria=[self._said(stop)] if stop else None,
                 **sampling,
             )
         return [self._read(row) for row in out[:, width:].tolist()]
@@ -65,6 +71,16 @@ class Generator:
         for grammar in set(grammars) - self._compiled.keys():
             self._compiled[grammar] = self._compiler.compile_grammar(grammar)
         return LogitsProcessor([self._compiled[grammar] for grammar in grammars])
+
+    def _said(self, stop: str) -> Callable[..., torch.Tensor]:
+        """Whether each sequence ends in `stop`, by its last tokens: the model may cut it up in any way."""
+        import torch
+
+        def said(ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+            ends = self.student.tokenizer.batch_decode(ids[:, -len(stop) :])
+            return torch.tensor([end.endswith(stop) for end in ends], device=ids.device)
+
+        return said
 
     @cached_property
     def _compiler(self) -> Any:

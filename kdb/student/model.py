@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import warnings
@@ -76,18 +77,36 @@ def load(name: str, adapter: Path | None = None, precision: str = "auto", device
     return Student(name, model.to(device).eval(), tokenizer)
 
 
-def answer_logits(model: Any, batch: Sequence[Example], pad: int) -> torch.Tensor:
+@dataclass(frozen=True)
+class Prefix:
+    """What a model has read before a batch, the same for each of its sequences: the keys and values of that."""
+
+    cache: Any
+    length: int
+
+
+def read_prefix(model: Any, ids: Sequence[int]) -> Prefix:
+    """Let the model read a prefix once, for any number of batches."""
+    import torch
+
+    with torch.inference_mode():
+        read = model(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=True, logits_to_keep=1)
+    return Prefix(read.past_key_values, len(ids))
+
+
+def answer_logits(model: Any, batch: Sequence[Example], pad: int, prefix: Prefix | None = None) -> torch.Tensor:
     """The logits at the answer positions of all examples, example by example: (positions, vocabulary), fp32.
 
     Only these positions go through the output layer, whose logits at all positions would take most of the
-    memory.
+    memory. With a `prefix`, each example goes on where that ends.
     """
     import torch
 
     width = max(map(len, batch))
     shifts = [width - len(example) for example in batch]
     ids = [[pad] * shift + example.ids for shift, example in zip(shifts, batch, strict=True)]
-    mask = torch.tensor([[0] * shift + [1] * (width - shift) for shift in shifts])
+    before = prefix.length if prefix else 0
+    mask = torch.tensor([[1] * before + [0] * shift + [1] * (width - shift) for shift in shifts])
     rows, columns = [], []
     for row, (shift, example) in enumerate(zip(shifts, batch, strict=True)):
         rows += [row] * len(example.positions)
@@ -99,12 +118,20 @@ def answer_logits(model: Any, batch: Sequence[Example], pad: int) -> torch.Tenso
         logits = model(
             input_ids=torch.tensor(ids, device=device),
             attention_mask=mask.to(device),
-            position_ids=(mask.cumsum(1) - 1).clamp(min=0).to(device),
-            use_cache=False,
+            position_ids=(mask.cumsum(1) - 1).clamp(min=0)[:, before:].to(device),
+            past_key_values=_repeated(prefix, len(batch)) if prefix else None,
+            use_cache=bool(prefix),
         ).logits
     finally:
         hook.remove()
     return logits[0].float()
+
+
+def _repeated(prefix: Prefix, count: int) -> Any:
+    """The prefix for each sequence of a batch; a copy, because the model adds to it what it reads."""
+    cache = copy.deepcopy(prefix.cache)
+    cache.batch_repeat_interleave(count)
+    return cache
 
 
 def _device() -> str:

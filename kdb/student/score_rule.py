@@ -2,7 +2,7 @@
 
 A small student learns to compare two products long before it learns to write a whole answer. For each item,
 the anchor, it reads the other items one after another and is asked at each whether it was bought together
-with the anchor. No answer is written, so all questions of a row cost one reading. The log odds, and
+with the anchor. No answer is written, so all questions of a row cost one reading (see `rows`). The log odds, and
 `kdb.evidence` unless that is turned off, go into a posterior over bundlings (`kdb.posterior`), of which
 `kdb.risk` takes the prediction that suits the objective.
 """
@@ -16,18 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kdb import evidence, posterior, prompts, risk
-from kdb.conversation import positions
+from kdb import evidence, posterior, risk
+from kdb.conversation import Lesson, Message, Question, positions
 from kdb.embed import Embedder
 from kdb.errors import KdbError, UsageError
 from kdb.evidence import Evidence
 from kdb.records import Bundle, Item, Session, Usage
-from kdb.student.decision import Decision, Question
-from kdb.student.examples import Example, batches
-from kdb.student.model import Student, answer_logits
+from kdb.student.decision import Decision, Rule
+from kdb.student.examples import Example
+from kdb.student.model import Student
+from kdb.student.rows import Asked, Key, Rows, log_odds, shared
 
 FILE = "posterior.safetensors"
-TITLE_LENGTH = 60
 ANCHORS = 3
 """So many rows of a session are trained on an epoch; which ones, the order of its items decides."""
 RIDGE = 5.0
@@ -36,10 +36,10 @@ RIDGE = 5.0
 Floats = NDArray[np.float32]
 
 
-class ScoreRule:
+class ScoreRule(Rule):
     """Decodes pair probabilities. What it learns: the evidence, the posterior's weights, the logits' scale."""
 
-    def __init__(self, student: Student, objective: str, use_evidence: bool) -> None:
+    def __init__(self, student: Student, objective: str, use_evidence: bool, max_prompt_tokens: int) -> None:
         if objective not in risk.OBJECTIVES:
             raise UsageError(f"no objective {objective!r}", f"there are {', '.join(risk.OBJECTIVES)}")
         self.student, self.objective, self.use_evidence = student, objective, use_evidence
@@ -49,37 +49,33 @@ class ScoreRule:
         self.scale = np.array([0.0, 1.0], dtype=np.float32)
         self._prior: posterior.Weights | None = None
         # What the student said of the sessions that it was last heard on: validation asks for it again.
-        self._heard: dict[tuple[str, ...], Floats] = {}
-        self._tokens = _Tokens(student)
+        self._heard: dict[Key, Floats] = {}
+        self._rows = Rows(student, max_prompt_tokens)
 
-    @property
-    def prompt(self) -> str:
-        """See `Rule`."""
-        return prompts.template_hash("pairs", "pairs_item")
-
-    def examples(self, question: Question, bundles: Sequence[Bundle]) -> list[Example]:
+    def examples(self, lesson: Lesson) -> list[Example]:
         """See `Rule`: the rows of the first ANCHORS items."""
-        items = question.items[: risk.MOST_ITEMS]
-        sets = [set(bundle.items) for bundle in bundles]
-        return [
-            self._tokens.row(items, anchor, [any({a.id, items[anchor].id} <= s for s in sets) for a in items])
-            for anchor in range(min(ANCHORS, len(items)))
-        ]
+        asked = self._rows.fitted(lesson.question)
+        together = shared([item.id for item in asked.items], lesson.bundles)
+        return [self._rows.whole(asked, n, together[n]) for n in range(min(ANCHORS, len(asked.items)))]
 
-    def learn(self, training: Sequence[Session], validation: Sequence[Session], batch: int) -> None:
+    def conversations(self, lesson: Lesson) -> list[list[Message]]:
+        """See `Rule`."""
+        raise UsageError("the answer format pairs is no conversation", "use --answer list or --answer labels")
+
+    def learn(self, training: Sequence[Session], validation: Sequence[Lesson], batch: int) -> None:
         """See `Rule`. Without the student first, from the training sessions; then with it, from the others.
 
         The student has seen the training sessions, so only what it says of the validation sessions counts.
         """
         if self._prior is None:
             self._learn_prior(training)
-        known = [list(session.items[: risk.MOST_ITEMS]) for session in validation]
+        known = [self._rows.fitted(lesson.question) for lesson in validation]
         logits = self._logits(known, batch)
-        self._heard = {_titles(items): own for items, own in zip(known, logits, strict=True)}
+        self._heard = {asked.key: own for asked, own in zip(known, logits, strict=True)}
         flat = np.concatenate([own[np.triu_indices(len(own), 1)] for own in logits])
         self.scale = np.array([flat.mean(), flat.std() + 1e-6], dtype=np.float32)
-        seen = [self._pairs(items, own) for items, own in zip(known, logits, strict=True)]
-        truth = [positions(session.items, session.truth or []) for session in validation]
+        seen = [self._pairs(asked.items, own) for asked, own in zip(known, logits, strict=True)]
+        truth = [positions(lesson.question.items, lesson.bundles) for lesson in validation]
         self.weights = posterior.fit(seen, truth, self._prior, RIDGE)
 
     def _learn_prior(self, training: Sequence[Session]) -> None:
@@ -95,46 +91,29 @@ class ScoreRule:
         """See `Rule`; KdbError where nothing was learnt."""
         if self.weights is None:
             raise KdbError("the answer format pairs has learnt nothing yet", "use an adapter, or pass --kb")
-        if any(question.shown.demos or question.shown.knowledge for question in questions):
-            raise UsageError("the answer format pairs shows no demonstrations or knowledge", "use --answer list")
-        known = [question.items[: risk.MOST_ITEMS] for question in questions]
-        new = [items for items in known if _titles(items) not in self._heard]
-        heard = self._heard | {_titles(i): own for i, own in zip(new, self._logits(new, batch), strict=True)}
-        found = [heard[_titles(items)] for items in known]
-        return [self._decision(items, logits) for items, logits in zip(known, found, strict=True)]
+        known = [self._rows.fitted(question) for question in questions]
+        new = [asked for asked in known if asked.key not in self._heard]
+        heard = self._heard | {a.key: own for a, own in zip(new, self._logits(new, batch), strict=True)}
+        return [self._decision(asked, heard[asked.key]) for asked in known]
 
-    def _decision(self, items: list[Item], logits: Floats) -> Decision:
-        usage = Usage(prompt_tokens=sum(len(self._tokens.row(items, n)) for n in range(len(items))))
+    def _decision(self, asked: Asked, logits: Floats) -> Decision:
+        items = asked.items
+        usage = Usage(prompt_tokens=self._rows.tokens(asked))
         assert self.weights is not None
         groups = risk.groups(self._pairs(items, logits), self.weights, self.objective)
         bundles = [Bundle([items[n].id for n in group]) for group in groups]
         upper = logits[np.triu_indices(len(items), 1)]
-        return Decision(bundles, raw=" ".join(f"{value:.2f}" for value in upper), usage=usage)
+        raw = " ".join(f"{value:.2f}" for value in upper)
+        return Decision(bundles, raw=raw, usage=usage, shown=asked.shown, left_out=asked.left_out)
 
     def _pairs(self, items: Sequence[Item], logits: Floats) -> Floats:
         """All evidence on the pairs, the student's last: (n, n, k)."""
         own = ((logits - self.scale[0]) / self.scale[1])[:, :, None]
         return own if self.evidence is None else np.concatenate([self.evidence.pairs(items), own], -1)
 
-    def _logits(self, sessions: Sequence[list[Item]], batch: int) -> list[Floats]:
+    def _logits(self, sessions: Sequence[Asked], batch: int) -> list[Floats]:
         """The log odds that two items share a bundle, the mean over both anchors: (n, n) a session."""
-        import torch
-
-        rows = [(n, anchor) for n, items in enumerate(sessions) for anchor in range(len(items))]
-        examples = [self._tokens.row(sessions[n], anchor) for n, anchor in rows]
-        found = [np.zeros((len(items), len(items)), dtype=np.float32) for items in sessions]
-        with torch.inference_mode():
-            for indices in batches([len(example) for example in examples], batch):
-                part = [examples[i] for i in indices if examples[i].positions]
-                if not part:
-                    continue
-                no, yes = part[0].choices
-                logits = answer_logits(self.student.model, part, self.student.tokenizer.pad_token_id)
-                odds = iter((logits[:, yes] - logits[:, no]).tolist())
-                for n, anchor in (rows[i] for i in indices if examples[i].positions):
-                    for other in range(len(sessions[n])):
-                        if other != anchor:
-                            found[n][anchor, other] = next(odds)
+        found = log_odds(self.student, self._rows, sessions, batch)
         return [np.asarray((own + own.T) / 2, dtype=np.float32) for own in found]
 
     def save(self, folder: Path) -> None:
@@ -162,39 +141,3 @@ class ScoreRule:
         if self.use_evidence:
             names = ("vectors", "memberships", "association", "evidence_scale")
             self.evidence = Evidence(self.embedder, *(kept[name] for name in names))
-
-
-def _titles(items: Sequence[Item]) -> tuple[str, ...]:
-    return tuple(item.title for item in items)
-
-
-class _Tokens:
-    """Rows as token ids; titles are tokenised once."""
-
-    def __init__(self, student: Student) -> None:
-        self.tokenizer = student.tokenizer
-        self._kept: dict[str, list[int]] = {}
-        self.choices = (self._answer(" no"), self._answer(" yes"))
-
-    def row(self, items: Sequence[Item], anchor: int, truth: Sequence[bool] = ()) -> Example:
-        """One anchor with all other items in order; the targets are `truth`, or all no where it is unknown."""
-        title = prompts.quoted(items[anchor].title, TITLE_LENGTH)
-        ids = list(self._ids(prompts.render("pairs", {"anchor": title})))
-        found: list[int] = []
-        targets: list[int] = []
-        for n, item in enumerate(items):
-            if n != anchor:
-                title = prompts.quoted(item.title, TITLE_LENGTH)
-                ids += self._ids("\n" + prompts.render("pairs_item", {"item": title}))
-                found.append(len(ids) - 1)
-                targets.append(self.choices[bool(truth) and truth[n]])
-        return Example(ids, found, targets, self.choices)
-
-    def _ids(self, text: str) -> list[int]:
-        if text not in self._kept:
-            self._kept[text] = self.tokenizer(text, add_special_tokens=False).input_ids
-        return self._kept[text]
-
-    def _answer(self, word: str) -> int:
-        """The first token of an answer: what the student is asked for."""
-        return self._ids(word)[0]

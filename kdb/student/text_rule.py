@@ -3,93 +3,113 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from kdb.answers import AnswerError, TextAnswer
-from kdb.conversation import Shown, messages, prompt_hash, truth_text
-from kdb.records import Bundle, Item, Session, Usage
-from kdb.student.decision import Decision, Question
-from kdb.student.examples import Example, batches, prompt_ids, text_example
+from kdb.conversation import MARKER, Lesson, Message, Question, messages, truth_text
+from kdb.records import Bundle, Item, Usage
+from kdb.student.decision import Decision, Rule
+from kdb.student.examples import Example, batches, prompt_ids, shortened, text_example, token_ids
 from kdb.student.generation import Generated, Generator
 from kdb.student.model import Student
 
 FREE_TOKENS = 128
 
 
-class TextRule:
-    """Asks for an answer in a text format; `free` turns the grammar off, answers are then repaired or fail."""
+@dataclass(frozen=True)
+class Writing:
+    """How answers are written: after a thought of at most `thought_tokens`, or not; inside a grammar, or freely."""
 
-    def __init__(self, student: Student, answer: TextAnswer, max_prompt_tokens: int, free: bool = False) -> None:
-        self.student, self.answer, self.free = student, answer, free
-        self.max_prompt_tokens = min(max_prompt_tokens, student.context)
+    reasoned: bool = False
+    thought_tokens: int = 256
+    free: bool = False
+
+
+class TextRule(Rule):
+    """Asks for an answer in a text format; an answer written freely is repaired, or fails."""
+
+    def __init__(self, student: Student, answer: TextAnswer, max_prompt_tokens: int, writing: Writing) -> None:
+        self.student, self.answer, self.writing = student, answer, writing
+        room = writing.thought_tokens if writing.reasoned else 0
+        self.max_prompt_tokens = min(max_prompt_tokens, student.context - room)
         self.generator = Generator(student)
 
-    @property
-    def prompt(self) -> str:
-        """See `Rule`."""
-        return prompt_hash(self.answer)
-
-    def examples(self, question: Question, bundles: Sequence[Bundle]) -> list[Example]:
+    def examples(self, lesson: Lesson) -> list[Example]:
         """See `Rule`: one example, the whole answer."""
-        question, _ = self._fitted(question)
-        turns = messages(self.answer, question.items, question.shown)
-        return [text_example(self.student.tokenizer, turns, truth_text(self.answer, question.items, bundles))]
+        question, _ = self._fitted(lesson.question)
+        turns = messages(self.answer, question, self.writing.reasoned)
+        return [text_example(self.student.tokenizer, turns, *self._target(lesson))]
 
-    def learn(self, training: Sequence[Session], validation: Sequence[Session], batch: int) -> None:
-        """See `Rule`: nothing, the student says it all."""
+    def conversations(self, lesson: Lesson) -> list[list[Message]]:
+        """See `Rule`."""
+        question, _ = self._fitted(lesson.question)
+        turns = messages(self.answer, question, self.writing.reasoned)
+        return [[*turns, {"role": "assistant", "content": "".join(self._target(lesson))}]]
 
-    def save(self, folder: Path) -> None:
-        """See `Rule`: nothing."""
-
-    def read(self, folder: Path) -> None:
-        """See `Rule`: nothing."""
+    def _target(self, lesson: Lesson) -> list[str]:
+        """What the student should write, in parts: a thought, the marker and the answer, or the answer alone."""
+        said = truth_text(self.answer, lesson.question.items, lesson.bundles)
+        if not self.writing.reasoned:
+            return [said]
+        thought = shortened(self.student.tokenizer, lesson.thought, self.writing.thought_tokens)
+        return [thought, MARKER, said]
 
     def decide(self, questions: Sequence[Question], batch: int) -> list[Decision]:
         """See `Rule`; questions of like length are answered together."""
         fitted = [self._fitted(question) for question in questions]
-        prompts = [prompt_ids(self.student.tokenizer, messages(self.answer, q.items, q.shown)) for q, _ in fitted]
+        prompts = [self._prompt(question) for question, _ in fitted]
         decisions: list[Decision | None] = [None] * len(prompts)
         for indices in batches([len(p) for p in prompts], batch):
-            sizes = [len(fitted[i][0].items) for i in indices]
-            grammars = None if self.free else [self.answer.grammar(size) for size in sizes]
-            most = FREE_TOKENS if self.free else 1 + max(self.answer.length(size) for size in sizes)
-            answers = self.generator.generate([prompts[i] for i in indices], grammars, most)
-            for i, answer in zip(indices, answers, strict=True):
-                question, left_out = fitted[i]
+            asked = [fitted[i][0] for i in indices]
+            answers = self._answers([prompts[i] for i in indices], [len(question.items) for question in asked])
+            for i, question, answer in zip(indices, asked, answers, strict=True):
                 decision = self._read(answer, question.items)
                 usage = Usage(prompt_tokens=len(prompts[i]), completion_tokens=answer.tokens)
-                decisions[i] = replace(decision, usage=usage, shown=question.shown, left_out=left_out)
+                decisions[i] = replace(decision, usage=usage, shown=question.shown, left_out=fitted[i][1])
         return [d for d in decisions if d is not None]
 
-    def _read(self, answer: Generated, items: list[Item]) -> Decision:
+    def _answers(self, prompts: Sequence[list[int]], sizes: Sequence[int]) -> list[Generated]:
+        """What the student writes after these prompts about sessions of so many items: thoughts, then answers."""
+        grammars = None if self.writing.free else [self.answer.grammar(size) for size in sizes]
+        most = FREE_TOKENS if self.writing.free else 1 + max(self.answer.length(size) for size in sizes)
+        if not self.writing.reasoned:
+            return self.generator.generate(prompts, grammars, most)
+        written = self.generator.generate(prompts, None, self.writing.thought_tokens, stop=MARKER)
+        thoughts = [made.text.partition(MARKER)[0] for made in written]
+        tokenizer = self.student.tokenizer
+        begun = [
+            [*prompt, *token_ids(tokenizer, thought), *token_ids(tokenizer, MARKER)]
+            for prompt, thought in zip(prompts, thoughts, strict=True)
+        ]
+        answers = self.generator.generate(begun, grammars, most)
+        return [
+            Generated(thought + MARKER + answer.text, made.tokens + answer.tokens)
+            for thought, made, answer in zip(thoughts, written, answers, strict=True)
+        ]
+
+    def _read(self, written: Generated, items: list[Item]) -> Decision:
+        text = written.text.rpartition(MARKER)[2]
         try:
-            groups, intents = self.answer.parse(answer.text, len(items))
+            groups, intents = self.answer.parse(text, len(items))
         except AnswerError:
-            groups, intents = self.answer.repair(answer.text, len(items))
+            groups, intents = self.answer.repair(text, len(items))
             status = "repaired" if groups else "failed"
         else:
             status = "ok"
         bundles = [
             Bundle([items[i].id for i in group], intent) for group, intent in zip(groups, intents, strict=True)
         ]
-        return Decision(bundles, status, answer.text)  # type: ignore[arg-type]
+        return Decision(bundles, status, written.text)  # type: ignore[arg-type]
 
     def _fitted(self, question: Question) -> tuple[Question, int]:
-        """The question with as much beside it as the prompt may hold, and how much was left out.
-
-        The knowledge that comes last goes first, then the demonstrations that are least similar.
-        """
-        shown, left_out = question.shown, 0
-        while shown.demos or shown.knowledge:
-            if self._length(question.items, shown) <= self.max_prompt_tokens:
+        """The question with as much beside it as the prompt may hold, and how much was left out."""
+        left_out = 0
+        while question.shown.demos or question.shown.knowledge:
+            if len(self._prompt(question)) <= self.max_prompt_tokens:
                 break
-            if shown.knowledge:
-                shown = Shown(shown.demos, shown.knowledge[:-1])
-            else:
-                shown = Shown(shown.demos[1:])
+            question = Question(question.items, question.shown.less())
             left_out += 1
-        return Question(question.items, shown), left_out
+        return question, left_out
 
-    def _length(self, items: list[Item], shown: Shown) -> int:
-        return len(prompt_ids(self.student.tokenizer, messages(self.answer, items, shown)))
+    def _prompt(self, question: Question) -> list[int]:
+        return prompt_ids(self.student.tokenizer, messages(self.answer, question, self.writing.reasoned))

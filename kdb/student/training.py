@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +40,7 @@ class Progress:
     tokens: int = 0
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
-    """Mean loss of each epoch, in nats per answer token."""
+    """Mean loss of each epoch, in nats per answer token, added up over tasks."""
     running: tuple[float, int] = (0.0, 0)
     validation: list[dict[str, float]] = field(default_factory=list)
     best: Weights | None = None
@@ -104,11 +106,12 @@ class Trainer:
         import torch
 
         began = time.monotonic()
-        count = sum(len(e.positions) for batch in step for e in batch)
+        counts = Counter(task for batch in step for e in batch for task in [e.task] * len(e.positions))
         lost = 0.0
         self.student.model.train()
         for batch in step:
-            loss = answer_loss(self.student, batch) / count
+            weights = [1 / counts[e.task] for e in batch for _ in e.positions]
+            loss = weighted_loss(self.student, batch, weights)
             loss.backward()
             lost += loss.item()
         for name, master in self.masters.items():
@@ -198,18 +201,29 @@ class Trainer:
         return f"loss {lost / max(steps, 1):.3f}, {speed:.0f} tokens/s"
 
 
-def answer_loss(student: Student, batch: Sequence[Example]) -> torch.Tensor:
-    """Cross-entropy summed over a batch's answer tokens, in nats; among `choices` where there are any."""
+def token_losses(student: Student, batch: Sequence[Example]) -> torch.Tensor:
+    """Cross-entropy of each answer token of a batch, in nats; among an example's `choices` where it has any."""
     import torch
     from torch.nn.functional import cross_entropy
 
     logits = answer_logits(student.model, batch, student.tokenizer.pad_token_id)
-    targets = [t for e in batch for t in e.targets]
-    if batch[0].choices:
-        choices = list(batch[0].choices)
-        logits = logits[:, choices]
-        targets = [choices.index(t) for t in targets]
-    return cross_entropy(logits, torch.tensor(targets, device=logits.device), reduction="sum")
+    losses, start = [], 0
+    for choices, group in groupby(batch, key=lambda e: e.choices):
+        targets = [t for e in group for t in e.targets]
+        own = logits[start : start + len(targets)]
+        start += len(targets)
+        if choices:
+            own, targets = own[:, list(choices)], [choices.index(t) for t in targets]
+        losses.append(cross_entropy(own, torch.tensor(targets, device=own.device), reduction="none"))
+    return torch.cat(losses)
+
+
+def weighted_loss(student: Student, batch: Sequence[Example], weights: Sequence[float]) -> torch.Tensor:
+    """The sum of a batch's token losses, each with its weight."""
+    import torch
+
+    losses = token_losses(student, batch)
+    return losses @ torch.tensor(weights, device=losses.device)
 
 
 def mean_loss(student: Student, examples: Sequence[Example], size: int) -> float:
@@ -219,8 +233,9 @@ def mean_loss(student: Student, examples: Sequence[Example], size: int) -> float
     lost, count = 0.0, 0
     with torch.inference_mode():
         for batch in batches([len(e) for e in examples], size):
-            lost += answer_loss(student, [examples[i] for i in batch]).item()
-            count += sum(len(examples[i].positions) for i in batch)
+            losses = token_losses(student, [examples[i] for i in batch])
+            lost += losses.sum().item()
+            count += len(losses)
     return lost / max(count, 1)
 
 

@@ -1,0 +1,34 @@
+"""Options of the commands that work with a student, and how lists of names are read."""
+
+from typing import Annotated, get_args
+
+from typer import Option
+
+from kdb.errors import UsageError
+from kdb.recipe import Target
+from kdb.records import Format
+
+Student = Annotated[str, Option(help="Model folder, hub id or packaged name.")]
+Formats = Annotated[str, Option(help="Only this knowledge: pattern,rule,thought.", show_default="all")]
+MaxPromptTokens = Annotated[int, Option(min=64, help="Longest prompt; what does not fit is left out, and counted.")]
+Precision = Annotated[str, Option(help="auto, bf16 or fp32; auto: bf16 where it is native.")]
+Device = Annotated[str, Option(help="cpu, cuda, ...; found by itself.", show_default=False)]
+Seed = Annotated[int, Option(help="Seed of everything random.")]
+Goal = Annotated[
+    Target,
+    Option(help="What the student writes; both: thoughts as a second task, in training only."),
+]
+
+
+def names(text: str) -> list[str] | None:
+    """The names in a list with commas; None where it is empty."""
+    return [name.strip() for name in text.split(",")] if text else None
+
+
+def formats(text: str) -> list[Format] | None:
+    """The formats of knowledge in a list with commas; None where it is empty, UsageError for one there is not."""
+    found = names(text)
+    for name in found or []:
+        if name not in get_args(Format):
+            raise UsageError(f"--formats {name}: no such format", f"choose from {', '.join(get_args(Format))}")
+    return found  # type: ignore[return-value]
