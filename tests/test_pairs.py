@@ -80,20 +80,14 @@ def test_without_an_adapter_the_posterior_is_learnt_from_the_kb(kdb, splits, tin
     assert kdb(*argv, "--kb", splits / "kb.jsonl").code == 0
 
 
-def test_demonstrations_are_refused(kdb, splits, adapter):
-    done = kdb("infer", splits / "test.jsonl", "--adapter", adapter, "--kb", splits / "kb.jsonl", "--demos", "1")
-    assert done.code == 2
-    assert "--answer list" in done.stderr
-
-
 def test_a_row_asks_about_every_other_item(tiny_student):
-    from kdb.student.decision import Question
+    from kdb.conversation import Lesson, Question
     from kdb.student.model import load
     from kdb.student.score_rule import ScoreRule
 
-    rule = ScoreRule(load(str(tiny_student)), "f1", use_evidence=False)
+    rule = ScoreRule(load(str(tiny_student)), "f1", use_evidence=False, max_prompt_tokens=2048)
     items = [Item(str(n), f"thing {n}") for n in range(4)]
-    rows = rule.examples(Question(items), [Bundle(["0", "2"])])
+    rows = rule.examples(Lesson(Question(items), [Bundle(["0", "2"])]))
     tokenizer = rule.student.tokenizer
     assert [tokenizer.decode(t) for t in rows[0].targets] == [" no", " yes", " no"]
     assert [tokenizer.decode(t) for t in rows[1].targets] == [" no", " no", " no"]

@@ -16,7 +16,7 @@ from trl import SFTConfig, SFTTrainer
 
 from kdb import models, stream
 from kdb.answers import text_answer
-from kdb.conversation import Shown, messages, truth_text
+from kdb.conversation import Question, messages, truth_text
 from kdb.recipe import Lora, Training
 from kdb.student import adapter
 from kdb.student.examples import text_example
@@ -32,7 +32,7 @@ def conversations() -> list[tuple[list[dict[str, str]], str]]:
     """Prompt and answer of each sample session."""
     sessions = [line.record for line in stream.read([SAMPLES], ("session",))]
     return [
-        (messages(ANSWER, session.items, Shown()), truth_text(ANSWER, session.items, session.truth))
+        (messages(ANSWER, Question(session.items)), truth_text(ANSWER, session.items, session.truth))
         for session in sessions
     ]
 
