@@ -1,20 +1,20 @@
 # make demo        the whole pipe on samples/, from nothing to a table of scores
 # make test        linters, types and all tests; with KDB_DATA=DIR also those on the public data
-# make experiment  the pipe on real data: DATA=folder in the BundleRec layout, OUT=where results go, SEED=0
+# make experiment  every baseline and one student on real data: DATA=folder in the BundleRec layout, OUT=where results go
+# make reproduce   the paper's questions, or another GRID=FILE, on one folder or several; SEED="0 1" for several seeds
+# make reproduce-smoke  the smallest grid, on samples/, in minutes
 # make bench       how fast it is, side by side with what others use
 TORCH ?= torch==2.13.0
 PYTHON ?= python3
 OUT ?= out
-SEED ?= 0
 
 BIN := .venv/bin
 KDB := $(BIN)/kdb
-BASELINES := whole-session all-pairs clusters patterns pair-classifier posterior
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 export HF_HUB_OFFLINE ?= 1
 .DELETE_ON_ERROR:
-.PHONY: install demo test experiment bench clean
+.PHONY: install demo test experiment reproduce reproduce-smoke bench clean
 
 install: .venv/installed
 .venv/installed: pyproject.toml
@@ -46,58 +46,20 @@ demo: install
 	$(KDB) eval $(DEMO)/{student,zero-shot,whole-session,clusters,posterior}.jsonl > $(DEMO)/metrics.jsonl
 	$(KDB) eval $(DEMO)/{student,zero-shot,whole-session,clusters,posterior}.jsonl --table
 
-# One folder a data set and seed; a step that is done is not done again.
-ifneq ($(wildcard $(DATA)/item_titles_extra.csv),)
-TITLES := --titles $(DATA)/item_titles_extra.csv
-else
-TITLES := --untitled drop
-endif
-ifneq ($(wildcard $(DATA)/split.json),)
-SPLIT := --split-file $(DATA)/split.json
-else
-SPLIT := --split-ratio 7:1:2 --seed 0
-endif
-EXP := $(OUT)/$(notdir $(patsubst %/,%,$(DATA)))
-RUNS := $(BASELINES:%=$(EXP)/%.jsonl) $(BASELINES:%=$(EXP)/%-precision.jsonl)
-RUNS += $(addprefix $(EXP)/,zero-shot.jsonl icl.jsonl student-$(SEED).jsonl student-$(SEED)-precision.jsonl)
+# A grid becomes rules for make. A cell that fails does not hold up the others: the reports say that it was not run.
+GRID ?= samples/grids/paper.toml
+reproduce: install
+	$(if $(DATA),,$(error give DATA=FOLDER, in the BundleRec layout))
+	mkdir -p $(OUT)
+	$(KDB) grid $(GRID) $(DATA:%=--data %) $(SEED:%=--seed %) --out $(OUT) --force -o $(OUT)/grid.mk
+	status=0; $(MAKE) -k -f $(OUT)/grid.mk KDB=$(KDB) cells || status=$$?; \
+	  $(MAKE) -k -f $(OUT)/grid.mk KDB=$(KDB) reports; exit $$status
 
-experiment: install $(EXP)/metrics.jsonl
-	$(KDB) eval $(RUNS) --table
+experiment:
+	$(MAKE) reproduce GRID=samples/grids/experiment.toml OUT=$(OUT)/$(notdir $(DATA:%/=%))
 
-$(EXP)/metrics.jsonl: $(RUNS)
-	$(KDB) eval $^ --force -o $@
-
-$(EXP)/kb.jsonl: | install
-	$(if $(wildcard $(DATA)/session_item.csv),,$(error make experiment needs DATA=folder in the BundleRec layout))
-	mkdir -p $(EXP)
-	$(KDB) import $(DATA) $(TITLES) $(SPLIT) --split train,validation | $(KDB) extract pattern --force -o $@
-
-$(EXP)/test.jsonl: | install
-	mkdir -p $(EXP)
-	$(KDB) import $(DATA) $(TITLES) $(SPLIT) --split test --force -o $@
-
-$(EXP)/adapter-%: $(EXP)/kb.jsonl
-	$(KDB) train $< --seed $* --resume -o $@ > $@.run.jsonl
-
-$(EXP)/student-%-precision.jsonl: $(EXP)/adapter-% $(EXP)/test.jsonl
-	$(KDB) infer $(EXP)/test.jsonl --adapter $< --objective precision -o $@
-
-$(EXP)/student-%.jsonl: $(EXP)/adapter-% $(EXP)/test.jsonl
-	$(KDB) infer $(EXP)/test.jsonl --adapter $< -o $@
-
-$(EXP)/zero-shot.jsonl: $(EXP)/test.jsonl
-	$(KDB) infer $< --no-intents -o $@
-
-$(EXP)/icl.jsonl: $(EXP)/test.jsonl $(EXP)/kb.jsonl
-	$(KDB) infer $< --no-intents --kb $(EXP)/kb.jsonl --demos 3 -o $@
-
-$(BASELINES:%=$(EXP)/%.jsonl): $(EXP)/%.jsonl: $(EXP)/test.jsonl $(EXP)/kb.jsonl
-	$(KDB) infer $< --baseline $* --kb $(EXP)/kb.jsonl -o $@
-
-$(BASELINES:%=$(EXP)/%-precision.jsonl): $(EXP)/%-precision.jsonl: $(EXP)/test.jsonl $(EXP)/kb.jsonl
-	$(KDB) infer $< --baseline $* --objective precision --kb $(EXP)/kb.jsonl -o $@
-
-.PRECIOUS: $(EXP)/adapter-%
+reproduce-smoke:
+	$(MAKE) reproduce DATA="samples/kitchen samples/outdoor" OUT=$(OUT)/smoke GRID=samples/grids/smoke.toml
 
 bench: install
 	$(BIN)/python tests/bench/stream.py

@@ -7,6 +7,7 @@ import typer
 from kdb import __version__
 from kdb.cli import extract, extract_taught, prompts
 from kdb.cli.eval import eval_
+from kdb.cli.grid import grid
 from kdb.cli.import_ import import_
 from kdb.cli.infer import infer
 from kdb.cli.report import report
@@ -48,6 +49,7 @@ app.command("infer")(infer)
 app.command("eval")(eval_)
 app.command("report")(report)
 app.command("why")(why)
+app.command("grid")(grid)
 
 
 def main() -> None:

@@ -19,6 +19,10 @@ def report(
     note: Annotated[
         list[str] | None, Option(help="What readers must know of the data; repeatable.", show_default=False)
     ] = None,
+    cell: Annotated[
+        list[str] | None,
+        Option(help="A run that belongs here, by name: it is marked as not run if absent.", show_default=False),
+    ] = None,
 ) -> None:
     """Write report.md and a self-contained report.html from what kdb eval wrote.
 
@@ -30,7 +34,7 @@ def report(
     from kdb import stream
     from kdb.stages import report as stage
 
-    files = stage.run(streams.read(*stage.KINDS), title, note or [])
+    files = stage.run(streams.read(*stage.KINDS), title, note or [], cell or [])
     there = [output / name for name in files if (output / name).exists()]
     if there and not force:
         raise UsageError(f"{there[0]} exists", "name another folder or pass --force")

@@ -26,19 +26,24 @@ NO_NOTE = (
 )
 
 
-def document(domains: Sequence[Results], runs: Mapping[str, Run], title: str, notes: Sequence[str]) -> list[Block]:
-    """The report on some domains; `runs` are the `run` records by id, `notes` what the reader has to know."""
+def document(
+    domains: Sequence[Results], runs: Mapping[str, Run], title: str, notes: Sequence[str], cells: Sequence[str] = ()
+) -> list[Block]:
+    """The report on some domains; `runs` are the `run` records by id, `notes` what the reader has to know.
+
+    `cells` name runs that belong there: those without a result are marked as not run.
+    """
     blocks: list[Block] = [Heading(title, 1), Text([READING])]
     for n, results in enumerate(domains, 1):
-        blocks += _domain(results, f"{n}-{re.sub('[^a-z0-9]+', '-', results.domain.lower()).strip('-')}")
+        blocks += _domain(results, cells, f"{n}-{re.sub('[^a-z0-9]+', '-', results.domain.lower()).strip('-')}")
     return [*blocks, Heading("Data"), Text(list(notes) or [NO_NOTE]), *facts.provenance(domains, runs)]
 
 
-def _domain(results: Results, prefix: str) -> Iterator[Block]:
+def _domain(results: Results, cells: Sequence[str], prefix: str) -> Iterator[Block]:
     """What is known of one domain; `prefix` starts the names of its figures."""
     yield Heading(results.domain)
     yield Text([f"{tables.sessions(results)}."])
-    yield tables.quality(results)
+    yield tables.quality(results, cells)
     if verdicts := tables.verdicts(results):
         yield Text(verdicts)
     for factor, question in questions.QUESTIONS.items():

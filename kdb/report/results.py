@@ -36,6 +36,11 @@ class Results:
         """What to call each run."""
         return labels(self.metrics.values())
 
+    @cached_property
+    def names(self) -> set[str]:
+        """The names that runs were given."""
+        return {str(name) for run in self.runs if (name := self.settings(run).get("name"))}
+
     def factors(self, run: str) -> Factors:
         """What was chosen for a run."""
         return factors(self.settings(run))

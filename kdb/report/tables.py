@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kdb.metric_names import COST, QUALITY, RELEASED
-from kdb.report.blocks import Cell, Table, Text, amount_cell, p_value, value_cell
+from kdb.report.blocks import NOT_RUN, Cell, Table, Text, amount_cell, p_value, value_cell
 from kdb.report.results import ALPHA, MAIN, Results
 
 
-def quality(results: Results) -> Table:
-    """All runs under the strict protocol, each beside the best baseline."""
+def quality(results: Results, cells: Sequence[str] = ()) -> Table:
+    """All runs under the strict protocol, each beside the best baseline, then `cells` that were not run."""
     table = _runs(results, QUALITY, "strict")
     baseline = results.best_baseline
-    if baseline is None or all(results.is_baseline(run) for run in results.runs):
+    if baseline is not None and not all(results.is_baseline(run) for run in results.runs):
+        head = [*table.head, "matched F1 − best baseline"]
+        rows = [[*row, _gain(results, run, baseline)] for row, run in zip(table.rows, results.runs, strict=True)]
+        table = replace(table, head=head, rows=rows)
+    absent = [[Cell("–"), Cell(name)] for name in cells if name not in results.names]
+    if not absent:
         return table
-    head = [*table.head, "matched F1 − best baseline"]
-    rows = [[*row, _gain(results, run, baseline)] for row, run in zip(table.rows, results.runs, strict=True)]
-    return replace(table, head=head, rows=rows)
+    blank = [NOT_RUN] * (len(table.head) - table.names)
+    note = "Not run: what the grid asks for and has no result, because it failed or was not reached."
+    return replace(table, rows=[*table.rows, *([*names, *blank] for names in absent)], note=note)
 
 
 def released(results: Results) -> Table:

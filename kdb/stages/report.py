@@ -15,14 +15,14 @@ KINDS = ("metric", "comparison", "run")
 FIGURES = "figures"
 
 
-def run(lines: Iterable[Line], title: str, notes: Sequence[str]) -> dict[str, bytes]:
+def run(lines: Iterable[Line], title: str, notes: Sequence[str], cells: Sequence[str] = ()) -> dict[str, bytes]:
     """The files of the report by name; `records.jsonl` holds what every number in it comes from.
 
-    KdbError where there is no metric, or where two records disagree.
+    `cells` name runs that belong there. KdbError where there is no metric, or where two records disagree.
     """
     used = list({line.text: line for line in lines if line.kind in KINDS}.values())
     runs = {line.record.id: line.record for line in used if isinstance(line.record, Run)}
-    blocks = document(collect(used), runs, title, notes)
+    blocks = document(collect(used), runs, title, notes, cells)
     drawn = {f"{FIGURES}/{b.name}.svg": b.svg.encode() for b in blocks if isinstance(b, Figure)}
     return {
         "report.md": markdown.render(blocks, FIGURES).encode(),

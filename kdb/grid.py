@@ -1,0 +1,120 @@
+"""A grid of experiments, written down in one TOML file, as the list of its cells.
+
+A cell is one run: a row of the report. Its `select`, `train` and `infer` are flags of these commands; `{kb}` in
+them is the file of what it learns from or looks up, other `{names}` are filled in from `over`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct, field
+
+from kdb.errors import KdbError, UsageError
+
+KB = "{kb}"
+Value = str | int | float | dict[str, str | int | float]
+Fields = dict[str, Any]
+
+
+class Block(Struct, frozen=True, forbid_unknown_fields=True):
+    """Cells of one kind: one for each combination of the values in `over`."""
+
+    name: str
+    select: str = ""
+    train: str | None = None
+    infer: str = ""
+    on: Literal["test", "validation"] = "test"
+    over: dict[str, list[Value]] = {}
+
+
+class Extraction(Struct, frozen=True, forbid_unknown_fields=True):
+    """The knowledge that is drawn from the training sessions, with the flags of each format; None: not drawn."""
+
+    pattern: str | None = None
+    rule: str | None = None
+    thought: str | None = None
+
+
+class Grid(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the file says. `title` stands above the report; what selects or trains is repeated for all `seeds`."""
+
+    title: str
+    cells: list[Block]
+    extract: Extraction = field(default_factory=Extraction)
+    seeds: list[int] = field(default_factory=lambda: [0])
+
+
+class Cell(Struct, frozen=True):
+    """One run; without `train` the student is asked as it is, without `select` all of the data is drawn on."""
+
+    name: str
+    select: str
+    train: str | None
+    infer: str
+    on: Literal["test", "validation"]
+
+
+def read(path: Path) -> Grid:
+    """The grid in a file; KdbError where it is none."""
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Grid)
+    except OSError as error:
+        raise KdbError(f"{path}: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise KdbError(f"{path}: {error}", "samples/grids holds grids to start from") from None
+
+
+def cells(grid: Grid) -> list[Cell]:
+    """All cells in the order of the file; UsageError where two have one name or a flag cannot be filled in."""
+    found = [cell for block in grid.cells for cell in _cells(block, grid.seeds)]
+    names = [cell.name for cell in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two cells are called {name!r}", "put what tells them apart into the name")
+    if not found:
+        raise UsageError("the grid has no cell", "add one under [[cells]]")
+    return found
+
+
+def _cells(block: Block, seeds: list[int]) -> Iterator[Cell]:
+    is_seeded = bool(block.select) or block.train is not None
+    for fields in _combinations(block):
+        for seed in seeds if is_seeded else seeds[:1]:
+            suffix = f", seed {seed}" if is_seeded and len(seeds) > 1 else ""
+            flag = f"--seed {seed}"
+            yield Cell(
+                name=_filled(block, block.name, fields) + suffix,
+                select=f"{_filled(block, block.select, fields)} {flag}" if block.select else "",
+                train=None if block.train is None else f"{_filled(block, block.train, fields)} {flag}".strip(),
+                infer=_filled(block, block.infer, {**fields, "kb": KB}),
+                on=block.on,
+            )
+
+
+def _combinations(block: Block) -> Iterator[Fields]:
+    """The fields of each cell: a value that is a table gives several of them at once."""
+    choices = [
+        [value if isinstance(value, dict) else {name: value} for value in values]
+        for name, values in block.over.items()
+    ]
+    for chosen in product(*choices):
+        yield {name: value for one in chosen for name, value in one.items()}
+
+
+def _filled(block: Block, text: str, fields: Fields) -> str:
+    try:
+        filled = text.format_map(fields)
+        shlex.split(filled)
+        filled = filled.strip()
+    except KeyError as error:
+        known = ", ".join(fields) or "nothing"
+        raise UsageError(f"cell {block.name!r}: {{{error.args[0]}}} is not given", f"over gives {known}") from None
+    except (ValueError, IndexError) as error:
+        raise UsageError(f"cell {block.name!r}: {text!r}: {error}") from None
+    return filled
