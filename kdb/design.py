@@ -27,6 +27,8 @@ def factors(settings: Settings) -> Factors:
     if answer == "pairs":
         found["objective"] = str(settings.get("objective", ""))
         found["evidence"] = "with" if settings.get("evidence") else "without"
+    if settings.get("target", "answer") != "answer":
+        found["target"] = str(settings["target"])
     if settings.get("free"):
         found["grammar"] = "none"
     if demos:
@@ -40,14 +42,22 @@ def factors(settings: Settings) -> Factors:
 def _source(settings: Settings) -> Factors:
     """Format and quantity of what was learnt from or, without an adapter, looked up."""
     looked_up, trained = settings.get("kb") or {}, settings.get("trained") or {}
-    formats = (looked_up.get("knowledge") or trained.get("knowledge") or {}) if settings.get("knowledge") else {}
-    found = {"format": " + ".join(f for f in FORMATS if f in formats) or "none"}
+    used = _formats(settings, looked_up.get("knowledge") or trained.get("knowledge") or {})
+    found = {"format": " + ".join(f for f in FORMATS if f in used) or "none"}
     drawn_on = trained if settings.get("adapter") else looked_up
     if not drawn_on.get("sessions") and not drawn_on.get("knowledge"):
         return found  # not recorded
     if drawn_on.get("domains"):
         found["domains"] = " + ".join(drawn_on["domains"])
     return found | _quantity(drawn_on.get("selected") or {})
+
+
+def _formats(settings: Settings, known: Iterable[str]) -> set[str]:
+    """The formats that were put to use, of those that were known: shown, or thoughts that were to be learnt."""
+    wanted = set(settings.get("formats") or FORMATS) & set(known)
+    shown = bool(settings.get("knowledge"))
+    learnt = settings.get("target", "answer") != "answer"
+    return {name for name in wanted if shown or (learnt and name == "thought")}
 
 
 def _quantity(stamp: Settings) -> Factors:

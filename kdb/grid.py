@@ -73,10 +73,10 @@ def read(path: Path) -> Grid:
 def cells(grid: Grid) -> list[Cell]:
     """All cells in the order of the file; UsageError where two have one name or a flag cannot be filled in."""
     found = [cell for block in grid.cells for cell in _cells(block, grid.seeds)]
-    names = [cell.name for cell in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"two cells are called {name!r}", "put what tells them apart into the name")
+    names = [(cell.name, cell.on) for cell in found]
+    for name, on in names:
+        if names.count((name, on)) > 1:
+            raise UsageError(f"two cells on {on} are called {name!r}", "put what tells them apart into the name")
     if not found:
         raise UsageError("the grid has no cell", "add one under [[cells]]")
     return found
@@ -90,9 +90,9 @@ def _cells(block: Block, seeds: list[int]) -> Iterator[Cell]:
             flag = f"--seed {seed}"
             yield Cell(
                 name=_filled(block, block.name, fields) + suffix,
-                select=f"{_filled(block, block.select, fields)} {flag}" if block.select else "",
-                train=None if block.train is None else f"{_filled(block, block.train, fields)} {flag}".strip(),
-                infer=_filled(block, block.infer, {**fields, "kb": KB}),
+                select=f"{_flags(block, block.select, fields)} {flag}" if block.select else "",
+                train=None if block.train is None else f"{_flags(block, block.train, fields)} {flag}".strip(),
+                infer=_flags(block, block.infer, {**fields, "kb": KB}),
                 on=block.on,
             )
 
@@ -108,13 +108,21 @@ def _combinations(block: Block) -> Iterator[Fields]:
 
 
 def _filled(block: Block, text: str, fields: Fields) -> str:
+    """The text, on one line, with its fields filled in."""
     try:
-        filled = text.format_map(fields)
-        shlex.split(filled)
-        filled = filled.strip()
+        return " ".join(text.format_map(fields).split())
     except KeyError as error:
         known = ", ".join(fields) or "nothing"
         raise UsageError(f"cell {block.name!r}: {{{error.args[0]}}} is not given", f"over gives {known}") from None
     except (ValueError, IndexError) as error:
+        raise UsageError(f"cell {block.name!r}: {text!r}: {error}") from None
+
+
+def _flags(block: Block, text: str, fields: Fields) -> str:
+    """The flags with their fields filled in, if a shell can read them."""
+    filled = _filled(block, text, fields)
+    try:
+        shlex.split(filled)
+    except ValueError as error:
         raise UsageError(f"cell {block.name!r}: {text!r}: {error}") from None
     return filled

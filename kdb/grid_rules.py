@@ -87,7 +87,7 @@ class _Maker:
         ]
 
     def _add(self, target: str, needs: list[str], *recipe: str) -> str:
-        self.found.setdefault(target, Rule(target, needs, [f"mkdir -p {Path(target).parent}", *recipe]))
+        self.found.setdefault(target, Rule(target, needs, [f"@mkdir -p {Path(target).parent}", *recipe]))
         return target
 
     def _file(self, folder: str, name: str, *settings: str) -> str:
@@ -118,7 +118,7 @@ class _Maker:
         kb = self._kb(cell)
         target = self._file("adapters", f"{cell.select} {cell.train}", kb, cell.train or "")
         flags = f"{_recipe(cell.train or '')} --resume --force -o {_folder(target)}"
-        outdated = f"$(call outdated,{_folder(target)})"
+        outdated = f"@$(call outdated,{_folder(target)})"
         return self._add(target, [kb], outdated, f"$(KDB) train {kb} {flags} > $@")
 
     def _run(self, cell: Cell) -> str:
@@ -132,7 +132,7 @@ class _Maker:
             needs.append(kb)
         target = self._file("runs", cell.name, *needs, flags)
         command = f"$(KDB) infer {sessions} {flags.replace(KB, kb)} $(going_on)"
-        return self._add(target, needs, "$(call outdated,$@)", command)
+        return self._add(target, needs, "@$(call outdated,$@)", command)
 
     def _report(self, on: str, planned: Sequence[tuple[Cell, str]]) -> Rule | None:
         """Scores the runs on one split that are there, and tells of the others that they are not."""
@@ -144,7 +144,7 @@ class _Maker:
         named = " ".join(f"--cell {shlex.quote(name)}" for name, _ in own)
         flags = _recipe(f"{named} --title {shlex.quote(f'{self.grid.title}: {on} sessions')}")
         recipe = [
-            f"mkdir -p {folder}",
+            f"@mkdir -p {folder}",
             f"$(KDB) eval {runs} {sessions} --force -o {folder}/metrics.jsonl",
             f"$(KDB) report {folder}/metrics.jsonl {runs} {flags} --force -o {folder}",
         ]

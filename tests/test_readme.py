@@ -21,6 +21,8 @@ from conftest import ROOT, SAMPLES
 from fake_teacher import FakeTeacher, running
 
 from kdb import models
+from kdb.grid import read
+from kdb.grid_rules import rules
 from kdb.records import Session
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -68,6 +70,11 @@ class Shell:
         (folder / "electronic").symlink_to(SAMPLES / "kitchen")  # in the same layout
         for name in ("Makefile", "pyproject.toml"):
             (folder / name).symlink_to(ROOT / name)
+        for grid, out in (("paper", "out"), ("experiment", "out/electronic"), ("smoke", "out/smoke")):
+            # Even a dry run of make reads the rules that kdb grid would have made by then.
+            (folder / out).mkdir(parents=True)
+            text = rules(read(SAMPLES / "grids" / f"{grid}.toml"), [], [folder / "electronic"], Path(out))
+            (folder / out / "grid.mk").write_text(text)
         self._command("kdb", f'exec "{sys.executable}" -m kdb "$@"')
         self._command("make", f'exec "{shutil.which("make")}" --dry-run "$@"')
 
