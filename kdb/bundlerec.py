@@ -21,6 +21,7 @@ from kdb.stream import Rejects
 from kdb.table import rows
 
 TITLES = ("item ID", "titles")
+FILES = ("session_item", "session_bundle", "bundle_item", "bundle_intent", "item_titles", "item_categories")
 
 
 @dataclass

@@ -68,6 +68,22 @@ class Record(Struct, kw_only=True, tag_field="kind"):
             raise ValueError(f"v: written in format {self.v}, this kdb reads up to {FORMAT}; upgrade kdb")
 
 
+class Imported(Struct, frozen=True, omit_defaults=True):
+    """How `kdb import` made a session of what it read: the data policy that results must state.
+
+    `hash` is that of the files; `untitled` says what became of so many items without a title in so many sessions.
+    """
+
+    source: str = ""
+    hash: str = ""
+    titles: str = ""
+    untitled: Literal["", "none", "drop", "keep"] = ""
+    untitled_items: int = 0
+    untitled_sessions: int = 0
+    truth: Literal["", "minimal", "raw"] = ""
+    split: str = ""
+
+
 class Session(Record, tag="session", omit_defaults=True):
     """A shopping session; `bundles` is the truth and absent where nobody annotated it."""
 
@@ -76,6 +92,7 @@ class Session(Record, tag="session", omit_defaults=True):
     items: list[Item]
     split: Split | None = None
     bundles: list[Bundle] | UnsetType = UNSET
+    imported: Imported | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -128,6 +145,7 @@ class Prediction(Record, tag="prediction"):
     """How many demonstrations and pieces of knowledge did not fit into the prompt."""
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
+    imported: Imported | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -139,6 +157,7 @@ class Metric(Record, tag="metric"):
     """The score of one run on one domain under one protocol; `intervals` are 95 % bootstrap bounds.
 
     `by` names the slice of the sessions that was scored, such as `{"length": "4"}`; empty: all of them.
+    `imported` is what is known of how the sessions were imported, each way that there was.
     """
 
     run: str
@@ -150,6 +169,7 @@ class Metric(Record, tag="metric"):
     counts: dict[str, int] = {}
     settings: dict[str, Any] = {}
     by: dict[str, str] = {}
+    imported: list[Imported] = []
 
 
 class Comparison(Record, tag="comparison"):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from msgspec import UnsetType
+
 from kdb import console
 from kdb.errors import KdbError
 from kdb.matches import intent_pairs, matches
 from kdb.metrics import Score, score
-from kdb.records import Prediction, Run, Session, SessionScore
+from kdb.records import Imported, Prediction, Run, Session, SessionScore
 from kdb.scores import Outcome, Scores, outcome
 from kdb.stream import Line, Rejects
 
@@ -18,12 +20,13 @@ KINDS = ("session", "prediction", "run")
 
 @dataclass
 class ScoredRuns:
-    """What was read: run records by id, scores by run and domain, and the sessions to be scored."""
+    """What was read: runs by id, scores by run and domain, the sessions to be scored, how they were imported."""
 
     runs: dict[str, Run] = field(default_factory=dict)
     scores: dict[str, dict[str, Scores]] = field(default_factory=dict)
     expected: dict[str, dict[str, tuple[Score, Outcome]]] = field(default_factory=dict)
     intents: list[tuple[Scores, str, str, str]] = field(default_factory=list)
+    imported: dict[str, list[Imported]] = field(default_factory=dict)
 
     def of(self, domain: str) -> dict[str, Scores]:
         """The scores on one domain, of the runs that have any."""
@@ -39,6 +42,8 @@ class ScoredRuns:
         """
         for line in lines:
             record = line.record
+            if isinstance(record, Session | Prediction):
+                self._note_import(record)
             if isinstance(record, Run):
                 self.runs[record.id] = record
             elif isinstance(record, Session) and record.truth is not None:
@@ -54,6 +59,11 @@ class ScoredRuns:
         if not self.scores:
             raise KdbError("no prediction in the input", "kdb import DATA | kdb infer ... | kdb eval")
         yield from self._add_missing(per_session)
+
+    def _note_import(self, record: Session | Prediction) -> None:
+        ways = self.imported.setdefault(record.domain, [])
+        if not isinstance(record.imported, UnsetType) and record.imported not in ways:
+            ways.append(record.imported)
 
     def _add(self, prediction: Prediction, intents: bool) -> str:
         """Take in a prediction; says what is wrong with it, if anything."""

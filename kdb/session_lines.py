@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
+from msgspec import UnsetType, structs
 
 from kdb.errors import KdbError
-from kdb.records import Session, Split
+from kdb.records import Imported, Session, Split
 from kdb.stream import Line, Rejects
 from kdb.truth import minimal
 
@@ -41,9 +42,13 @@ def _check(line: Line, session: Session, untitled: bool, seen: dict[tuple[str, s
         raise line.error(f"id: session {session.id!r} of {session.domain} stands at {first} already")
 
 
-def restated(line: Line, session: Session, split: Split | None, smallest: bool) -> Line:
-    """The line with `split` and, if `smallest`, its minimal truth; untouched where both are so already."""
+def restated(line: Line, session: Session, split: Split | None, smallest: bool, way: str) -> Line:
+    """The line with `split`, drawn in some `way`, and, if `smallest`, its minimal truth.
+
+    Untouched where it has both already. What is changed is stamped on it, over what an earlier import has stamped.
+    """
     changes: dict[str, Any] = {}
+    stamp = Imported() if isinstance(session.imported, UnsetType) else session.imported
     if split and split != session.split:
         changes["split"] = split
     bundles = session.truth or []
@@ -51,4 +56,7 @@ def restated(line: Line, session: Session, split: Split | None, smallest: bool) 
     if len(kept) < len(bundles) and smallest:
         raw = msgspec.json.decode(line.text)["bundles"]
         changes["bundles"] = [text for text, own in zip(raw, bundles, strict=True) if id(own) in kept]
-    return line.stamped(**changes) if changes else line
+    if not changes:
+        return line
+    stamp = structs.replace(stamp, split=way or stamp.split, truth="minimal" if smallest else stamp.truth)
+    return line.stamped(**changes, imported=msgspec.to_builtins(stamp))

@@ -26,7 +26,7 @@ def treat(sessions: list[Session], how: Untitled, folder: Path) -> list[Session]
     untitled = {item.id for s in sessions for item in s.items if not item.title}
     if not untitled:
         return sessions
-    affected = sum(any(not item.title for item in s.items) for s in sessions)
+    _, affected = count_untitled(sessions)
     count = f"{len(untitled)} items in {affected} of {len(sessions)} sessions have no title"
     leak = f"{_bundled(sessions, untitled)} of them are in a bundle, so a missing title tells a model the answer"
     if how == "fail":
@@ -36,6 +36,12 @@ def treat(sessions: list[Session], how: Untitled, folder: Path) -> list[Session]
         return sessions
     console.warn(f"{count} and are dropped; that makes the task another and easier one: say so with each result")
     return [left for s in sessions if (left := _without(s, untitled))]
+
+
+def count_untitled(sessions: list[Session]) -> tuple[int, int]:
+    """How many items have no title, and in how many sessions."""
+    items = {item.id for s in sessions for item in s.items if not item.title}
+    return len(items), sum(any(not item.title for item in s.items) for s in sessions)
 
 
 def _bundled(sessions: list[Session], untitled: set[str]) -> int:

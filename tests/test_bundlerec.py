@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
@@ -43,6 +44,10 @@ def shop(kdb, tmp_path: Path) -> Callable:
 
 def test_a_folder_becomes_sessions(shop) -> None:
     first, second = shop().records
+    stamp = first.pop("imported")
+    assert stamp == second["imported"]
+    assert re.fullmatch("[0-9a-f]{16}", stamp.pop("hash"))
+    assert stamp == {"source": "shop", "untitled": "none", "truth": "minimal"}
     kettle = {
         "id": "1",
         "title": 'Kettle, 1 l "Red"',

@@ -159,6 +159,8 @@ def test_make_runs_the_cells_goes_on_and_reports(kdb, tiny_student: Path, tmp_pa
     assert re.search(r"\| 2 \| SFT, 10 % \| \d", report)
     for domain in ("kitchen", "outdoor"):
         assert f"## {domain}\n" in report
+        assert f"* {domain}: imported from {domain} (hash " in report
+    assert "every item has a title; the truth is the minimal bundles of each session; split by split.json" in report
     assert "zero-shot" in (tmp_path / "validation" / "report.md").read_text()
 
     # Every number follows from the predictions, and the report from the records beside it.

@@ -1,6 +1,7 @@
 """`kdb import`: the public data gives the published counts; session lines of any shop pass."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,37 @@ def test_jsonl_flags_set_domain_split_and_truth(kdb) -> None:
     assert kdb("import", "--format", "jsonl", stdin=line).code == 1
     done = kdb("import", "--format", "jsonl", "--domain", "toys", "--split-ratio", "1:0:0", stdin=line)
     kept = [{"items": ["a", "b"], "by": "Ann"}]
-    assert done.records == [{**session, "domain": "toys", "split": "train", "bundles": kept}]
+    stamp = {"truth": "minimal", "split": "1:0:0, seed 0"}
+    assert done.records == [{**session, "domain": "toys", "split": "train", "bundles": kept, "imported": stamp}]
+
+
+def test_a_second_import_keeps_what_the_first_has_stamped(kdb, samples: Path) -> None:
+    line = (samples / "sessions.jsonl").read_bytes().splitlines()[0]
+    [again] = kdb("import", "--format", "jsonl", "--split-ratio", "0:0:1", "--seed", "4", stdin=line).records
+    assert again["imported"] == {**json.loads(line)["imported"], "split": "0:0:1, seed 4"}
+
+
+def test_every_session_says_how_it_was_imported(kdb, samples: Path, tmp_path: Path) -> None:
+    shop = tmp_path / "shop"
+    shutil.copytree(samples / "kitchen", shop)
+    titles = (shop / "item_titles.csv").read_text().splitlines(keepends=True)
+    (shop / "item_titles.csv").write_text("".join(titles[:-2]))
+    (shop / "more.csv").write_text("".join([titles[0], titles[-1]]))
+    dropped = kdb("import", shop, "--untitled", "drop", "--truth", "raw", "--titles", shop / "more.csv").records
+    [stamp] = {json.dumps(s["imported"]): s["imported"] for s in dropped}.values()
+    assert {**stamp, "hash": ""} == {
+        "source": "shop",
+        "hash": "",
+        "titles": "more.csv",
+        "untitled": "drop",
+        "untitled_items": 1,
+        "untitled_sessions": stamp["untitled_sessions"],
+        "truth": "raw",
+    }
+    assert stamp["untitled_sessions"] >= 1
+    kept = kdb("import", shop, "--untitled", "keep", "--split-ratio", "7:1:2").records[0]["imported"]
+    assert (kept["untitled"], kept["untitled_items"], kept["split"]) == ("keep", 2, "0.7:0.1:0.2, seed 0")
+    assert kept["hash"] != stamp["hash"]
 
 
 def test_jsonl_ratio_does_not_depend_on_order(kdb, samples: Path) -> None:

@@ -263,6 +263,21 @@ def test_settings_notes_and_hashes_stand_at_the_end(report) -> None:
     assert "Worse than clusters, the best baseline, in matched F1: tiny, zero-shot." in text
 
 
+def test_the_data_policy_is_what_import_stamped(kdb, samples, tmp_path) -> None:
+    argv = ("import", samples / "outdoor", "--split-ratio", "7:1:2", "--split", "test")
+    sessions = [msgspec.json.decode(line) for line in kdb(*argv).out.splitlines()]
+    for session in sessions:
+        session["imported"] |= {"untitled": "drop", "untitled_items": 1194, "untitled_sessions": 503}
+    lines = b"\n".join(map(msgspec.json.encode, sessions))
+    predictions = kdb("infer", "--baseline", "whole-session", stdin=lines).out
+    done = kdb("report", "-o", tmp_path / "r", stdin=kdb("eval", "-", stdin=predictions + lines).out)
+    assert done.code == 0, done.stderr
+    text = (tmp_path / "r" / "report.md").read_text()
+    assert "outdoor: imported from outdoor (hash" in text
+    assert "1,194 items without a title in 503 sessions were left out, which makes the task easier" in text
+    assert "split by 0.7:0.1:0.2, seed 0" in text and "kdb report --note" not in text
+
+
 def test_the_same_records_give_the_same_bytes_and_nothing_is_overwritten(report, tmp_path, kdb) -> None:
     again = kdb("report", report / "records.jsonl", "-o", tmp_path / "r", "--note", "Invented: <b>no shop</b>.")
     assert again.code == 0, again.stderr

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kdb.metric_names import AGAINST_TEACHER, ANSWERS, COST
 from kdb.records import Run
-from kdb.report import facts, plots, questions, tables
+from kdb.report import data_policy, facts, plots, questions, tables
 from kdb.report.blocks import Block, Heading, Text
 from kdb.report.results import Results
 
@@ -19,10 +19,6 @@ READING = (
 RELEASED = (
     "Recall counts predictions here, so that it can pass 1, and sessions without a parsed prediction "
     "leave the mean."
-)
-NO_NOTE = (
-    "The records do not say how the data were imported: what became of untitled items, whether the truth is "
-    "minimal, which split this is. kdb report --note states it."
 )
 
 
@@ -36,7 +32,8 @@ def document(
     blocks: list[Block] = [Heading(title, 1), Text([READING])]
     for n, results in enumerate(domains, 1):
         blocks += _domain(results, cells, f"{n}-{re.sub('[^a-z0-9]+', '-', results.domain.lower()).strip('-')}")
-    return [*blocks, Heading("Data"), Text(list(notes) or [NO_NOTE]), *facts.provenance(domains, runs)]
+    policy = [line for results in domains for line in data_policy.lines(results, bool(notes))]
+    return [*blocks, Heading("Data"), Text([*policy, *notes]), *facts.provenance(domains, runs)]
 
 
 def _domain(results: Results, cells: Sequence[str], prefix: str) -> Iterator[Block]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+from msgspec import structs
 
 from kdb import console
 from kdb.comparison import compare
@@ -55,7 +56,9 @@ def run(
         students.add_intent_similarity()
         teachers.add_intent_similarity()
     for domain in dict.fromkeys(chain.from_iterable(students.scores.values())):
-        yield from _domain(domain, students, teachers, options)
+        ways = students.imported.get(domain, [])
+        for record in _domain(domain, students, teachers, options):
+            yield structs.replace(record, imported=ways) if isinstance(record, Metric) else record
 
 
 def _domain(

@@ -14,7 +14,8 @@ from typing import Literal
 from msgspec.structs import replace
 
 from kdb import bundlerec, console, session_lines, splits, untitled
-from kdb.records import Session, Split
+from kdb.provenance import content_hash, file_hash
+from kdb.records import Imported, Session, Split
 from kdb.stream import Line, Rejects
 from kdb.truth import minimal
 from kdb.untitled import Untitled
@@ -37,6 +38,15 @@ class Settings:
     seed: int = 0
     only: frozenset[Split] = frozenset()
 
+    @property
+    def split(self) -> str:
+        """How sessions are split, in words; empty: as they come."""
+        if self.split_file:
+            return f"{self.split_file.name} ({file_hash(self.split_file)})"
+        return (
+            f"{':'.join(f'{share:g}' for share in self.split_ratio)}, seed {self.seed}" if self.split_ratio else ""
+        )
+
     def choose(self, split: Split | None) -> bool:
         """Whether sessions of this split are handed on."""
         return not self.only or split in self.only
@@ -50,6 +60,7 @@ def from_bundlerec(folder: Path, settings: Settings, rejects: Rejects) -> list[S
     if settings.split_file:
         sessions = _split_by_file(sessions, settings.split_file, left_out)
     sessions = _annotated(sessions, settings, left_out)
+    imported = _stamp(folder, settings, *untitled.count_untitled(sessions))
     titled = untitled.treat(sessions, settings.untitled, folder)
     left_out["with fewer than two titled items"] = len(sessions) - len(titled)
     sessions = _annotated(titled, settings, left_out)
@@ -58,16 +69,33 @@ def from_bundlerec(folder: Path, settings: Settings, rejects: Rejects) -> list[S
     if settings.split_ratio:
         drawn = _draw(sessions, settings)
         sessions = [replace(s, split=drawn[s.domain, s.id]) for s in sessions]
-    chosen = [s for s in sessions if settings.choose(s.split)]
+    chosen = [replace(s, imported=imported) for s in sessions if settings.choose(s.split)]
     left_out["of other splits"] = len(sessions) - len(chosen)
     _say(_describe(chosen), left_out)
     return chosen
 
 
+def _stamp(folder: Path, settings: Settings, items: int, sessions: int) -> Imported:
+    """What every session of the folder is stamped with."""
+    named = [path for path in (settings.titles, settings.split_file) if path]
+    files = [folder / f"{name}.csv" for name in bundlerec.FILES] + named
+    return Imported(
+        source=folder.resolve().name,
+        hash=content_hash([file_hash(path) for path in files]),
+        titles=settings.titles.name if settings.titles else "",
+        untitled=settings.untitled if items and settings.untitled != "fail" else "none",
+        untitled_items=items,
+        untitled_sessions=sessions,
+        truth=settings.truth,
+        split=settings.split,
+    )
+
+
 def from_jsonl(lines: Iterable[Line], settings: Settings, rejects: Rejects) -> Iterator[Line]:
     """Session lines with domain, split and minimal truth set; other fields and other kinds as they came.
 
-    Where the settings give a domain the lines come undecoded, because they may lack it.
+    Where the settings give a domain the lines come undecoded, because they may lack it. A line that is changed is
+    stamped with how.
     A drawn split needs all lines before the first is handed on.
     """
     checked = session_lines.checked(lines, settings.domain, settings.untitled == "keep", rejects)
@@ -77,7 +105,7 @@ def from_jsonl(lines: Iterable[Line], settings: Settings, rejects: Rejects) -> I
         held = list(checked)
         drawn = _draw([line.record for line in held if isinstance(line.record, Session)], settings)
         checked = iter(held)
-    kept, left_out = 0, Counter[str]()
+    kept, left_out, way = 0, Counter[str](), settings.split
     for line in checked:
         session = line.record
         if not isinstance(session, Session):
@@ -92,7 +120,7 @@ def from_jsonl(lines: Iterable[Line], settings: Settings, rejects: Rejects) -> I
             left_out["of other splits"] += 1
         else:
             kept += 1
-            yield session_lines.restated(line, session, split, settings.truth == "minimal")
+            yield session_lines.restated(line, session, split, settings.truth == "minimal", way)
     _say(f"{kept} sessions", left_out)
 
 
