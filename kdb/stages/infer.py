@@ -43,7 +43,7 @@ class InferOptions:
     intents: bool = True
     free: bool = False
     objective: str = ""
-    evidence: bool = True
+    evidence: recipes.Evidence = "decoded"
     batch: int = 16
     max_prompt_tokens: int = 2048
     precision: str = "auto"
@@ -195,7 +195,8 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
     elif base.training and base.validation:
         truth = [session.truth or [] for session in base.validation]
         lessons = [Lesson(q, own) for q, own in zip(asked(base.validation), truth, strict=True)]
-        rule.learn(base.training, lessons, options.batch)
+        rule.prepare(base.training)
+        rule.learn(lessons, options.batch)
 
     def predict(sessions: Sequence[Session]) -> list[Answered]:
         decisions = rule.decide(asked(sessions), options.batch)
