@@ -6,6 +6,7 @@ import resource
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +104,14 @@ def run(lines: Iterable[Line], predictor: Predictor, resumed: bool = False) -> I
 def rest(lines: Iterable[Line], predictor: Predictor, done: Sequence[Line]) -> Iterator[Line | Record]:
     """What `run` has still to give after `done`, the lines that a stopped run gave for the same input.
 
-    KdbError where they were made with other settings, or for other sessions than the input has.
+    The window in which that run stopped is predicted again as a whole, for how sessions are batched shows in the
+    last bits of a student's numbers. KdbError where `done` was made with other settings, or for other sessions.
     """
     if done and done[0].record is not None and getattr(done[0].record, "id", "") != predictor.run.id:
         raise done[0].error("made with other options, data or versions of the prompts", "repeat them exactly")
     incoming = iter(lines)
+    window: list[Line] = []
+    waiting = 0
     for before in done[1:]:
         line = next(incoming, None)
         if line is None:
@@ -115,11 +119,13 @@ def rest(lines: Iterable[Line], predictor: Predictor, done: Sequence[Line]) -> I
         session, prediction = line.record, before.record
         if isinstance(session, Session) and _key(session) != _key(prediction):
             raise before.error(f"does not follow the input: {line.place}", "give the input of the stopped run")
+        window.append(line)
+        waiting += isinstance(session, Session)
+        if waiting == WINDOW:
+            window, waiting = [], 0
     console.say(f"{max(len(done) - 1, 0)} lines are there already")
-    outgoing = run(incoming, predictor, resumed=len(done) > 1)
-    if done:
-        next(outgoing)  # the run record is there
-    yield from outgoing
+    outgoing = run(chain(window, incoming), predictor, resumed=len(done) > 1)
+    yield from islice(outgoing, 1 + len(window) if done else 0, None)  # the run record is there too
 
 
 def _key(record: Record | None) -> tuple[str, str]:
