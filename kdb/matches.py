@@ -36,6 +36,13 @@ def intent_pairs(prediction: Prediction) -> list[tuple[str, str]]:
     return [(a, b) for a, b in found if a and b]
 
 
+def matched_intents(prediction: Prediction) -> list[tuple[frozenset[str], str]]:
+    """The predicted bundles that are matched with a true one and have an intent, with it."""
+    _, valid, true = _sets(prediction)
+    said = _intents(prediction.bundles)
+    return [(valid[p], said[valid[p]]) for p, _, _ in match(valid, true) if valid[p] in said]
+
+
 def _sets(prediction: Prediction) -> tuple[Sets, Sets, Sets]:
     """The distinct bundles: predicted, those of them that are valid, and true."""
     bundles = [] if prediction.status == "failed" else prediction.bundles

@@ -15,6 +15,9 @@ ANSWERS = {
     "invalid": "invalid bundles",
     "hallucinated": "hallucinated items",
     "intent_similarity": "intent similarity",
+    "naturalness": "naturalness of intents",
+    "intent_coverage": "coverage of intents",
+    "motivation": "motivation of intents",
 }
 SIZES = {"bundles_predicted": "bundles a session", "size_predicted": "items a bundle"}
 COST = {

@@ -128,6 +128,16 @@ class Knowledge(Record, tag="knowledge", omit_defaults=True):
     checks: list[str] | UnsetType = UNSET
 
 
+class Rating(Struct):
+    """How a teacher rates the intent of a predicted bundle, from 1 to 5 on each scale of AICL."""
+
+    items: list[str]
+    naturalness: int
+    coverage: int
+    motivation: int
+    teacher: str
+
+
 class Prediction(Record, tag="prediction"):
     """What a run predicts for one session; `items` are the session's item ids, `truth` its true bundles."""
 
@@ -146,6 +156,7 @@ class Prediction(Record, tag="prediction"):
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
     imported: Imported | UnsetType = UNSET
+    ratings: list[Rating] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         super().__post_init__()

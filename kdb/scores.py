@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import UnsetType
 
 from kdb import bootstrap
 from kdb.metrics import RELEASED, STRICT, Score
@@ -34,6 +35,10 @@ class Outcome(NamedTuple):
     paid: float = 0.0  # 1 where the cost is known
     intent_similarity: float = 0.0  # sum over matched bundles that have two intents
     intents: float = 0.0
+    naturalness: float = 0.0  # sums over the bundles whose intent a teacher has rated
+    intent_coverage: float = 0.0
+    motivation: float = 0.0
+    rated: float = 0.0
 
 
 COLUMNS = Score._fields + Outcome._fields
@@ -45,8 +50,11 @@ SPENT: Ratios = {
     "seconds": ("seconds", "answered"),
     "dollars": ("dollars", "paid"),
     "intent_similarity": ("intent_similarity", "intents"),
+    "naturalness": ("naturalness", "rated"),
+    "intent_coverage": ("intent_coverage", "rated"),
+    "motivation": ("motivation", "rated"),
 }
-"""Beside quality, a session: answers that failed, tokens, seconds, US dollars."""
+"""Beside quality, a session: answers that failed, tokens, seconds, US dollars; and intents, a bundle."""
 
 PROTOCOLS: dict[str, Ratios] = {"strict": {**STRICT, **SPENT}, "released": RELEASED}
 
@@ -54,6 +62,7 @@ PROTOCOLS: dict[str, Ratios] = {"strict": {**STRICT, **SPENT}, "released": RELEA
 def outcome(prediction: Prediction) -> Outcome:
     """The outcome that a prediction records."""
     usage = prediction.usage
+    ratings = [] if isinstance(prediction.ratings, UnsetType) else prediction.ratings
     return Outcome(
         length=len(prediction.items),
         answered=1.0,
@@ -64,6 +73,10 @@ def outcome(prediction: Prediction) -> Outcome:
         seconds=prediction.seconds,
         dollars=usage.cost or 0.0,
         paid=usage.cost is not None,
+        naturalness=sum(rating.naturalness for rating in ratings),
+        intent_coverage=sum(rating.coverage for rating in ratings),
+        motivation=sum(rating.motivation for rating in ratings),
+        rated=len(ratings),
     )
 
 

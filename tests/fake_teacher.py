@@ -36,9 +36,17 @@ def reply(body: dict) -> str:
     if '{"rules"' in question:
         number = int(hashlib.sha256(first.encode()).hexdigest(), 16)
         return json.dumps({"rules": [RULES[number % len(RULES)]]})
+    if '{"naturalness"' in first:
+        return json.dumps(rating(first))
     if '{"items"' in first:
         return json.dumps(thought(first))
     return json.dumps({"bundles": [{"products": [1, 99], "intent": "a guess"}]})
+
+
+def rating(question: str) -> dict:
+    """A naturalness that depends on the length of the intent, and the middle of the other scales."""
+    intent = re.search(r"<intent>\n(.*)\n</intent>", question)[1]
+    return {"naturalness": 1 + len(intent) % 5, "coverage": 3, "motivation": 3}
 
 
 def thought(question: str) -> dict:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SHOWN = {key: name for key, name in QUALITY.items() if key != "exact"}
 """So many columns fit into 80 characters."""
 BESIDE = {"exact": QUALITY["exact"], **SIZES, "invalid": "invalid", "failed": "failed", "repaired": "repaired"}
-BESIDE["intent_similarity"] = ANSWERS["intent_similarity"]
+INTENTS = {key: ANSWERS[key] for key in ("intent_similarity", "naturalness", "intent_coverage", "motivation")}
 KEPT = {key: AGAINST_TEACHER[key] for key in ("retention_matched_f1", "speed_up", "token_share")}
 
 
@@ -36,6 +36,8 @@ def show(records: Iterable[Record]) -> None:
         console.print(_table(title, strict, SHOWN, names))
         console.print(_table(f"{domain}: as AICL's released code scores", released, RELEASED, names))
         console.print(_table(f"{domain}: answers", strict, BESIDE, names, bounds=False))
+        if any(m.values.get(key) is not None for m in strict for key in INTENTS):
+            console.print(_table(f"{domain}: intents of matched bundles", strict, INTENTS, names))
         console.print(_table(f"{domain}: cost of a session", strict, COST | KEPT, names, bounds=False))
         pairs = [r for r in found if isinstance(r, Comparison) and (r.domain, r.protocol) == (domain, "strict")]
         if pairs:

@@ -10,6 +10,7 @@ from kdb.cli.eval import eval_
 from kdb.cli.grid import grid
 from kdb.cli.import_ import import_
 from kdb.cli.infer import infer
+from kdb.cli.rate import rate
 from kdb.cli.report import report
 from kdb.cli.select import select
 from kdb.cli.train import train
@@ -46,6 +47,7 @@ app.command("import")(import_)
 app.command("select")(select)
 app.command("train")(train)
 app.command("infer")(infer)
+app.command("rate")(rate)
 app.command("eval")(eval_)
 app.command("report")(report)
 app.command("why")(why)

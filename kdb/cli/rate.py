@@ -1,0 +1,42 @@
+"""`kdb rate`: predictions in, predictions with their intents rated by a teacher out."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from kdb.cli.shared import Streams, with_streams
+from kdb.cli.teacher import with_teacher
+from kdb.errors import UsageError
+from kdb.teacher import ANNOTATIONS
+from kdb.teacher.settings import Settings
+
+
+@with_streams()
+@with_teacher
+def rate(
+    streams: Streams,
+    settings: Settings,
+    sessions: Annotated[
+        list[Path], Option(help="Session records, for the titles; repeatable.", show_default=False)
+    ],
+) -> None:
+    """Let a teacher rate the intents of predicted bundles that match a true one.
+
+    Naturalness, coverage and motivation, as AICL has people rate them, from 1 to 5, are stamped on the
+    predictions; kdb eval reports the means. The teacher sees the titles and the intent of the bundle, not
+    the truth. What was answered once is never asked again.
+
+    Example: kdb rate predictions.jsonl --sessions test.jsonl --teacher http://localhost:8000/v1 --model NAME
+    """
+    from kdb.stages import rate as stage
+    from kdb.teacher.desk import open_desk
+    from kdb.teacher.plan import Plan
+
+    if settings.teacher == ANNOTATIONS:
+        raise UsageError(f"the teacher {ANNOTATIONS!r} cannot rate", "name a server, a model folder or a hub id")
+    known = stage.known(streams.read_files(sessions, ("session",)))
+    lines, desk = streams.read(*stage.KINDS), open_desk(settings, streams.force)
+    if isinstance(desk, Plan):
+        return streams.write([stage.plan(lines, known, desk, settings.sampling, settings.concurrency)])
+    return streams.write(stage.run(lines, known, desk, settings.sampling, settings.concurrency))
