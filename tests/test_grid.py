@@ -163,6 +163,12 @@ def test_make_runs_the_cells_goes_on_and_reports(kdb, tiny_student: Path, tmp_pa
     assert "every item has a title; the truth is the minimal bundles of each session; split by split.json" in report
     assert "zero-shot" in (tmp_path / "validation" / "report.md").read_text()
 
+    printed = subprocess.run(
+        [sys.executable, samples / "results_tables.py", tmp_path], capture_output=True, text=True, check=True
+    ).stdout
+    assert "| clusters | not run |" in printed
+    assert re.search(r"(?m)^\| zero-shot \| \d\.\d{3} \[", printed)
+
     # Every number follows from the predictions, and the report from the records beside it.
     names = re.search(r"(?m)^\t\$\(KDB\) eval \$\(wildcard (.*?)\) ", (tmp_path / "grid.mk").read_text())
     runs = [Path(name.replace("$(OUT)", str(tmp_path))) for name in names[1].split()]

@@ -25,6 +25,9 @@ from kdb.grid import read
 from kdb.grid_rules import rules
 from kdb.records import Session
 
+sys.path.append(str(SAMPLES))
+import results_tables
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ADDRESSES = ("https://api.openai.com/v1", "http://localhost:8000/v1")
 SERVER = re.compile(r"transformers serve .*&")
@@ -225,6 +228,16 @@ def test_the_layout_names_what_is_there() -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
     folders = {f"{p.parent.relative_to(ROOT)}/" for p in (ROOT / "kdb").glob("*/__init__.py")}
     assert folders and folders <= named
+
+
+def test_the_tables_are_those_of_the_records() -> None:
+    folders = [file.parent.parent for file in (SAMPLES / "results").glob("*/test/records.jsonl")]
+    if not folders:
+        pytest.skip("no results are committed in samples/results")
+    shown = {line.rstrip() for line in README.splitlines()}
+    for folder in folders:
+        made = "\n".join(results_tables.tables(folder))
+        assert [row for row in made.splitlines() if row.strip() and row.rstrip() not in shown] == []
 
 
 def test_links_lead_somewhere() -> None:

@@ -63,6 +63,11 @@ def number(value: float | None) -> str:
     return f"{value:.3f}"
 
 
+def signed(value: float) -> str:
+    """A difference, with its sign, and + where it rounds to nothing."""
+    return f"{round(value, 3) + 0.0:+.3f}"
+
+
 def p_value(p: float) -> str:
     """A p-value after its sign."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

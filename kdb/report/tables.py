@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kdb.metric_names import COST, QUALITY, RELEASED
-from kdb.report.blocks import NOT_RUN, Cell, Table, Text, amount_cell, p_value, value_cell
+from kdb.report.blocks import NOT_RUN, Cell, Table, Text, amount_cell, p_value, signed, value_cell
 from kdb.report.results import ALPHA, MAIN, Results
 
 
@@ -56,7 +56,7 @@ def _gain(results: Results, run: str, baseline: str) -> Cell:
     if run == baseline:
         return Cell("best baseline")
     found = results.difference(run, baseline, MAIN)
-    return Cell(f"{found[0]:+.3f}", f"({p_value(found[1])})") if found else Cell("not compared")
+    return Cell(signed(found[0]), f"({p_value(found[1])})") if found else Cell("not compared")
 
 
 def verdicts(results: Results) -> list[str]:
