@@ -13,7 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
-from kdb import console, patterns, risk, unaided
+from kdb import console, evidence, patterns, posterior, risk
+from kdb.conversation import positions
 from kdb.embed import Embedder, cosines, nearest
 from kdb.errors import UsageError
 from kdb.metrics import score
@@ -184,12 +185,14 @@ class Posterior:
 
     def __init__(self, embedder: Embedder, training: Sequence[Session], objective: str) -> None:
         self.objective = objective
-        self.known, _ = unaided.learn(embedder, training)
+        self.evidence, pairs = evidence.learn(embedder, training)
+        truth = [positions(session.items, session.truth or []) for session in training]
+        self.weights = posterior.fit(pairs, truth)
 
     def bundles(self, session: Session) -> Bundles:
         """The bundles with the least expected loss."""
         ids = _ids(session)
-        found = risk.groups(self.known.pairs(session.items), self.known.weights, self.objective)
+        found = risk.groups(self.evidence.pairs(session.items), self.weights, self.objective)
         return [[ids[n] for n in group] for group in found]
 
 

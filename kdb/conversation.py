@@ -131,8 +131,7 @@ def format_prompt(answer: TextAnswer) -> str:
 def prompt_hash(recipe: Recipe) -> str:
     """A hash of the prompts that a student of this recipe was taught with."""
     if recipe.answer == PAIRS:
-        item = "pairs_item_told" if recipe.evidence == "told" else "pairs_item"
-        names = ["pairs", item, *(["knowledge"] if recipe.knowledge else [])]
+        names = ["pairs", "pairs_item", *(["knowledge"] if recipe.knowledge else [])]
     else:
         intents = "_intents" if recipe.intents else ""
         names = ["student", "knowledge", "session", f"answer_{recipe.answer}{intents}"]

@@ -26,7 +26,7 @@ def factors(settings: Settings) -> Factors:
     found = {"student": _last(settings["student"]), "answer": answer}
     if answer == "pairs":
         found["objective"] = str(settings.get("objective", ""))
-        found["evidence"] = str(settings.get("evidence", ""))
+        found["evidence"] = "with" if settings.get("evidence") else "without"
     if settings.get("target", "answer") != "answer":
         found["target"] = str(settings["target"])
     if settings.get("free"):

@@ -30,11 +30,6 @@ def size(kinds: int) -> int:
     return 2 * kinds + 2 * len(STRUCTURE)
 
 
-def kinds(weights: Weights) -> int:
-    """The number of kinds of evidence that so many weights are for."""
-    return len(weights) // 2 - len(STRUCTURE)
-
-
 def fit(
     evidence: Sequence[Floats],
     truth: Sequence[Sequence[Sequence[int]]],
@@ -92,14 +87,3 @@ def likely(evidence: Floats, weights: Weights) -> tuple[list[Bundling], NDArray[
     found.pop((), None)
     chances = np.array(list(found.values()))
     return list(found), chances / chances.sum()
-
-
-def together(bundlings: Sequence[Bundling], chances: NDArray[np.float64], items: int) -> Floats:
-    """How probable it is that two items share a bundle, given bundlings and their probabilities: (n, n)."""
-    found = np.zeros((items, items), dtype=np.float32)
-    for bundling, chance in zip(bundlings, chances, strict=True):
-        for bundle in bundling:
-            inside = [n for n in range(items) if bundle >> n & 1]
-            found[np.ix_(inside, inside)] += chance
-    np.fill_diagonal(found, 0)
-    return found

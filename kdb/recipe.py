@@ -25,11 +25,6 @@ at inference.
 """
 
 
-Evidence = Literal["none", "decoded", "told"]
-"""What becomes of what needs no language model (`kdb.evidence`): nothing, it is decoded with the student's answers,
-or the student is told of it as well."""
-
-
 class Lora(Struct, kw_only=True):
     """The adapter: PEFT's own settings, under their usual names."""
 
@@ -76,8 +71,8 @@ class Recipe(Struct, kw_only=True):
     training: Training = field(default_factory=Training)
     objective: str = "f1"
     """What decisions aim at unless another objective is asked for (answer format pairs only)."""
-    evidence: Evidence = "told"
-    """For the answer format pairs only."""
+    evidence: bool = True
+    """Whether what needs no language model is decoded with the student's answers (pairs only)."""
 
 
 def save(recipe: Recipe, folder: Path) -> None:

@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from kdb import evidence, unaided
+from kdb import evidence
 from kdb.embed import Embedder
 from kdb.records import Bundle, Item, Session
 
@@ -64,7 +64,7 @@ def test_categories_of_the_session_are_never_read(kdb, splits, adapter):
 
 def test_without_evidence_nothing_else_is_kept(kdb, splits, tiny_student, tmp_path):
     folder = tmp_path / "adapter"
-    argv = ("train", splits / "kb.jsonl", "--student", tiny_student, "-o", folder, *TRAIN, "--evidence", "none")
+    argv = ("train", splits / "kb.jsonl", "--student", tiny_student, "-o", folder, *TRAIN, "--no-evidence")
     assert kdb(*argv).code == 0
     from safetensors.numpy import load_file
 
@@ -85,7 +85,7 @@ def test_a_row_asks_about_every_other_item(tiny_student):
     from kdb.student.model import load
     from kdb.student.score_rule import ScoreRule
 
-    rule = ScoreRule(load(str(tiny_student)), "f1", "none", max_prompt_tokens=2048)
+    rule = ScoreRule(load(str(tiny_student)), "f1", use_evidence=False, max_prompt_tokens=2048)
     items = [Item(str(n), f"thing {n}") for n in range(4)]
     rows = rule.examples(Lesson(Question(items), [Bundle(["0", "2"])]))
     tokenizer = rule.student.tokenizer
@@ -93,42 +93,6 @@ def test_a_row_asks_about_every_other_item(tiny_student):
     assert [tokenizer.decode(t) for t in rows[1].targets] == [" no", " no", " no"]
     assert all(tokenizer.decode(rows[0].ids[: p + 1]).endswith(" ->") for p in rows[0].positions)
     assert tokenizer.decode(rows[2].ids).splitlines()[0] == "Product: thing 2"
-
-
-def test_the_student_is_told_what_is_known_without_it(tiny_student):
-    from kdb.conversation import Lesson, Question
-    from kdb.student.model import load
-    from kdb.student.score_rule import ScoreRule
-
-    training = [session(n, "copper kettle", "garden hose") for n in range(12)]
-    rule = ScoreRule(load(str(tiny_student)), "f1", "told", max_prompt_tokens=2048)
-    rule.prepare(training)
-
-    def told(items: list[Item]) -> list[str]:
-        row = rule.examples(Lesson(Question(items), []))[0]
-        return rule.student.tokenizer.decode(row.ids).splitlines()[2:]
-
-    kettle, other_kettle, hose = training[0].items
-    lines = told([kettle, other_kettle, hose])
-    assert [line.split(" (evidence: ")[0] for line in lines] == [other_kettle.title, hose.title]
-    chances = [int(line.split("evidence: ")[1].split("%")[0]) for line in lines]
-    assert chances[0] > chances[1]
-    assert told([kettle, hose, other_kettle]) == lines[::-1]
-
-
-def test_a_training_session_is_told_nothing_of_its_own_bundles():
-    training = [session(n, *["copper kettle", "garden hose"][:: 1 if n % 2 else -1]) for n in range(12)]
-    learnt, before = unaided.learn(Embedder(), training)
-    training[0].bundles = [Bundle([training[0].items[0].id, training[0].items[2].id])]
-    learnt_again, after = unaided.learn(Embedder(), training)
-    assert np.allclose(raw(learnt, before[0]), raw(learnt_again, after[0]), atol=1e-4)
-    others = range(1, 12)
-    assert any(not np.allclose(raw(learnt, before[n]), raw(learnt_again, after[n]), atol=1e-4) for n in others)
-
-
-def raw(known, pairs):
-    """Evidence as it was before it was standardised."""
-    return pairs * known.evidence.scale[1] + known.evidence.scale[0]
 
 
 def session(number: int, bundled: str, other: str) -> Session:

@@ -7,7 +7,7 @@ import typer
 
 from kdb import models
 from kdb.cli.shared import Streams, with_streams
-from kdb.cli.student import Background, Device, Goal, MaxPromptTokens, Precision, Seed, Student
+from kdb.cli.student import Device, Goal, MaxPromptTokens, Precision, Seed, Student
 from kdb.cli.student import formats as known_formats
 from kdb.errors import UsageError
 
@@ -46,7 +46,9 @@ def infer(
     objective: Annotated[
         str, typer.Option(help="What decisions aim at: f1 or precision.  [default: as trained, else f1]")
     ] = "",
-    evidence: Background = "decoded",
+    evidence: Annotated[
+        bool, typer.Option(help="Decode titles, categories and patterns too (pairs without an adapter).")
+    ] = True,
     batch: Annotated[int, typer.Option(min=1, help="Sequences in a batch.")] = 16,
     max_prompt_tokens: MaxPromptTokens = 2048,
     precision: Precision = "auto",

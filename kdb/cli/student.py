@@ -5,7 +5,7 @@ from typing import Annotated, get_args
 from typer import Option
 
 from kdb.errors import UsageError
-from kdb.recipe import Evidence, Target
+from kdb.recipe import Target
 from kdb.records import Format
 
 Student = Annotated[str, Option(help="Model folder, hub id or packaged name.")]
@@ -14,10 +14,6 @@ MaxPromptTokens = Annotated[int, Option(min=64, help="Longest prompt; what does 
 Precision = Annotated[str, Option(help="auto, bf16 or fp32; auto: bf16 where it is native.")]
 Device = Annotated[str, Option(help="cpu, cuda, ...; found by itself.", show_default=False)]
 Seed = Annotated[int, Option(help="Seed of everything random.")]
-Background = Annotated[
-    Evidence,
-    Option(help="What titles and categories alone say: not used, decoded, or told to the student too."),
-]
 Goal = Annotated[
     Target,
     Option(help="What the student writes; both: thoughts as a second task, in training only."),

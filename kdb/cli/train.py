@@ -7,7 +7,7 @@ import typer
 
 from kdb import models
 from kdb.cli.shared import Streams, with_streams
-from kdb.cli.student import Background, Device, Formats, Goal, MaxPromptTokens, Precision, Seed, Student
+from kdb.cli.student import Device, Formats, Goal, MaxPromptTokens, Precision, Seed, Student
 from kdb.cli.student import formats as known_formats
 from kdb.errors import UsageError
 
@@ -27,7 +27,9 @@ def train(
     answer: Annotated[str, typer.Option(help="Answer format: pairs, list or labels.")] = "pairs",
     intents: Annotated[bool, typer.Option(help="Let answers name intents (list only).")] = True,
     objective: Annotated[str, typer.Option(help="What decisions aim at: f1 or precision (pairs).")] = "f1",
-    evidence: Background = "told",
+    evidence: Annotated[
+        bool, typer.Option(help="Decode titles, categories and patterns with the student's answers (pairs).")
+    ] = True,
     demos: Annotated[int, typer.Option(min=0, help="Demonstrations in each training prompt.")] = 0,
     knowledge: Annotated[
         int, typer.Option(min=0, help="Patterns and rules in each prompt; if any, demonstrations bring thoughts.")

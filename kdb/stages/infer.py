@@ -44,7 +44,7 @@ class InferOptions:
     intents: bool = True
     free: bool = False
     objective: str = ""
-    evidence: recipes.Evidence = "decoded"
+    evidence: bool = True
     batch: int = 16
     max_prompt_tokens: int = 2048
     precision: str = "auto"
@@ -201,8 +201,7 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
     elif base.training and base.validation:
         truth = [session.truth or [] for session in base.validation]
         lessons = [Lesson(q, own) for q, own in zip(asked(base.validation), truth, strict=True)]
-        rule.prepare(base.training)
-        rule.learn(lessons, options.batch)
+        rule.learn(base.training, lessons, options.batch)
 
     def predict(sessions: Sequence[Session]) -> list[Answered]:
         decisions = rule.decide(asked(sessions), options.batch)

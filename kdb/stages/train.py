@@ -53,7 +53,7 @@ def run(lines: Iterable[Line], recipe: Recipe, options: TrainOptions) -> Run:
 
     def learn(epoch: int) -> None:
         nonlocal learnt
-        rule.learn(course.validation.plain(), 2 * recipe.training.batch)
+        rule.learn(course.training.sessions, course.validation.plain(), 2 * recipe.training.batch)
         learnt = epoch
 
     def validate() -> dict[str, float]:

@@ -61,7 +61,6 @@ def prepare(lines: Iterable[Line], recipe: Recipe, device: str, max_prompt_token
     learnt = _thoughts(base, recipe, training)
     student = load(recipe.student, precision=recipe.training.precision, device=device)
     rule = build_rule(student, recipe, max_prompt_tokens)
-    rule.prepare(training)
     recipe.prompt = prompt_hash(recipe)
 
     def lessons(sessions: list[Session]) -> Lessons:

@@ -47,11 +47,8 @@ class Rule(ABC):
 
     # What a rule learns beside the student's weights; most learn nothing.
 
-    def prepare(self, training: Sequence[Session]) -> None:  # noqa: B027
-        """Learn from the training sessions what their examples need, before the student is trained on them."""
-
-    def learn(self, validation: Sequence[Lesson], batch: int) -> None:  # noqa: B027
-        """Learn how to read the student, from annotated sessions that its weights do not know."""
+    def learn(self, training: Sequence[Session], validation: Sequence[Lesson], batch: int) -> None:  # noqa: B027
+        """Learn from annotated sessions, those of `validation` unknown to the student's weights."""
 
     def save(self, folder: Path) -> None:  # noqa: B027
         """Keep what `learn` learnt beside the adapter."""

@@ -28,13 +28,9 @@ Floats = NDArray[np.float32]
 
 @dataclass
 class Asked:
-    """A question that fits into the prompt: `prefix` is how `shown` reads, `left_out` counts what did not fit.
-
-    `chances` (n, n), where the student is told of them, say how probable it is that two items share a bundle.
-    """
+    """A question that fits into the prompt: `prefix` is how `shown` reads, `left_out` counts what did not fit."""
 
     items: list[Item]
-    chances: Floats | None = None
     prefix: list[int] = field(default_factory=list)
     shown: Shown = field(default_factory=Shown)
     left_out: int = 0
@@ -54,42 +50,41 @@ class Rows:
         self._kept: dict[str, list[int]] = {}
         self.choices = (self._ids(" no")[0], self._ids(" yes")[0])
 
-    def fitted(self, question: Question, chances: Floats | None = None) -> Asked:
+    def fitted(self, question: Question) -> Asked:
         """The question with as much beside it as the longest of its prompts may hold."""
-        asked = Asked(question.items[: risk.MOST_ITEMS], chances)
-        prefix, shown = self._prefix(question.shown), question.shown
-        rows = range(len(asked.items)) if prefix else ()
-        longest = max((len(self.row(asked, anchor)) for anchor in rows), default=0)
+        items, shown, left_out = question.items[: risk.MOST_ITEMS], question.shown, 0
+        prefix = self._prefix(shown)
+        longest = max((len(self.row(items, anchor)) for anchor in range(len(items))), default=0) if prefix else 0
         while prefix and len(prefix) + longest > self.max_prompt_tokens:
             shown = shown.less()
-            asked.left_out += 1
+            left_out += 1
             prefix = self._prefix(shown)
-        return replace(asked, prefix=prefix, shown=shown)
+        return Asked(items, prefix, shown, left_out)
 
-    def row(self, asked: Asked, anchor: int, together: Sequence[bool] = ()) -> Example:
+    def row(self, items: Sequence[Item], anchor: int, together: Sequence[bool] = ()) -> Example:
         """One anchor with all other items in order, without a prefix; the targets say which are `together` with it.
 
         Where that is not known, the targets mean nothing.
         """
-        ids = list(self._anchor(asked.items[anchor]))
+        ids = list(self._anchor(items[anchor]))
         found: list[int] = []
         targets: list[int] = []
-        for n, item in enumerate(asked.items):
+        for n, item in enumerate(items):
             if n != anchor:
-                ids += self._other(item, None if asked.chances is None else float(asked.chances[anchor, n]))
+                ids += self._other(item)
                 found.append(len(ids) - 1)
                 targets.append(self.choices[bool(together) and together[n]])
         return Example(ids, found, targets, self.choices)
 
     def whole(self, asked: Asked, anchor: int, together: Sequence[bool]) -> Example:
         """A row as the student reads it in training: after its prefix."""
-        row = self.row(asked, anchor, together)
+        row = self.row(asked.items, anchor, together)
         shift = len(asked.prefix)
         return replace(row, ids=[*asked.prefix, *row.ids], positions=[shift + p for p in row.positions])
 
     def tokens(self, asked: Asked) -> int:
         """How many tokens are read for all rows of a session."""
-        return len(asked.prefix) + sum(len(self.row(asked, n)) for n in range(len(asked.items)))
+        return len(asked.prefix) + sum(len(self.row(asked.items, n)) for n in range(len(asked.items)))
 
     def _prefix(self, shown: Shown) -> list[int]:
         parts = [self._ids(knowledge_text(shown.knowledge))] if shown.knowledge else []
@@ -114,12 +109,8 @@ class Rows:
     def _anchor(self, item: Item) -> list[int]:
         return self._ids(prompts.render("pairs", {"anchor": prompts.quoted(item.title, TITLE_LENGTH)}))
 
-    def _other(self, item: Item, chance: float | None = None) -> list[int]:
-        fields = {"item": prompts.quoted(item.title, TITLE_LENGTH)}
-        if chance is None:
-            return self._ids("\n" + prompts.render("pairs_item", fields))
-        tens = str(10 * min(9, int(10 * chance)))
-        return self._ids("\n" + prompts.render("pairs_item_told", {**fields, "chance": tens}))
+    def _other(self, item: Item) -> list[int]:
+        return self._ids("\n" + prompts.render("pairs_item", {"item": prompts.quoted(item.title, TITLE_LENGTH)}))
 
     def _ids(self, text: str) -> list[int]:
         if text not in self._kept:
@@ -164,7 +155,7 @@ def _hear(
     import torch
 
     places = [(n, anchor) for n, anchor in places if len(sessions[n].items) > 1]
-    examples = [rows.row(sessions[n], anchor) for n, anchor in places]
+    examples = [rows.row(sessions[n].items, anchor) for n, anchor in places]
     no, yes = rows.choices
     with torch.inference_mode():
         for indices in batches([len(example) for example in examples], batch):

@@ -3,9 +3,8 @@
 A small student learns to compare two products long before it learns to write a whole answer. For each item,
 the anchor, it reads the other items one after another and is asked at each whether it was bought together
 with the anchor. No answer is written, so all questions of a row cost one reading (see `rows`). The log odds, and
-what can be said without the student (`kdb.unaided`), go into a posterior over bundlings (`kdb.posterior`), of which
-`kdb.risk` takes the prediction that suits the objective. The student is also told how probable each pair is
-without it, so that it need only learn where to differ.
+`kdb.evidence` unless that is turned off, go into a posterior over bundlings (`kdb.posterior`), of which
+`kdb.risk` takes the prediction that suits the objective.
 """
 
 from __future__ import annotations
@@ -17,17 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kdb import evidence, posterior, risk, unaided
+from kdb import evidence, posterior, risk
 from kdb.conversation import Lesson, Message, Question, positions
 from kdb.embed import Embedder
 from kdb.errors import KdbError, UsageError
-from kdb.recipe import Evidence
+from kdb.evidence import Evidence
 from kdb.records import Bundle, Item, Session, Usage
 from kdb.student.decision import Decision, Rule
 from kdb.student.examples import Example
 from kdb.student.model import Student
 from kdb.student.rows import Asked, Key, Rows, log_odds, shared
-from kdb.unaided import Unaided
 
 FILE = "posterior.safetensors"
 ANCHORS = 3
@@ -39,41 +37,24 @@ Floats = NDArray[np.float32]
 
 
 class ScoreRule(Rule):
-    """Decodes pair probabilities. It learns what is known unaided, and the weights of the posterior."""
+    """Decodes pair probabilities. What it learns: the evidence, the posterior's weights, the logits' scale."""
 
-    def __init__(self, student: Student, objective: str, evidence: Evidence, max_prompt_tokens: int) -> None:
+    def __init__(self, student: Student, objective: str, use_evidence: bool, max_prompt_tokens: int) -> None:
         if objective not in risk.OBJECTIVES:
             raise UsageError(f"no objective {objective!r}", f"there are {', '.join(risk.OBJECTIVES)}")
-        self.student, self.objective, self.evidence = student, objective, evidence
+        self.student, self.objective, self.use_evidence = student, objective, use_evidence
         self.embedder = Embedder()
-        self.unaided: Unaided | None = None
+        self.evidence: Evidence | None = None
         self.weights: posterior.Weights | None = None
         self.scale = np.array([0.0, 1.0], dtype=np.float32)
-        # The weights without the student, and what is known of the training sessions without their own bundles.
-        self._before: posterior.Weights | None = None
-        self._crossed: dict[frozenset[str], tuple[list[str], Floats]] = {}
+        self._prior: posterior.Weights | None = None
         # What the student said of the sessions that it was last heard on: validation asks for it again.
         self._heard: dict[Key, Floats] = {}
         self._rows = Rows(student, max_prompt_tokens)
 
-    def prepare(self, training: Sequence[Session]) -> None:
-        """See `Rule`: what is known without the student."""
-        if self.evidence == "none":
-            nothing = [np.zeros((len(s.items), len(s.items), 0), dtype=np.float32) for s in training]
-            weights = posterior.fit(nothing, [positions(s.items, s.truth or []) for s in training])
-        else:
-            self.unaided, pairs = unaided.learn(self.embedder, training)
-            weights = self.unaided.weights
-            if self.evidence == "told":
-                for session, own in zip(training, pairs, strict=True):
-                    ids = [item.id for item in session.items[: risk.MOST_ITEMS]]
-                    self._crossed[frozenset(ids)] = (ids, self.unaided.chances(own))
-        kinds = posterior.kinds(weights)
-        self._before = np.insert(weights, [kinds, 2 * kinds], 0.0)  # the student is the last kind of evidence
-
     def examples(self, lesson: Lesson) -> list[Example]:
         """See `Rule`: the rows of the first ANCHORS items."""
-        asked = self._asked(lesson.question)
+        asked = self._rows.fitted(lesson.question)
         together = shared([item.id for item in asked.items], lesson.bundles)
         return [self._rows.whole(asked, n, together[n]) for n in range(min(ANCHORS, len(asked.items)))]
 
@@ -81,23 +62,36 @@ class ScoreRule(Rule):
         """See `Rule`."""
         raise UsageError("the answer format pairs is no conversation", "use --answer list or --answer labels")
 
-    def learn(self, validation: Sequence[Lesson], batch: int) -> None:
-        """See `Rule`: how much the student's answers count, beside what is known without it."""
-        assert self._before is not None
-        known = [self._asked(lesson.question) for lesson in validation]
+    def learn(self, training: Sequence[Session], validation: Sequence[Lesson], batch: int) -> None:
+        """See `Rule`. Without the student first, from the training sessions; then with it, from the others.
+
+        The student has seen the training sessions, so only what it says of the validation sessions counts.
+        """
+        if self._prior is None:
+            self._learn_prior(training)
+        known = [self._rows.fitted(lesson.question) for lesson in validation]
         logits = self._logits(known, batch)
         self._heard = {asked.key: own for asked, own in zip(known, logits, strict=True)}
         flat = np.concatenate([own[np.triu_indices(len(own), 1)] for own in logits])
         self.scale = np.array([flat.mean(), flat.std() + 1e-6], dtype=np.float32)
         seen = [self._pairs(asked.items, own) for asked, own in zip(known, logits, strict=True)]
         truth = [positions(lesson.question.items, lesson.bundles) for lesson in validation]
-        self.weights = posterior.fit(seen, truth, self._before, RIDGE)
+        self.weights = posterior.fit(seen, truth, self._prior, RIDGE)
+
+    def _learn_prior(self, training: Sequence[Session]) -> None:
+        if self.use_evidence:
+            self.evidence, pairs = evidence.learn(self.embedder, training)
+        else:
+            pairs = [np.zeros((len(s.items), len(s.items), 0), dtype=np.float32) for s in training]
+        weights = posterior.fit(pairs, [positions(s.items, s.truth or []) for s in training])
+        kinds = pairs[0].shape[2]
+        self._prior = np.insert(weights, [kinds, 2 * kinds], 0.0)  # the student is the last kind of evidence
 
     def decide(self, questions: Sequence[Question], batch: int) -> list[Decision]:
         """See `Rule`; KdbError where nothing was learnt."""
         if self.weights is None:
             raise KdbError("the answer format pairs has learnt nothing yet", "use an adapter, or pass --kb")
-        known = [self._asked(question) for question in questions]
+        known = [self._rows.fitted(question) for question in questions]
         new = [asked for asked in known if asked.key not in self._heard]
         heard = self._heard | {a.key: own for a, own in zip(new, self._logits(new, batch), strict=True)}
         return [self._decision(asked, heard[asked.key]) for asked in known]
@@ -112,22 +106,10 @@ class ScoreRule(Rule):
         raw = " ".join(f"{value:.2f}" for value in upper)
         return Decision(bundles, raw=raw, usage=usage, shown=asked.shown, left_out=asked.left_out)
 
-    def _asked(self, question: Question) -> Asked:
-        if self.evidence != "told" or self.unaided is None:
-            return self._rows.fitted(question)
-        ids = [item.id for item in question.items[: risk.MOST_ITEMS]]
-        order, chances = self._crossed.get(frozenset(ids), (None, None))
-        if order is None or chances is None:
-            chances = self.unaided.chances(self.unaided.pairs(question.items[: risk.MOST_ITEMS]))
-        else:
-            places = [order.index(identity) for identity in ids]
-            chances = chances[np.ix_(places, places)]
-        return self._rows.fitted(question, chances)
-
     def _pairs(self, items: Sequence[Item], logits: Floats) -> Floats:
         """All evidence on the pairs, the student's last: (n, n, k)."""
         own = ((logits - self.scale[0]) / self.scale[1])[:, :, None]
-        return own if self.unaided is None else np.concatenate([self.unaided.pairs(items), own], -1)
+        return own if self.evidence is None else np.concatenate([self.evidence.pairs(items), own], -1)
 
     def _logits(self, sessions: Sequence[Asked], batch: int) -> list[Floats]:
         """The log odds that two items share a bundle, the mean over both anchors: (n, n) a session."""
@@ -140,9 +122,9 @@ class ScoreRule(Rule):
 
         assert self.weights is not None
         kept: dict[str, NDArray[Any]] = {"weights": self.weights, "scale": self.scale}
-        if self.unaided is not None:
-            own = self.unaided.evidence
-            kept |= {"unaided": self.unaided.weights, "vectors": own.vectors, "memberships": own.memberships}
+        if self.evidence is not None:
+            own = self.evidence
+            kept |= {"vectors": own.vectors, "memberships": own.memberships}
             kept |= {"association": own.association, "evidence_scale": own.scale}
         save_file(kept, folder / FILE)
 
@@ -156,7 +138,6 @@ class ScoreRule(Rule):
         except (OSError, SafetensorError) as error:
             raise KdbError(f"{folder / FILE}: {error}", "train the adapter anew") from None
         self.weights, self.scale = kept["weights"], kept["scale"]
-        if self.evidence != "none":
+        if self.use_evidence:
             names = ("vectors", "memberships", "association", "evidence_scale")
-            learnt = evidence.Evidence(self.embedder, *(kept[name] for name in names))
-            self.unaided = Unaided(learnt, kept["unaided"])
+            self.evidence = Evidence(self.embedder, *(kept[name] for name in names))
