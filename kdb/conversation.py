@@ -50,10 +50,14 @@ class Shown:
 
 @dataclass
 class Question:
-    """A session as it is shown: its items in this order, and what stands beside them."""
+    """A session as it is shown: its items in this order, and what stands beside them.
+
+    Of several answers to one question, `draw` counts them.
+    """
 
     items: list[Item]
     shown: Shown = field(default_factory=Shown)
+    draw: int = 0
 
 
 @dataclass

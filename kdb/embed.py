@@ -94,10 +94,14 @@ class Embedder:
 
     @cached_property
     def _file(self) -> Path:
-        """The cache of this model; for a local folder its content is part of the name."""
+        """The cache of this model."""
+        return models.cache_folder() / "embeddings" / f"{self.identity}.sqlite"
+
+    @cached_property
+    def identity(self) -> str:
+        """The model's name as that of a file; for a local folder its content is part of it."""
         content = f"-{file_hash(Path(self.name))}" if Path(self.name).is_dir() else ""
-        safe = re.sub(r"[^A-Za-z0-9._-]+", "_", self.name).strip("._")
-        return models.cache_folder() / "embeddings" / f"{safe}{content}.sqlite"
+        return re.sub(r"[^A-Za-z0-9._-]+", "_", self.name).strip("._") + content
 
 
 def _blocks(keys: list[bytes]) -> list[list[bytes]]:

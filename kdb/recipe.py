@@ -17,6 +17,8 @@ PAIRS = "pairs"
 """The answer format in which a student's probabilities are decoded; all others are text."""
 
 
+Neighbours = Literal["session", "item"]
+"""How demonstrations are near: by all titles of a session as one text, or item by item."""
 Target = Literal["answer", "thought+answer", "both"]
 """What a student writes: its answer, a thought and then the answer, or each as a task of its own.
 
@@ -64,6 +66,7 @@ class Recipe(Struct, kw_only=True):
     """So many patterns and rules stand beside a session; with any, demonstrations come with their thoughts."""
     formats: list[Format] = field(default_factory=list)
     """The formats of knowledge in use; empty: all that there are."""
+    neighbours: Neighbours = "session"
     target: Target = "answer"
     max_thought_tokens: int = 256
     """Thoughts that the student writes are no longer."""

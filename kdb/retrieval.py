@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
+from kdb import neighbours
 from kdb.conversation import Demo, Shown
-from kdb.embed import Embedder, nearest
+from kdb.embed import Embedder
 from kdb.errors import KdbError, UsageError
 from kdb.knowledge_base import KnowledgeBase, thoughts
-from kdb.prompts import quoted
 from kdb.recipe import Recipe
 from kdb.records import Knowledge, Session
 from kdb.relevance import Relevance
@@ -31,9 +29,7 @@ class Retriever:
         self.recipe, self.training, self.embedder = recipe, base.training, embedder
         knowledge = base.of_formats(recipe.formats) if recipe.knowledge else []
         self._thoughts = thoughts(knowledge)
-        self._sessions = (
-            embedder.encode([titles_text(s) for s in base.training]) if recipe.demos else np.zeros((0, 0))
-        )
+        self._search = neighbours.search(recipe.neighbours, embedder, base.training)
         self._relevance = {
             domain: Relevance(embedder, [k for k in knowledge if k.domain == domain and k.format != "thought"])
             for domain in {k.domain for k in knowledge}
@@ -51,11 +47,10 @@ class Retriever:
     def _demos(self, sessions: Sequence[Session]) -> list[list[Demo]]:
         if not self.recipe.demos or not self.training:
             return [[] for _ in sessions]
-        queries = self.embedder.encode([titles_text(s) for s in sessions])
         # One more, because the session itself may be among them.
-        found = nearest(queries, self._sessions, self.recipe.demos + 1)
+        found = self._search.nearest(sessions, self.recipe.demos + 1)
         demos = []
-        for session, places in zip(sessions, found.tolist(), strict=True):
+        for session, places in zip(sessions, found, strict=True):
             others = [self.training[n] for n in places if _key(self.training[n]) != _key(session)]
             nearby = others[: self.recipe.demos]
             demos.append([Demo(other, self._thoughts.get(_key(other))) for other in reversed(nearby)])
@@ -84,11 +79,6 @@ def build(base: KnowledgeBase, recipe: Recipe) -> Retriever | None:
     if not (base.training or base.knowledge):
         raise UsageError("no training session or knowledge to show", "pass a record file with --kb")
     return Retriever(base, recipe, Embedder())
-
-
-def titles_text(session: Session) -> str:
-    """A session as one text for the embedder: its titles."""
-    return "; ".join(quoted(item.title) for item in session.items)
 
 
 def _key(session: Session) -> tuple[str, str]:

@@ -190,3 +190,21 @@ def test_what_cannot_be_done_is_one_line(kdb, options, code, message) -> None:
     assert (done.code, done.stdout) == (code, "")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_the_hardest_are_those_that_surprise_the_student(kdb, tiny_student) -> None:
+    from kdb.student.surprise import session_losses
+
+    sessions = [msgspec.structs.replace(s, bundles=[Bundle([i.id for i in s.items[:2]])]) for s in TRAINING[:8]]
+    losses = session_losses(sessions, str(tiny_student), None)
+    order = sorted(sessions, key=lambda s: -losses["shop", s.id])
+    done = kdb(
+        "select", "--strategy", "difficulty", "--student", tiny_student, "--count", "4", stdin=stream(sessions)
+    )
+    assert ids(done) == [s.id for s in order[:4]]
+    assert done.records[0]["selected"]["judge"] == str(tiny_student)
+
+
+def test_an_adapter_is_for_difficulty(kdb, tmp_path) -> None:
+    done = kdb("select", "--adapter", tmp_path, "--count", "1", stdin=stream(TRAINING))
+    assert (done.code, "--strategy difficulty" in done.stderr) == (2, True)

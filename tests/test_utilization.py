@@ -1,5 +1,6 @@
 """How a student uses knowledge: the same prompt in training and inference, thoughts to learn, other trainers."""
 
+import io
 import json
 import random
 from dataclasses import replace
@@ -9,14 +10,16 @@ import pytest
 
 from kdb.conversation import Demo, Question, Shown
 from kdb.embed import Embedder
-from kdb.errors import KdbError
+from kdb.errors import KdbError, UsageError
 from kdb.knowledge_base import KnowledgeBase
 from kdb.recipe import Recipe
-from kdb.records import Bundle, Item, Knowledge, Session, Source
+from kdb.records import Bundle, Item, Knowledge, Session, Source, Usage
 from kdb.relevance import Relevance
 from kdb.retrieval import Retriever
 from kdb.stream import Line
+from kdb.student.decision import Decision
 from kdb.student.examples import text_example
+from kdb.student.voting import medoid, poll
 
 FEW = ("--steps", "2", "--batch", "4", "--lora-rank", "4")
 WORDS = ["lamp", "shade", "drill", "screw", "tent", "stove", "spoon", "rope", "saw", "vase", "glue"]
@@ -96,15 +99,15 @@ def taught_prompts(recipe: Recipe, tiny_student) -> list[list[int]]:
 @pytest.mark.parametrize("target", ["answer", "thought+answer"])
 def test_training_and_inference_show_the_same_tokens_in_text(student, tiny_student, target) -> None:
     from kdb.student.generation import Generated
-    from kdb.student.rules import build_rule
+    from kdb.student.rules import Serving, build_rule
 
     recipe = Recipe(answer="list", demos=3, knowledge=2, target=target)
     taught = taught_prompts(recipe, tiny_student)
-    rule = build_rule(student, recipe, 380)
+    rule = build_rule(student, recipe, Serving(380))
     asked: list[list[int]] = []
 
     class Recorder:
-        def generate(self, prompts, grammars, most_tokens, **stop):
+        def generate(self, prompts, grammars, most_tokens, chance, **stop):
             if target == "answer" or stop:
                 asked.extend(prompts)
             return [Generated("none", 1) for _ in prompts]
@@ -242,14 +245,14 @@ def replace_text(piece: Knowledge, name: str, text: str) -> Knowledge:
     return msgspec.structs.replace(piece, id=name, format="rule", text=text, **bare)
 
 
-@pytest.mark.parametrize("answer", ["pairs", "labels"])
-def test_shown_without_an_adapter(kdb, kb, test_sessions, tiny_student, answer) -> None:
-    argv = ("infer", "--student", tiny_student, "--kb", kb, "--answer", answer)
+@pytest.mark.parametrize("how", [("pairs", "--samples", "2"), ("labels", "--samples", "2", "--temperature", "1")])
+def test_shown_without_an_adapter(kdb, kb, test_sessions, tiny_student, how) -> None:
+    argv = ("infer", "--student", tiny_student, "--kb", kb, "--answer", *how)
     argv += ("--demos", "2", "--knowledge", "1", "--formats", "pattern")
     done = kdb(*argv, stdin=test_sessions)
     assert done.code == 0, done.stderr
     run, *predictions = done.records
-    assert run["settings"]["formats"] == ["pattern"]
+    assert (run["settings"]["formats"], run["settings"]["samples"]) == (["pattern"], 2)
     for prediction in predictions:
         assert len(prediction["demos"]) == 2
         assert prediction["knowledge"][0] in {"saws", "camping", "light"}
@@ -257,11 +260,14 @@ def test_shown_without_an_adapter(kdb, kb, test_sessions, tiny_student, answer) 
         assert prediction["left_out"] == 0
 
 
-def test_formats_that_are_not_there(kdb, kb, tiny_student, test_sessions) -> None:
-    argv = ("infer", "--student", tiny_student, "--kb", kb, "--knowledge", "1", "--formats")
-    done = kdb(*argv, "rule", stdin=test_sessions)
-    assert (done.code, "holds no rule" in done.stderr) == (1, True)
-    assert kdb(*argv, "rhyme", stdin=test_sessions).code == 2
+def test_formats_that_are_not_there() -> None:
+    from kdb.cli.student import formats
+
+    assert formats("pattern, thought") == ["pattern", "thought"]
+    with pytest.raises(UsageError, match="rhyme: no such format"):
+        formats("rhyme")
+    with pytest.raises(KdbError, match="holds no rule"):
+        Retriever(KnowledgeBase(TRAINING, [], PIECES), Recipe(knowledge=1, formats=["rule"]), Embedder())
 
 
 def test_reasoning_is_learnt_and_written_before_the_answer(kdb, kb, tiny_student, test_sessions, tmp_path) -> None:
@@ -285,10 +291,12 @@ def test_a_thought_as_a_second_task(kdb, kb, tiny_student, test_sessions, tmp_pa
     assert all(len(p["demos"]) == 1 for p in done.records[1:])
 
 
-def test_pairs_writes_no_thought(kdb, kb, tiny_student, tmp_path) -> None:
-    argv = ("train", kb, "--student", tiny_student, "-o", tmp_path / "adapter", "--target", "thought+answer")
-    done = kdb(*argv)
-    assert (done.code, "--target both" in done.stderr) == (2, True)
+@pytest.mark.parametrize(("target", "temperature"), [("thought+answer", 0.0), ("answer", 0.5)])
+def test_pairs_writes_and_draws_nothing(student, target, temperature) -> None:
+    from kdb.student.rules import Serving, build_rule
+
+    with pytest.raises(UsageError, match="answer format pairs"):
+        build_rule(student, Recipe(answer="pairs", target=target), Serving(2048, temperature=temperature))
 
 
 def test_losses_of_a_batch_that_mixes_tasks(student) -> None:
@@ -339,7 +347,93 @@ def test_trl_trains_on_what_is_emitted(kdb, kb, tmp_path) -> None:
     assert trainer.train().global_step == 2
 
 
-def test_pairs_has_no_messages(kdb, kb, tiny_student, tmp_path) -> None:
-    done = kdb("train", kb, "--student", tiny_student, "--emit", tmp_path / "examples.jsonl")
-    assert (done.code, "--answer list" in done.stderr) == (2, True)
-    assert not (tmp_path / "examples.jsonl").exists()
+def test_pairs_has_no_messages(tiny_student, tmp_path) -> None:
+    from kdb.stages import emit
+
+    recipe = Recipe(answer="pairs", student=str(tiny_student))
+    with pytest.raises(UsageError, match="--answer list"):
+        emit.run(lines([*TRAINING[:3], session(999, "validation")]), recipe, 2048, io.BytesIO())
+
+
+def decision(*bundles: list[str], tokens: int = 1) -> Decision:
+    return Decision([Bundle(own) for own in bundles], usage=Usage(tokens, tokens))
+
+
+def test_the_answer_that_agrees_most_with_the_others_is_taken() -> None:
+    said = [decision(["a", "b"]), decision(["x", "y"]), decision(["a", "b", "c"]), decision(["a", "b"], ["d", "e"])]
+    chosen = medoid(said)
+    assert [b.items for b in chosen.bundles] == [["a", "b"]]
+    assert chosen.usage == Usage(4, 4)
+    assert medoid([decision(), decision(), decision(["a", "b"])]).bundles == []
+
+
+def test_a_poll_shows_other_orders_of_the_same_items() -> None:
+    question = Question(TRAINING[7].items, Shown([Demo(TRAINING[1])]))
+    asked = poll(question, 5, seed=3)
+    assert asked[0] == question
+    assert asked == poll(question, 5, seed=3)
+    assert len({tuple(item.id for item in own.items) for own in asked}) > 2
+    assert {frozenset(item.id for item in own.items) for own in asked} == {frozenset(i.id for i in question.items)}
+    assert asked != poll(question, 5, seed=4)
+
+
+def test_what_is_heard_in_one_order_is_brought_into_another() -> None:
+    import numpy as np
+
+    from kdb.student.rows import Asked, in_order
+
+    items = TRAINING[7].items
+    odds = np.arange(36, dtype=np.float32).reshape(6, 6)
+    turned = in_order(Asked(items), odds, Asked(items[::-1]))
+    assert (turned == odds[::-1, ::-1]).all()
+
+
+def test_pairs_average_over_orders(student) -> None:
+    import numpy as np
+
+    from kdb.conversation import Lesson
+    from kdb.student.rows import in_order, log_odds
+    from kdb.student.score_rule import ScoreRule
+
+    rule = ScoreRule(student, "f1", use_evidence=False, max_prompt_tokens=2048)
+    rule.learn(TRAINING[:8], [Lesson(Question(s.items), s.truth) for s in TRAINING[8:14]], 8)
+    question = Question(TRAINING[23].items)
+    asked = poll(question, 3, seed=0)
+    known = [rule._rows.fitted(own) for own in asked]
+    heard = log_odds(student, rule._rows, known, 8)
+    mean = np.mean([in_order(one, (own + own.T) / 2, known[0]) for one, own in zip(known, heard, strict=True)], 0)
+    (voted,) = rule.vote([asked], 8)
+    said = [float(value) for value in voted.raw.split()]
+    assert said == pytest.approx(mean[np.triu_indices(len(question.items), 1)].tolist(), abs=0.01)
+    (alone,) = rule.decide([question], 8)
+    assert alone.raw != voted.raw
+    assert voted.usage.prompt_tokens == 3 * alone.usage.prompt_tokens
+
+
+def test_draws_do_not_depend_on_the_batch(student) -> None:
+    from kdb.student.rules import Serving, build_rule
+
+    rule = build_rule(student, Recipe(answer="labels"), Serving(2048, temperature=0.9, seed=5))
+    polls = [poll(Question(s.items), 3, seed=5) for s in TRAINING[:5]]
+    together, apart = rule.vote(polls, 16), rule.vote(polls, 2)
+    assert [d.raw for d in together] == [d.raw for d in apart]
+    other = build_rule(student, Recipe(answer="labels"), Serving(2048, temperature=0.9, seed=6))
+    assert [d.raw for d in other.vote(polls, 16)] != [d.raw for d in together]
+
+
+def test_draws_follow_the_model(student) -> None:
+    """Gumbel noise on the logits draws each token as often as the softmax at this temperature says."""
+    import torch
+
+    from kdb.student.generation import Chance, Generator
+
+    prompt = student.tokenizer("a red kettle").input_ids
+    grammar = 'root ::= "A" | "B" | "-"'
+    options = [student.tokenizer(text).input_ids[0] for text in "AB-"]
+    with torch.inference_mode():
+        logits = student.model(torch.tensor([prompt])).logits[0, -1, options].float()
+    wanted = torch.softmax(logits / 2.0, 0)
+    chance = Chance(2.0, [str(n) for n in range(400)])
+    made = Generator(student).generate([prompt] * 400, [grammar] * 400, 3, chance)
+    found = [sum(own.text == text for own in made) / 400 for text in "AB-"]
+    assert found == pytest.approx(wanted.tolist(), abs=0.09)

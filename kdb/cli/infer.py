@@ -10,6 +10,7 @@ from kdb.cli.shared import Streams, with_streams
 from kdb.cli.student import Device, Goal, MaxPromptTokens, Precision, Seed, Student
 from kdb.cli.student import formats as known_formats
 from kdb.errors import UsageError
+from kdb.recipe import Neighbours
 
 BASELINES = "whole-session, all-pairs, clusters, patterns, pair-classifier or posterior"
 
@@ -35,12 +36,23 @@ def infer(
     formats: Annotated[
         str, typer.Option(help="Only this knowledge: pattern,rule,thought.  [default: as trained, else all]")
     ] = "",
+    neighbours: Annotated[
+        Neighbours | None,
+        typer.Option(
+            help="Demonstrations are nearest by all titles as one text, or item by item.  "
+            "[default: as trained, else session]"
+        ),
+    ] = None,
     answer: Annotated[str, typer.Option(help="Answer format without an adapter: list, labels or pairs.")] = "list",
     target: Goal = "answer",
     intents: Annotated[bool, typer.Option(help="Let answers name intents, without an adapter.")] = True,
     free: Annotated[
         bool, typer.Option("--free", help="No grammar: answers are repaired, or fail and are counted.")
     ] = False,
+    samples: Annotated[int, typer.Option(min=1, help="Ask with items in so many orders; the answers vote.")] = 1,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Above 0, draw answers instead of taking the likeliest (text only).")
+    ] = 0.0,
     baseline: Annotated[str, typer.Option(help=f"No student: {BASELINES}.")] = "",
     name: Annotated[str, typer.Option(help="What tables call this run.", show_default=False)] = "",
     objective: Annotated[
@@ -64,6 +76,9 @@ def infer(
     A student can only name items of the session (--free lifts that). Predictions come in the order of
     the input, after a `run` record. What a killed run had written is whole: finish it with --resume.
 
+    With --samples, a text answer is chosen that agrees most with the others (mean matched F1); of pairs, the
+    probabilities are averaged.
+
     Example: kdb import DATA --split test | kdb infer --adapter adapter/ | kdb eval
     """
     from kdb import stream
@@ -80,10 +95,13 @@ def infer(
         demos=demos,
         knowledge=knowledge,
         formats=known_formats(formats),
+        neighbours=neighbours,
         answer=answer,
         target=target,
         intents=intents and answer == "list",
         free=free,
+        samples=samples,
+        temperature=temperature,
         objective=objective,
         evidence=evidence,
         batch=batch,

@@ -44,13 +44,20 @@ def select(
     formats: Formats = "",
     predictions: Predictions = None,
     embedder: Annotated[str, Option(help="For diversity.")] = models.EMBEDDER,
-    student: Annotated[str, Option(help="Whose tokens are counted.")] = models.STUDENT,
+    student: Annotated[
+        str,
+        Option(help="Whose tokens are counted; if given, its loss is the difficulty.", show_default=models.STUDENT),
+    ] = "",
+    adapter: Annotated[
+        Path | None, Option(help="Difficulty is the loss of this adapter's student.", show_default=False)
+    ] = None,
 ) -> None:
     """Choose training sessions and the knowledge drawn from them; validation and test sessions pass.
 
     Samples are nested: for one seed and strategy, 10 % are among the 20 %. Difficulty comes from the
-    teacher's first answers, as rules record them, unless --predictions is given. Knowledge stays with any
-    session that it was drawn from; to mine the patterns of the sample alone, select before extracting.
+    teacher's first answers, as rules record them, from --predictions, or is the loss of --student or
+    --adapter on the true answer. Knowledge stays with any session that it was drawn from; to mine the
+    patterns of the sample alone, select before extracting.
     All input is read before the first line is written.
 
     Example: kdb select kb.jsonl --strategy diversity --ratio 0.3 --formats pattern,thought > small.jsonl
@@ -60,16 +67,23 @@ def select(
 
     if sum(given is not None for given in (ratio, count, tokens)) > 1:
         raise UsageError("--ratio, --count and --tokens exclude each other", "pass one of them")
+    judge: stage.Judge = stage.rules
+    if predictions:
+        judge = stage.predictions(streams.read_files([predictions], ("prediction",)))
+    elif adapter or student:
+        judge = stage.losses(student, adapter)
+    if adapter and (predictions or strategy != "difficulty"):
+        raise UsageError("--adapter measures difficulty", "pass --strategy difficulty, and no --predictions")
     selection = stage.Selection(
         of=of,
         domains=names(domains),
         formats=known_formats(formats),
         per_domain=per_domain,
         ranking=Ranking(strategy, _preference(strategy, prefer), seed, embedder),
-        quantity=Quantity(ratio, count, tokens, student),
+        quantity=Quantity(ratio, count, tokens, student or models.STUDENT),
+        judge=str(predictions or adapter or student or "rules") if strategy == "difficulty" else "",
     )
-    known = streams.read_files([predictions], ("prediction",)) if predictions else ()
-    streams.write(stage.run(streams.read(*stage.KINDS), selection, known))
+    streams.write(stage.run(streams.read(*stage.KINDS), selection, judge))
 
 
 def _preference(strategy: str, prefer: str) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, get_args
 from typer import Option
 
 from kdb.errors import UsageError
-from kdb.recipe import Target
+from kdb.recipe import Neighbours, Target
 from kdb.records import Format
 
 Student = Annotated[str, Option(help="Model folder, hub id or packaged name.")]
@@ -17,6 +17,10 @@ Seed = Annotated[int, Option(help="Seed of everything random.")]
 Goal = Annotated[
     Target,
     Option(help="What the student writes; both: thoughts as a second task, in training only."),
+]
+
+Nearness = Annotated[
+    Neighbours, Option(help="Demonstrations are nearest by all titles as one text, or item by item.")
 ]
 
 

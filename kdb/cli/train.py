@@ -7,7 +7,7 @@ import typer
 
 from kdb import models
 from kdb.cli.shared import Streams, with_streams
-from kdb.cli.student import Device, Formats, Goal, MaxPromptTokens, Precision, Seed, Student
+from kdb.cli.student import Device, Formats, Goal, MaxPromptTokens, Nearness, Precision, Seed, Student
 from kdb.cli.student import formats as known_formats
 from kdb.errors import UsageError
 
@@ -35,6 +35,7 @@ def train(
         int, typer.Option(min=0, help="Patterns and rules in each prompt; if any, demonstrations bring thoughts.")
     ] = 0,
     formats: Formats = "",
+    neighbours: Nearness = "session",
     target: Goal = "answer",
     max_thought_tokens: Annotated[int, typer.Option(min=1, help="Thoughts to learn are cut there.")] = 256,
     max_prompt_tokens: MaxPromptTokens = 2048,
@@ -81,6 +82,7 @@ def train(
         demos=demos,
         knowledge=knowledge,
         formats=known_formats(formats) or [],
+        neighbours=neighbours,
         target=target,
         max_thought_tokens=max_thought_tokens,
         lora=recipes.Lora(

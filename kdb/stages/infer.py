@@ -17,7 +17,7 @@ from kdb import recipe as recipes
 from kdb.conversation import Lesson, Question, Shown, prompt_hash
 from kdb.errors import KdbError
 from kdb.knowledge_base import KnowledgeBase
-from kdb.recipe import Recipe, Target
+from kdb.recipe import Neighbours, Recipe, Target
 from kdb.records import Bundle, Format, Prediction, Record, Run, Session
 from kdb.stream import Line
 from kdb.student.decision import Decision
@@ -39,10 +39,13 @@ class InferOptions:
     demos: int | None = None
     knowledge: int | None = None
     formats: list[Format] | None = None
+    neighbours: Neighbours | None = None
     answer: str = "list"
     target: Target = "answer"
     intents: bool = True
     free: bool = False
+    samples: int = 1
+    temperature: float = 0.0
     objective: str = ""
     evidence: bool = True
     batch: int = 16
@@ -183,13 +186,14 @@ def _baseline(options: InferOptions, base: KnowledgeBase) -> Predictor:
 
 
 def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
-    from kdb.student import adapter
+    from kdb.student import adapter, voting
     from kdb.student.model import load
-    from kdb.student.rules import build_rule
+    from kdb.student.rules import Serving, build_rule
 
     recipe = _recipe(options)
     student = load(recipe.student, options.adapter, options.precision, options.device)
-    rule = build_rule(student, recipe, options.max_prompt_tokens, options.free)
+    serving = Serving(options.max_prompt_tokens, options.free, options.temperature, options.seed)
+    rule = build_rule(student, recipe, serving)
     retriever = retrieval.build(base, recipe)
 
     def asked(sessions: Sequence[Session]) -> list[Question]:
@@ -204,7 +208,8 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
         rule.learn(base.training, lessons, options.batch)
 
     def predict(sessions: Sequence[Session]) -> list[Answered]:
-        decisions = rule.decide(asked(sessions), options.batch)
+        polls = [voting.poll(question, options.samples, options.seed) for question in asked(sessions)]
+        decisions = rule.vote(polls, options.batch)
         return [
             Answered(d, [demo.session.id for demo in d.shown.demos], [piece.id for piece in d.shown.pieces])
             for d in decisions
@@ -217,6 +222,8 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
         "trained": adapter.stamp(options.adapter) if options.adapter else {},
         "free": options.free,
         "max_prompt_tokens": options.max_prompt_tokens,
+        "samples": options.samples,
+        "temperature": options.temperature,
         "precision": str(student.model.dtype).removeprefix("torch."),
     }
     measured = {
@@ -244,9 +251,8 @@ def _recipe(options: InferOptions) -> Recipe:
             target=options.target,
         )
     recipe.objective = options.objective or recipe.objective
-    given = {"demos": options.demos, "knowledge": options.knowledge, "formats": options.formats}
-    for name, value in given.items():
-        if value is not None:
+    for name in ("demos", "knowledge", "formats", "neighbours"):
+        if (value := getattr(options, name)) is not None:
             setattr(recipe, name, value)
     return recipe
 

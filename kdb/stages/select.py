@@ -7,8 +7,9 @@ choice (validation and test sessions, other kinds) passes through untouched.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from kdb import console, difficulty, ranking
@@ -27,7 +28,10 @@ Offered = dict[int, Session | Knowledge]
 
 @dataclass(frozen=True)
 class Selection:
-    """What is ranked (`of`), from which domains and formats (None: all), how, and how much is taken."""
+    """What is ranked (`of`), from which domains and formats (None: all), how, and how much is taken.
+
+    `judge` names who says what is difficult.
+    """
 
     of: Of
     domains: Collection[str] | None
@@ -35,18 +39,41 @@ class Selection:
     per_domain: bool
     ranking: Ranking
     quantity: Quantity
+    judge: str = ""
 
 
-def run(lines: Iterable[Line], selection: Selection, predictions: Iterable[Line] = ()) -> Iterator[Line]:
+Judge = Callable[[Collection[Session | Knowledge]], dict[Key, float]]
+"""Says how difficult the sessions behind what is up for choice are."""
+
+
+def rules(records: Collection[Session | Knowledge]) -> dict[Key, float]:
+    """Judge by the teacher's first answers, as the stream's rules record them."""
+    return difficulty.of_rules(record for record in records if isinstance(record, Knowledge))
+
+
+def predictions(lines: Iterable[Line]) -> Judge:
+    """Judge by a student's predictions."""
+    return lambda _: difficulty.of_predictions(line.record for line in lines if isinstance(line.record, Prediction))
+
+
+def losses(student: str, adapter: Path | None) -> Judge:
+    """Judge by a student's loss on each session."""
+    from kdb.student.surprise import session_losses
+
+    return lambda records: session_losses((r for r in records if isinstance(r, Session)), student, adapter)
+
+
+def run(lines: Iterable[Line], selection: Selection, judge: Judge = rules) -> Iterator[Line]:
     """What is chosen, stamped `selected`, and what goes with it or is not up for choice, in order.
 
     Knowledge goes with the sessions that are chosen, unless it was drawn only from others; sessions go with
-    the knowledge that is chosen. Difficulty is that of `predictions` or, without any, of the stream's rules.
+    the knowledge that is chosen. The judge is asked where difficulty matters.
     """
     everything = list(lines)
     offered = {n: record for n, line in enumerate(everything) if (record := _offered(line)) is not None}
     wanted = {n: record for n, record in offered.items() if _is_wanted(record, selection)}
-    ranks = _ranks(wanted, selection, _difficulties(offered, predictions))
+    hard = judge(list(offered.values())) if selection.ranking.strategy == "difficulty" else {}
+    ranks = _ranks(wanted, selection, hard)
     company = _company(wanted, ranks, selection.of)
     _report(offered, ranks.keys() | company)
     for n, line in enumerate(everything):
@@ -67,13 +94,6 @@ def _is_wanted(record: Session | Knowledge, selection: Selection) -> bool:
     if selection.domains is not None and record.domain not in selection.domains:
         return False
     return isinstance(record, Session) or selection.formats is None or record.format in selection.formats
-
-
-def _difficulties(offered: Offered, predictions: Iterable[Line]) -> dict[Key, float]:
-    predicted = [line.record for line in predictions if isinstance(line.record, Prediction)]
-    if predicted:
-        return difficulty.of_predictions(predicted)
-    return difficulty.of_rules(record for record in offered.values() if isinstance(record, Knowledge))
 
 
 def _ranks(wanted: Offered, selection: Selection, difficulties: dict[Key, float]) -> dict[int, int]:
@@ -123,6 +143,7 @@ def _stamp(selection: Selection, rank: int) -> dict[str, Any]:
         "strategy": how.strategy,
         "prefer": how.prefer,
         "embedder": how.embedder if how.strategy == "diversity" else "",
+        "judge": selection.judge,
         "ratio": much.ratio,
         "count": much.count,
         "tokens": much.tokens,

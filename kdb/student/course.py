@@ -21,7 +21,7 @@ from kdb.stream import Line
 from kdb.student.decision import Rule
 from kdb.student.lessons import Lessons, Thoughts
 from kdb.student.model import Student, load
-from kdb.student.rules import build_rule
+from kdb.student.rules import Serving, build_rule
 
 HELD_OUT = 0.1
 """The share of the training sessions that validates where the stream has no validation sessions."""
@@ -60,7 +60,7 @@ def prepare(lines: Iterable[Line], recipe: Recipe, device: str, max_prompt_token
     known = KnowledgeBase(training, [], base.knowledge)
     learnt = _thoughts(base, recipe, training)
     student = load(recipe.student, precision=recipe.training.precision, device=device)
-    rule = build_rule(student, recipe, max_prompt_tokens)
+    rule = build_rule(student, recipe, Serving(max_prompt_tokens))
     recipe.prompt = prompt_hash(recipe)
 
     def lessons(sessions: list[Session]) -> Lessons:

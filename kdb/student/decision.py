@@ -45,6 +45,10 @@ class Rule(ABC):
     def decide(self, questions: Sequence[Question], batch: int) -> list[Decision]:
         """A decision for each question, `batch` sequences at a time."""
 
+    @abstractmethod
+    def vote(self, polls: Sequence[Sequence[Question]], batch: int) -> list[Decision]:
+        """One decision for each poll, which asks one question in several ways."""
+
     # What a rule learns beside the student's weights; most learn nothing.
 
     def learn(self, training: Sequence[Session], validation: Sequence[Lesson], batch: int) -> None:  # noqa: B027

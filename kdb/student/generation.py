@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from kdb.student.model import Student
 
@@ -19,6 +22,31 @@ class Generated(NamedTuple):
     tokens: int
 
 
+class Chance(NamedTuple):
+    """How answers are drawn: at a temperature above 0, and by a seed for each answer."""
+
+    temperature: float
+    seeds: Sequence[str]
+
+
+class _Noise:
+    """Adds Gumbel noise to logits, so that the largest of them is a draw from their softmax.
+
+    (The Gumbel-max trick: Maddison, Tarlow and Minka, arXiv 1411.0030.) Each sequence has a generator of its
+    own, so what is drawn for it does not depend on the others in its batch, as with PyTorch's it would.
+    """
+
+    def __init__(self, chance: Chance) -> None:
+        self.temperature = chance.temperature
+        self._generators = [np.random.default_rng(random.Random(seed).getrandbits(64)) for seed in chance.seeds]
+
+    def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        noise = np.stack([own.gumbel(size=scores.shape[1]) for own in self._generators])
+        return scores.float() / self.temperature + torch.from_numpy(noise).to(scores.device, torch.float32)
+
+
 class Generator:
     """Generates for one student; grammars are compiled once and kept."""
 
@@ -31,10 +59,10 @@ class Generator:
         prompts: Sequence[Sequence[int]],
         grammars: Sequence[str] | None,
         most_tokens: int,
-        temperature: float = 0.0,
+        chance: Chance | None = None,
         stop: str = "",
     ) -> list[Generated]:
-        """Answers to prompts of token ids, at most `most_tokens` long; greedy at temperature 0.
+        """Answers to prompts of token ids, at most `most_tokens` long; greedy, or drawn by `chance`.
 
         With `grammars` (EBNF, one a prompt) an answer is always in its grammar if `most_tokens` suffices.
         With `stop` an answer ends once it has said that.
@@ -46,17 +74,18 @@ class Generator:
         ids = [[tokenizer.pad_token_id] * (width - len(p)) + list(p) for p in prompts]
         mask = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
         device = self.student.device
-        sampling = {"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}
+        processors = [self._processor(grammars)] if grammars else []
+        processors += [_Noise(chance)] if chance else []
         with torch.inference_mode():
             out = self.student.model.generate(
                 input_ids=torch.tensor(ids, device=device),
                 attention_mask=torch.tensor(mask, device=device),
                 max_new_tokens=most_tokens,
-                logits_processor=[self._processor(grammars)] if grammars else None,
+                logits_processor=processors or None,
+                do_sample=False,
                 pad_token_id=tokenizer.pad_token_id,
                 eos_token_id=tokenizer.eos_token_id,
                 stopping_criteria=[self._said(stop)] if stop else None,
-                **sampling,
             )
         return [self._read(row) for row in out[:, width:].tolist()]
 

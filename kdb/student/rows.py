@@ -124,6 +124,13 @@ def shared(items: Sequence[str], bundles: Sequence[Bundle]) -> list[list[bool]]:
     return [[a != b and any({a, b} <= own for own in sets) for b in items] for a in items]
 
 
+def in_order(asked: Asked, odds: Floats, wanted: Asked) -> Floats:
+    """What was heard of a session's pairs, for the same items in the order of `wanted`."""
+    place = {item.id: n for n, item in enumerate(asked.items)}
+    order = [place[item.id] for item in wanted.items]
+    return odds[np.ix_(order, order)]
+
+
 def log_odds(student: Student, rows: Rows, sessions: Sequence[Asked], batch: int) -> list[Floats]:
     """The log odds of yes for each anchor (row) and each other item (column): (n, n) a session.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from kdb.answers import text_answer
 from kdb.errors import UsageError
 from kdb.recipe import PAIRS, Recipe
@@ -11,14 +13,30 @@ from kdb.student.score_rule import ScoreRule
 from kdb.student.text_rule import TextRule, Writing
 
 
-def build_rule(student: Student, recipe: Recipe, max_prompt_tokens: int, free: bool = False) -> Rule:
-    """The rule for the recipe's answer format; UsageError where there is no such format."""
+@dataclass(frozen=True)
+class Serving:
+    """How a student is asked, whatever it was trained on: the longest prompt, and how text is written.
+
+    `free` lifts the grammar; above temperature 0 text is drawn by the seed.
+    """
+
+    max_prompt_tokens: int
+    free: bool = False
+    temperature: float = 0.0
+    seed: int = 0
+
+
+def build_rule(student: Student, recipe: Recipe, serving: Serving) -> Rule:
+    """The rule for the recipe's answer format; UsageError where there is no such format, or it cannot do that."""
     if recipe.answer == PAIRS:
         if recipe.target == "thought+answer":
             raise UsageError(
                 "the answer format pairs writes nothing, so no thought", "use --target both, or --answer list"
             )
-        return ScoreRule(student, recipe.objective, recipe.evidence, max_prompt_tokens)
+        if serving.temperature:
+            raise UsageError("the answer format pairs draws nothing", "leave out --temperature")
+        return ScoreRule(student, recipe.objective, recipe.evidence, serving.max_prompt_tokens)
     answer = text_answer(recipe.answer, recipe.intents)
-    writing = Writing(recipe.target == "thought+answer", recipe.max_thought_tokens, free)
-    return TextRule(student, answer, max_prompt_tokens, writing)
+    reasoned = recipe.target == "thought+answer"
+    writing = Writing(reasoned, recipe.max_thought_tokens, serving.free, serving.temperature, serving.seed)
+    return TextRule(student, answer, serving.max_prompt_tokens, writing)

@@ -25,7 +25,7 @@ from kdb.records import Bundle, Item, Session, Usage
 from kdb.student.decision import Decision, Rule
 from kdb.student.examples import Example
 from kdb.student.model import Student
-from kdb.student.rows import Asked, Key, Rows, log_odds, shared
+from kdb.student.rows import Asked, Key, Rows, in_order, log_odds, shared
 
 FILE = "posterior.safetensors"
 ANCHORS = 3
@@ -88,17 +88,24 @@ class ScoreRule(Rule):
         self._prior = np.insert(weights, [kinds, 2 * kinds], 0.0)  # the student is the last kind of evidence
 
     def decide(self, questions: Sequence[Question], batch: int) -> list[Decision]:
-        """See `Rule`; KdbError where nothing was learnt."""
+        """See `Rule`."""
+        return self.vote([[question] for question in questions], batch)
+
+    def vote(self, polls: Sequence[Sequence[Question]], batch: int) -> list[Decision]:
+        """See `Rule`: the mean of the log odds over a poll is decoded; KdbError where nothing was learnt."""
         if self.weights is None:
             raise KdbError("the answer format pairs has learnt nothing yet", "use an adapter, or pass --kb")
-        known = [self._rows.fitted(question) for question in questions]
+        known = [self._rows.fitted(question) for poll in polls for question in poll]
         new = [asked for asked in known if asked.key not in self._heard]
         heard = self._heard | {a.key: own for a, own in zip(new, self._logits(new, batch), strict=True)}
-        return [self._decision(asked, heard[asked.key]) for asked in known]
+        rest = iter(known)
+        asked = [[next(rest) for _ in poll] for poll in polls]
+        return [self._decision(own, [heard[one.key] for one in own]) for own in asked]
 
-    def _decision(self, asked: Asked, logits: Floats) -> Decision:
-        items = asked.items
-        usage = Usage(prompt_tokens=self._rows.tokens(asked))
+    def _decision(self, poll: Sequence[Asked], heard: Sequence[Floats]) -> Decision:
+        asked, items = poll[0], poll[0].items
+        usage = Usage(prompt_tokens=sum(self._rows.tokens(one) for one in poll))
+        logits = np.mean([in_order(one, own, asked) for one, own in zip(poll, heard, strict=True)], axis=0)
         assert self.weights is not None
         groups = risk.groups(self._pairs(items, logits), self.weights, self.objective)
         bundles = [Bundle([items[n].id for n in group]) for group in groups]

@@ -10,19 +10,25 @@ from kdb.conversation import MARKER, Lesson, Message, Question, messages, truth_
 from kdb.records import Bundle, Item, Usage
 from kdb.student.decision import Decision, Rule
 from kdb.student.examples import Example, batches, prompt_ids, shortened, text_example, token_ids
-from kdb.student.generation import Generated, Generator
+from kdb.student.generation import Chance, Generated, Generator
 from kdb.student.model import Student
+from kdb.student.voting import medoid
 
 FREE_TOKENS = 128
 
 
 @dataclass(frozen=True)
 class Writing:
-    """How answers are written: after a thought of at most `thought_tokens`, or not; inside a grammar, or freely."""
+    """How answers are written: after a thought of at most `thought_tokens`, or not; inside a grammar, or freely.
+
+    At temperature 0 the likeliest token is taken, above it one is drawn by the `seed` and the prompt.
+    """
 
     reasoned: bool = False
     thought_tokens: int = 256
     free: bool = False
+    temperature: float = 0.0
+    seed: int = 0
 
 
 class TextRule(Rule):
@@ -61,31 +67,46 @@ class TextRule(Rule):
         decisions: list[Decision | None] = [None] * len(prompts)
         for indices in batches([len(p) for p in prompts], batch):
             asked = [fitted[i][0] for i in indices]
-            answers = self._answers([prompts[i] for i in indices], [len(question.items) for question in asked])
+            answers = self._answers([prompts[i] for i in indices], asked)
             for i, question, answer in zip(indices, asked, answers, strict=True):
                 decision = self._read(answer, question.items)
                 usage = Usage(prompt_tokens=len(prompts[i]), completion_tokens=answer.tokens)
                 decisions[i] = replace(decision, usage=usage, shown=question.shown, left_out=fitted[i][1])
         return [d for d in decisions if d is not None]
 
-    def _answers(self, prompts: Sequence[list[int]], sizes: Sequence[int]) -> list[Generated]:
-        """What the student writes after these prompts about sessions of so many items: thoughts, then answers."""
+    def vote(self, polls: Sequence[Sequence[Question]], batch: int) -> list[Decision]:
+        """See `Rule`: the answer that agrees most with the others of its poll."""
+        decisions = iter(self.decide([question for poll in polls for question in poll], batch))
+        return [medoid([next(decisions) for _ in poll]) for poll in polls]
+
+    def _answers(self, prompts: Sequence[list[int]], asked: Sequence[Question]) -> list[Generated]:
+        """What the student writes after these prompts: thoughts first where they are asked for, then answers."""
+        sizes = [len(question.items) for question in asked]
         grammars = None if self.writing.free else [self.answer.grammar(size) for size in sizes]
         most = FREE_TOKENS if self.writing.free else 1 + max(self.answer.length(size) for size in sizes)
+        draws = [question.draw for question in asked]
         if not self.writing.reasoned:
-            return self.generator.generate(prompts, grammars, most)
-        written = self.generator.generate(prompts, None, self.writing.thought_tokens, stop=MARKER)
+            return self.generator.generate(prompts, grammars, most, self._chance(prompts, draws))
+        most_thought = self.writing.thought_tokens
+        written = self.generator.generate(prompts, None, most_thought, self._chance(prompts, draws), stop=MARKER)
         thoughts = [made.text.partition(MARKER)[0] for made in written]
         tokenizer = self.student.tokenizer
         begun = [
             [*prompt, *token_ids(tokenizer, thought), *token_ids(tokenizer, MARKER)]
             for prompt, thought in zip(prompts, thoughts, strict=True)
         ]
-        answers = self.generator.generate(begun, grammars, most)
+        answers = self.generator.generate(begun, grammars, most, self._chance(begun, draws))
         return [
             Generated(thought + MARKER + answer.text, made.tokens + answer.tokens)
             for thought, made, answer in zip(thoughts, written, answers, strict=True)
         ]
+
+    def _chance(self, prompts: Sequence[list[int]], draws: Sequence[int]) -> Chance | None:
+        """What each answer is drawn by: the same in any batch."""
+        if not self.writing.temperature:
+            return None
+        seeds = [f"{self.writing.seed}:{draw}:{prompt}" for prompt, draw in zip(prompts, draws, strict=True)]
+        return Chance(self.writing.temperature, seeds)
 
     def _read(self, written: Generated, items: list[Item]) -> Decision:
         text = written.text.rpartition(MARKER)[2]
@@ -107,7 +128,7 @@ class TextRule(Rule):
         while question.shown.demos or question.shown.knowledge:
             if len(self._prompt(question)) <= self.max_prompt_tokens:
                 break
-            question = Question(question.items, question.shown.less())
+            question = replace(question, shown=question.shown.less())
             left_out += 1
         return question, left_out
 

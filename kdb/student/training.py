@@ -226,17 +226,24 @@ def weighted_loss(student: Student, batch: Sequence[Example], weights: Sequence[
     return losses @ torch.tensor(weights, device=losses.device)
 
 
-def mean_loss(student: Student, examples: Sequence[Example], size: int) -> float:
-    """The loss per answer token of examples that are not trained on."""
+def example_losses(student: Student, examples: Sequence[Example], size: int) -> list[float]:
+    """The loss of each example that is not trained on, summed over its answer tokens."""
     import torch
 
-    lost, count = 0.0, 0
+    found = [0.0] * len(examples)
     with torch.inference_mode():
-        for batch in batches([len(e) for e in examples], size):
-            losses = token_losses(student, [examples[i] for i in batch])
-            lost += losses.sum().item()
-            count += len(losses)
-    return lost / max(count, 1)
+        for indices in batches([len(e) for e in examples], size):
+            losses = token_losses(student, [examples[i] for i in indices])
+            parts = losses.split([len(examples[i].positions) for i in indices])
+            for i, part in zip(indices, parts, strict=True):
+                found[i] = part.sum().item()
+    return found
+
+
+def mean_loss(student: Student, examples: Sequence[Example], size: int) -> float:
+    """The loss per answer token of examples that are not trained on."""
+    count = sum(len(e.positions) for e in examples)
+    return sum(example_losses(student, examples, size)) / max(count, 1)
 
 
 def slope(step: int, total: int, warmup: float) -> float:

@@ -14,7 +14,7 @@ import msgspec
 
 from kdb.errors import KdbError
 from kdb.records import Usage
-from kdb.student.generation import Generator
+from kdb.student.generation import Chance, Generator
 from kdb.student.model import load
 from kdb.teacher import Answer, NoAnswer, Refused, Request, Unanswered
 
@@ -83,15 +83,14 @@ class Local:
         return answers
 
     def _generate(self, requests: list[Request], prompts: list[list[int]]) -> list[Answer]:
-        import torch
-
         assert self._generator
         sampling = requests[0].sampling
         most = min(sampling.max_tokens, self._generator.student.context - max(map(len, prompts)))
-        torch.manual_seed(sampling.seed)
         started = time.monotonic()
         grammars = [_grammar(request.schema) for request in requests]
-        made = self._generator.generate(prompts, grammars, most, sampling.temperature)
+        seeds = [f"{sampling.seed}:{prompt}" for prompt in prompts]
+        chance = Chance(sampling.temperature, seeds) if sampling.temperature else None
+        made = self._generator.generate(prompts, grammars, most, chance)
         seconds = (time.monotonic() - started) / len(requests)
         return [
             Answer(text, Usage(len(prompt), tokens), "length" if tokens == most else "stop", seconds)

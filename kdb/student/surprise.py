@@ -1,0 +1,41 @@
+"""How hard sessions are for a student: its loss on the true answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from kdb import recipe as recipes
+from kdb.conversation import Lesson, Question
+from kdb.difficulty import Key
+from kdb.recipe import Recipe
+from kdb.records import Session
+from kdb.student.model import load
+from kdb.student.rules import Serving, build_rule
+from kdb.student.training import example_losses
+
+BATCH = 8
+
+
+def session_losses(sessions: Iterable[Session], name: str, adapter: Path | None) -> dict[Key, float]:
+    """The loss per answer token on each annotated session, shown without demonstrations or knowledge.
+
+    With an adapter the answer is in its format and `name` does not matter; without, it is a list. Per token,
+    because otherwise long sessions would be the hard ones.
+    """
+    recipe = recipes.read(adapter) if adapter else Recipe(student=name, answer="list")
+    student = load(recipe.student, adapter)
+    rule = build_rule(student, recipe, Serving(student.context))
+    if adapter:
+        rule.read(adapter)
+    keys, examples = [], []
+    for session in sessions:
+        if session.truth is not None and len(session.items) > 1:
+            own = rule.examples(Lesson(Question(list(session.items)), session.truth))
+            keys += [(session.domain, session.id)] * len(own)
+            examples += own
+    totals: dict[Key, tuple[float, int]] = {}
+    for key, example, loss in zip(keys, examples, example_losses(student, examples, BATCH), strict=True):
+        lost, count = totals.get(key, (0.0, 0))
+        totals[key] = (lost + loss, count + len(example.positions))
+    return {key: lost / count for key, (lost, count) in totals.items()}
