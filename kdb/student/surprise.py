@@ -26,8 +26,6 @@ def session_losses(sessions: Iterable[Session], name: str, adapter: Path | None)
     recipe = recipes.read(adapter) if adapter else Recipe(student=name, answer="list")
     student = load(recipe.student, adapter)
     rule = build_rule(student, recipe, Serving(student.context))
-    if adapter:
-        rule.read(adapter)
     keys, examples = [], []
     for session in sessions:
         if session.truth is not None and len(session.items) > 1:
