@@ -23,13 +23,17 @@ Fields = dict[str, Any]
 
 
 class Block(Struct, frozen=True, forbid_unknown_fields=True):
-    """Cells of one kind: one for each combination of the values in `over`."""
+    """Cells of one kind: one for each combination of the values in `over`.
+
+    With `chosen`, cells on validation: the best of them is asked about the test sessions, under that name.
+    """
 
     name: str
     select: str = ""
     train: str | None = None
     infer: str = ""
     on: Literal["test", "validation"] = "test"
+    chosen: str = ""
     over: dict[str, list[Value]] = {}
 
 
@@ -58,6 +62,7 @@ class Cell(Struct, frozen=True):
     train: str | None
     infer: str
     on: Literal["test", "validation"]
+    chosen: str = ""
 
 
 def read(path: Path) -> Grid:
@@ -74,6 +79,7 @@ def cells(grid: Grid) -> list[Cell]:
     """All cells in the order of the file; UsageError where two have one name or a flag cannot be filled in."""
     found = [cell for block in grid.cells for cell in _cells(block, grid.seeds)]
     names = [(cell.name, cell.on) for cell in found]
+    names += dict.fromkeys((cell.chosen, "test") for cell in found if cell.chosen)
     for name, on in names:
         if names.count((name, on)) > 1:
             raise UsageError(f"two cells on {on} are called {name!r}", "put what tells them apart into the name")
@@ -84,6 +90,10 @@ def cells(grid: Grid) -> list[Cell]:
 
 def _cells(block: Block, seeds: list[int]) -> Iterator[Cell]:
     is_seeded = bool(block.select) or block.train is not None
+    if block.chosen and block.on != "validation":
+        raise UsageError(
+            f'cell {block.name!r}: chosen needs on = "validation"', "no choice is made on test sessions"
+        )
     for fields in _combinations(block):
         for seed in seeds if is_seeded else seeds[:1]:
             suffix = f", seed {seed}" if is_seeded and len(seeds) > 1 else ""
@@ -94,6 +104,7 @@ def _cells(block: Block, seeds: list[int]) -> Iterator[Cell]:
                 train=None if block.train is None else f"{_flags(block, block.train, fields)} {flag}".strip(),
                 infer=_flags(block, block.infer, {**fields, "kb": KB}),
                 on=block.on,
+                chosen=block.chosen and block.chosen + suffix,
             )
 
 

@@ -38,6 +38,10 @@ going_on = $$([ -e $@.part ] && echo --resume || echo -o) $@ --force
 """
 
 
+Planned = tuple[str, str, str]
+"""The name of a run, the split it is on, and its file."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """A file, what it is made from, and the commands that make it."""
@@ -75,8 +79,8 @@ class _Maker:
         self.found: dict[str, Rule] = {}
 
     def rules(self) -> list[Rule]:
-        planned = [(cell, self._run(cell)) for cell in cells(self.grid)]
-        targets = " ".join(target for _, target in planned)
+        planned = self._planned()
+        targets = " ".join(target for *_, target in planned)
         reports = [self._report(on, planned) for on in ("test", "validation")]
         made = [rule for rule in reports if rule]
         return [
@@ -85,6 +89,14 @@ class _Maker:
             *made,
             *self.found.values(),
         ]
+
+    def _planned(self) -> list[Planned]:
+        found = cells(self.grid)
+        planned: list[Planned] = [(cell.name, cell.on, self._run(cell)) for cell in found]
+        for name in dict.fromkeys(cell.chosen for cell in found if cell.chosen):
+            group = [cell for cell in found if cell.chosen == name]
+            planned.append((name, "test", self._choice(name, group)))
+        return planned
 
     def _add(self, target: str, needs: list[str], *recipe: str) -> str:
         self.found.setdefault(target, Rule(target, needs, [f"@mkdir -p {Path(target).parent}", *recipe]))
@@ -121,22 +133,39 @@ class _Maker:
         outdated = f"@$(call outdated,{_folder(target)})"
         return self._add(target, [kb], outdated, f"$(KDB) train {kb} {flags} > $@")
 
-    def _run(self, cell: Cell) -> str:
-        sessions, kb = self._imported(cell.on), self._kb(cell)
-        needs, flags = [sessions], _recipe(f"--name {shlex.quote(cell.name)} {cell.infer}")
+    def _asked(self, cell: Cell, name: str, on: str) -> tuple[list[str], str]:
+        """What a run is made from, and the command that makes it, but for where it goes."""
+        sessions, kb = self._imported(on), self._kb(cell)
+        needs, flags = [sessions], _recipe(f"--name {shlex.quote(name)} {cell.infer}")
         if cell.train is not None:
             adapter = self._adapter(cell)
             needs.append(adapter)
             flags = f"--adapter {_folder(adapter)} {flags}"
         if KB in cell.infer:
             needs.append(kb)
-        target = self._file("runs", cell.name, *needs, flags)
-        command = f"$(KDB) infer {sessions} {flags.replace(KB, kb)} $(going_on)"
-        return self._add(target, needs, "@$(call outdated,$@)", command)
+        return needs, f"$(KDB) infer {sessions} {flags.replace(KB, kb)}".rstrip()
 
-    def _report(self, on: str, planned: Sequence[tuple[Cell, str]]) -> Rule | None:
+    def _run(self, cell: Cell) -> str:
+        needs, command = self._asked(cell, cell.name, cell.on)
+        target = self._file("runs", cell.name, command)
+        return self._add(target, needs, "@$(call outdated,$@)", f"{command} $(going_on)")
+
+    def _choice(self, name: str, group: Sequence[Cell]) -> str:
+        """The run on test of whichever cell is the best on validation."""
+        tried = [self._run(cell) for cell in group]
+        asked = [self._asked(cell, name, "test") for cell in group]
+        cases = [
+            f"{_recipe(shlex.quote(cell.name))}) {command} $(going_on);;"
+            for cell, (_, command) in zip(group, asked, strict=True)
+        ]
+        best = f'case "$$($(KDB) eval {" ".join(tried)} --best)" in'
+        script = " \\\n\t  ".join([best, *cases, "*) exit 1;; esac"])
+        needs = [*tried, *dict.fromkeys(need for its, _ in asked for need in its)]
+        return self._add(self._file("runs", name, script), needs, "@$(call outdated,$@)", script)
+
+    def _report(self, on: str, planned: Sequence[Planned]) -> Rule | None:
         """Scores the runs on one split that are there, and tells of the others that they are not."""
-        own = [(cell.name, target) for cell, target in planned if cell.on == on]
+        own = [(name, target) for name, where, target in planned if where == on]
         if not own:
             return None
         folder, sessions = f"$(OUT)/{on}", self._imported(on)

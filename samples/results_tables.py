@@ -17,6 +17,7 @@ from kdb.report.results import MAIN, Results, collect
 SHOWN = ("precision", "recall", "coverage", "matched_f1")
 BASELINES = ("whole-session", "all-pairs", "clusters", "patterns", "pair-classifier", "posterior")
 WAYS = ("ICL", "SFT", "SFT + ICL")
+MORE = ("SFT, precision", "SFT, chosen on validation", "zero-shot, pairs", "ICL, pairs")
 FORMATS = ("patterns", "rules", "thoughts", "all formats")
 STRATEGIES = ("random", "diversity")
 RATIOS = (10, 25, 50, 75)
@@ -31,7 +32,7 @@ def read(file: Path) -> list[Results]:
 def tables(out: Path) -> Iterator[str]:
     """Each table, a domain after the other."""
     for results in read(out / "test" / "records.jsonl"):
-        yield _main(results, [*BASELINES, "posterior, precision", "zero-shot", *WAYS, "SFT, precision"])
+        yield _main(results, [*BASELINES, "posterior, precision", "zero-shot", *WAYS, *MORE])
         rows = [[way, *(_f1(results, name) for name in (way, *(f"{way}, {f}" for f in FORMATS)))] for way in WAYS]
         yield _table(["matched F1", "no knowledge", *FORMATS], rows)
         ratios = [f"{ratio} %" for ratio in RATIOS]

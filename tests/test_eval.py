@@ -98,6 +98,13 @@ def test_comparison_of_runs(kdb) -> None:
     assert (equal["differences"]["precision"], equal["p_holm"]["precision"]) == (0, 1)
 
 
+def test_the_best_run_is_named(kdb) -> None:
+    good = Run(id="good", command="infer", settings={"name": "it's good"})
+    records = [prediction(n, ["ab"], run) for run in ("bad", "good") for n in range(3)]
+    records[0].bundles = records[1].bundles = []
+    assert kdb("eval", "--best", stdin=lines(good, *records)).stdout == "it's good\n"
+
+
 def test_unequal_sessions(kdb, tmp_path: Path) -> None:
     full, part = tmp_path / "full.jsonl", tmp_path / "part.jsonl"
     full.write_bytes(lines(*(prediction(n, ["ab", "cd"], "full") for n in range(4))))

@@ -119,6 +119,11 @@ BAD = [
     ('title = "x"\n[[cells]]\nname = "y"\ninfer = "--name \'open"', "No closing quotation"),
     ('title = "x"\n[[cells]]\nname = "y"\n[[cells]]\nname = "y"', "two cells on test are called 'y'"),
     ("title = ", "Invalid value"),
+    ('title = "x"\n[[cells]]\nname = "y"\nchosen = "z"', "no choice is made on test"),
+    (
+        'title = "x"\n[[cells]]\nname = "y"\n[[cells]]\nname = "z"\non = "validation"\nchosen = "y"',
+        "two cells on test",
+    ),
 ]
 
 
@@ -144,14 +149,20 @@ def make(folder: Path, *goals: str) -> Result:
 def test_make_runs_the_cells_goes_on_and_reports(kdb, tiny_student: Path, tmp_path: Path, samples: Path) -> None:
     few = f"--student {tiny_student} --steps 1 --batch 4 --lora-rank 4"
     text = SMALL.replace("--steps 1", few).replace("[0, 1]", "[0]").replace("patterns", "nonsense")
-    text = text.replace(", { percent = 50, ratio = 0.5 }", "").replace('name = "zero-shot"', ZERO_SHOT)
+    text = text.replace(", { percent = 50, ratio = 0.5 }", "").replace('name = "zero-shot"', CHOICE)
     data = ["--data", samples / "kitchen", "--data", samples / "outdoor"]
     made = kdb("grid", written(tmp_path, text), *data, "--out", tmp_path, "-o", tmp_path / "grid.mk")
     assert made.code == 0, made.stderr
     first = make(tmp_path, "cells")
     assert first.code != 0 and "nonsense" in first.stderr
     there = {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").iterdir()}
-    assert sorted(file.name.rpartition("-")[0] for file in there) == ["clusters-s-home-1", "sft-10", "zero-shot"]
+    assert sorted(file.name.rpartition("-")[0] for file in there) == [
+        "all-pairs-s",
+        "clusters-s-home-1",
+        "sft-10",
+        "the-chosen-one",
+        "whole-session-s",
+    ]
 
     assert make(tmp_path, "reports").code == 0
     report = (tmp_path / "test" / "report.md").read_text()
@@ -161,13 +172,17 @@ def test_make_runs_the_cells_goes_on_and_reports(kdb, tiny_student: Path, tmp_pa
         assert f"## {domain}\n" in report
         assert f"* {domain}: imported from {domain} (hash " in report
     assert "every item has a title; the truth is the minimal bundles of each session; split by split.json" in report
-    assert "zero-shot" in (tmp_path / "validation" / "report.md").read_text()
+    assert "| 2 | whole-session's |" in (tmp_path / "validation" / "report.md").read_text()
+    # What is the best on validation is asked about the test sessions, under the name for what is chosen.
+    chosen = next((tmp_path / "runs").glob("the-chosen-one-*")).read_bytes().splitlines()
+    assert msgspec.json.decode(chosen[0])["settings"]["baseline"] == "whole-session"
+    assert len(chosen) == 1 + 16
 
     printed = subprocess.run(
         [sys.executable, samples / "results_tables.py", tmp_path], capture_output=True, text=True, check=True
     ).stdout
     assert "| clusters | not run |" in printed
-    assert re.search(r"(?m)^\| zero-shot \| \d\.\d{3} \[", printed)
+    assert re.search(r"(?m)^\| whole-session's \| \d\.\d{3} \[", printed)
 
     # Every number follows from the predictions, and the report from the records beside it.
     names = re.search(r"(?m)^\t\$\(KDB\) eval \$\(wildcard (.*?)\) ", (tmp_path / "grid.mk").read_text())
@@ -192,6 +207,8 @@ def test_make_runs_the_cells_goes_on_and_reports(kdb, tiny_student: Path, tmp_pa
     assert all(file.stat().st_mtime_ns == then for file, then in there.items() if file != stopped)
 
 
-ZERO_SHOT = """name = "zero-shot"
-infer = "--baseline whole-session"
+CHOICE = """name = "{name}'s"
+infer = "--baseline {name} --kb {kb}"
+chosen = "the chosen one"
+over.name = ["all-pairs", "whole-session"]
 """

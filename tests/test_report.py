@@ -311,6 +311,12 @@ def test_labels_and_factors() -> None:
     assert label({"name": "mine", **STUDENT}) == "mine"
     assert label(drawn("random", 0.3)) == "tiny, SFT, random, 30 %"
     assert factors({"baseline": "clusters"}) == factors({}) == {}
+    knowing = tuned(knowledge={"pattern": 9, "thought": 4})
+    assert factors(knowing)["format"] == "none"
+    assert factors({**knowing, "knowledge": 2})["format"] == "pattern + thought"
+    assert factors({**knowing, "knowledge": 2, "formats": ["pattern"]})["format"] == "pattern"
+    learnt = factors({**knowing, "target": "both"})
+    assert (learnt["format"], learnt["target"]) == ("thought", "both")
     assert "strategy" not in factors(drawn("random", 1.0))
     assert factors(tuned(selected={"of": "sessions", "strategy": "length", "prefer": "long", "count": 9})) == {
         "student": "tiny",

@@ -26,6 +26,10 @@ def eval_(
     intents: Annotated[
         bool, Option("--intents", help="Compare the intents of matched bundles too; loads the embedder.")
     ] = False,
+    best: Annotated[
+        bool,
+        Option("--best", help="Print only the name of the run with the highest matched F1, the mean of domains."),
+    ] = False,
     seed: Annotated[int, Option(help="For bootstrap and permutations.")] = 0,
     json: Annotated[
         bool | None,
@@ -48,6 +52,8 @@ def eval_(
     options = stage.EvalOptions(slices, per_session, intersect, intents, seed)
     expert = streams.read_files([teacher], stage.KINDS) if teacher else None
     records = stage.run(streams.read(*stage.KINDS), options, streams.bad, expert)
+    if best:
+        return print(stage.best(records))
     if json is None:
         json = per_session or streams.output is not None or not sys.stdout.isatty()
     if json:

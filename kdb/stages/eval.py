@@ -61,6 +61,17 @@ def run(
             yield structs.replace(record, imported=ways) if isinstance(record, Metric) else record
 
 
+def best(records: Iterable[Record]) -> str:
+    """The name, or else the id, of the run with the highest matched F1 over domains; of equals, the first."""
+    names: dict[str, str] = {}
+    values: dict[str, list[float]] = {}
+    for record in records:
+        if isinstance(record, Metric) and record.protocol == "strict" and not record.by:
+            names[record.run] = str(record.settings.get("name") or record.run)
+            values.setdefault(record.run, []).append(record.values["matched_f1"] or 0.0)
+    return names[max(values, key=lambda run: sum(values[run]) / len(values[run]))]
+
+
 def _domain(
     domain: str, students: ScoredRuns, teachers: ScoredRuns, options: EvalOptions
 ) -> Iterator[Metric | Comparison]:
