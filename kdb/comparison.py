@@ -19,6 +19,12 @@ TESTED: dict[str, Ratios] = {
     "released": RELEASED,
 }
 PERMUTATIONS = 10_000
+EACH = 100
+"""So many permutations for each pair of runs, where that is more: no p-value is below the inverse of their
+number, and Holm's correction multiplies it by that of the pairs. In a large grid nothing could be significant.
+"""
+ENOUGH = 20
+"""A test that so many permutations have reached in each metric needs no finer p-value."""
 _UNITS = 5_000
 """Beyond so many sessions they are swapped in random groups: fewer swaps are possible, each is as valid."""
 _BLOCK = 500
@@ -27,8 +33,9 @@ _BLOCK = 500
 def compare(domain: str, runs: Sequence[Aligned], seed: int) -> Iterator[Comparison]:
     """Every pair of runs under each protocol; for each metric the p-values of all pairs are one family."""
     pairs = list(combinations(runs, 2))
+    most = max(PERMUTATIONS, EACH * len(pairs))
     for protocol, metrics in TESTED.items():
-        tests = [named(permutation_test(a.table, b.table, metrics, seed), metrics) for a, b in pairs]
+        tests = [named(permutation_test(a.table, b.table, metrics, seed, most), metrics) for a, b in pairs]
         defined = [{name: p for name, p in test.items() if p is not None} for test in tests]
         corrected = {name: holm({n: p[name] for n, p in enumerate(defined) if name in p}) for name in metrics}
         for n, ((a, b), p) in enumerate(zip(pairs, defined, strict=True)):
@@ -47,12 +54,14 @@ def compare(domain: str, runs: Sequence[Aligned], seed: int) -> Iterator[Compari
 
 
 def permutation_test(
-    first: np.ndarray, second: np.ndarray, metrics: Ratios, seed: int, permutations: int = PERMUTATIONS
+    first: np.ndarray, second: np.ndarray, metrics: Ratios, seed: int, most: int = PERMUTATIONS
 ) -> np.ndarray:
     """Two-sided p-values of the differences between two runs, given their rows for the same sessions.
 
     Were the runs equally good, each session's two rows could as well be swapped: p is the share of random
     swaps that give a difference at least as large, the swap as observed among them (Phipson and Smyth 2010).
+    From `PERMUTATIONS` swaps up to `most` are drawn as long as a p-value rests on few of them (as Besag and
+    Clifford 1991 stop).
     """
     random = np.random.default_rng(seed)
     gain = _grouped(second - first, random)
@@ -60,15 +69,17 @@ def permutation_test(
     observed = np.abs(quotients(sums, metrics) - quotients(other, metrics))
     columns = np.ascontiguousarray(gain.T)
     reached = np.zeros(len(metrics))
-    for start in range(0, permutations, _BLOCK):
-        size = min(_BLOCK, permutations - start)
+    drawn = 0
+    while drawn < min(PERMUTATIONS, most) or (drawn < most and (reached < ENOUGH).any()):
+        size = min(_BLOCK, most - drawn)
+        drawn += size
         swaps = random.integers(0, 2, size=(size, len(gain)), dtype=np.uint8).astype(float)
         moved = products(swaps, columns)
         differences = quotients(sums + moved, metrics) - quotients(other - moved, metrics)
         # The tolerance keeps sums that differ only in their rounding from counting as smaller; what is
         # undefined after a swap counts as reached, which can only make p larger.
         reached += (~(np.abs(differences) < observed - 1e-12)).sum(axis=0)
-    return np.where(np.isnan(observed), np.nan, (1 + reached) / (1 + permutations))
+    return np.where(np.isnan(observed), np.nan, (1 + reached) / (1 + drawn))
 
 
 def _grouped(rows: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -81,9 +81,16 @@ def test_permutation_test_of_many_sessions_swaps_groups() -> None:
     random = np.random.default_rng(0)
     first, second = random.random(12_000), random.random(12_000)
     metrics = {"precision": METRICS["precision"]}
-    by_chance = permutation_test(rows(list(first)), rows(list(second)), metrics, seed=0, permutations=500)[0]
-    gain = permutation_test(rows(list(first + 0.05)), rows(list(second)), metrics, seed=0, permutations=500)[0]
+    by_chance = permutation_test(rows(list(first)), rows(list(second)), metrics, seed=0, most=500)[0]
+    gain = permutation_test(rows(list(first + 0.05)), rows(list(second)), metrics, seed=0, most=500)[0]
     assert by_chance > 0.05 > gain
+
+
+def test_in_a_large_grid_a_clear_gain_is_still_significant() -> None:
+    better, worse = rows([1.0] * 60), rows([0.0] * 60)
+    metrics, pairs = {"precision": METRICS["precision"]}, 700
+    assert permutation_test(better, worse, metrics, seed=0)[0] * pairs > 0.05
+    assert permutation_test(better, worse, metrics, seed=0, most=100 * pairs)[0] * pairs < 0.05
 
 
 def test_holm() -> None:
