@@ -160,6 +160,7 @@ def _prediction(session: Session, answered: Answered, run: str, seconds: float) 
         run=run,
         raw=decision.raw,
         truth=session.truth,
+        imported=session.imported,
         demos=answered.demos,
         knowledge=answered.knowledge,
         left_out=decision.left_out,
