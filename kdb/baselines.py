@@ -13,12 +13,14 @@ from typing import Protocol
 
 import numpy as np
 
-from kdb import console, evidence, patterns, posterior, risk
+from kdb import console
 from kdb.conversation import positions
+from kdb.decoding import evidence, posterior, risk
 from kdb.embed import Embedder, cosines, nearest
 from kdb.errors import UsageError
-from kdb.metrics import score
+from kdb.knowledge import patterns
 from kdb.records import Knowledge, Session
+from kdb.scoring.metrics import score
 
 Bundles = list[list[str]]
 THRESHOLDS = 60

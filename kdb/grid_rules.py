@@ -17,7 +17,7 @@ from msgspec import structs
 from kdb.errors import UsageError
 from kdb.grid import KB, Cell, Extraction, Grid, cells
 from kdb.provenance import content_hash
-from kdb.untitled import EXTRA_TITLES
+from kdb.sources.untitled import EXTRA_TITLES
 
 SPLIT_FILE = "split.json"
 DRAWN_SPLIT = "--split-ratio 7:1:2 --seed 0"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from string import Template
 
-from kdb import prompts, rules, thoughts
+from kdb import prompts
 from kdb.errors import UsageError
+from kdb.knowledge import rules, thoughts
 from kdb.records import Session
 
 

@@ -21,6 +21,10 @@ Format = Literal["pattern", "rule", "thought"]
 Status = Literal["ok", "repaired", "failed"]
 
 
+Key = tuple[str, str]
+"""The domain and the id of a session: ids repeat between domains."""
+
+
 class Item(Struct, omit_defaults=True):
     """A product. `category` holds every path of the product, each from the broadest name to the narrowest."""
 

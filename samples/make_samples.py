@@ -14,11 +14,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kdb import splits, stream
+from kdb import stream
 from kdb.records import Bundle
+from kdb.sources import splits
+from kdb.sources.truth import minimal
 from kdb.stages.import_ import Settings, from_bundlerec
 from kdb.stream import Rejects
-from kdb.truth import minimal
 
 HERE = Path(__file__).parent
 DOMAINS = ("kitchen", "outdoor")

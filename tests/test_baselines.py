@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from kdb import baselines
 from kdb.baselines import NAMES, NEED_KB, build
 from kdb.errors import UsageError
-from kdb.metrics import score
-from kdb.patterns import Mining, mine, transactions
+from kdb.knowledge.patterns import Mining, mine, transactions
 from kdb.records import Bundle, Item, Knowledge, Session
+from kdb.scoring.metrics import score
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from kdb import bootstrap
-from kdb.comparison import holm, permutation_test
-from kdb.metrics import score
-from kdb.scores import COLUMNS, PROTOCOLS, Outcome, Scores, quotients
+from kdb.scoring import bootstrap
+from kdb.scoring.comparison import holm, permutation_test
+from kdb.scoring.metrics import score
+from kdb.scoring.scores import COLUMNS, PROTOCOLS, Outcome, Scores, quotients
 
 METRICS = {name: PROTOCOLS["strict"][name] for name in ("precision", "recall", "coverage", "matched_f1")}
 

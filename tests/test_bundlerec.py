@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdb import splits
-from kdb.bundlerec import clean, parse_categories
 from kdb.errors import KdbError
 from kdb.records import Bundle
-from kdb.truth import minimal
+from kdb.sources import splits
+from kdb.sources.bundlerec import clean, parse_categories
+from kdb.sources.truth import minimal
 
 GOOD = {
     "session_item": "session ID,item ID\n10,1\n10,2\n10,3\n9,1\n9,2\n",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdb.metrics import RELEASED, STRICT, Score, bundle_sets, match, matched_f1, score
+from kdb.scoring.metrics import RELEASED, STRICT, Score, bundle_sets, match, matched_f1, score
 
 ITEMS = "abcdef"
 STRANGER = "x"
@@ -111,7 +111,7 @@ def test_matching_is_optimal(predicted: list[list[str]], truth: list[list[str]])
 @given(st.lists(st.sets(st.integers(0, 11), min_size=2, max_size=4), min_size=14, max_size=18))
 def test_both_assignments_agree(bundles: list[set[int]]) -> None:
     """From seven bundles on each side on SciPy solves the assignment; the dynamic programme says the same."""
-    from kdb.metrics import _assign_large, _assign_small
+    from kdb.scoring.metrics import _assign_large, _assign_small
 
     sets = [frozenset(map(str, bundle)) for bundle in bundles]
     predicted, true = sets[7:], sets[:7]

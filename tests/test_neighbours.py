@@ -4,11 +4,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from kdb import neighbours, vector_index
 from kdb.embed import Embedder
+from kdb.knowledge import neighbours, vector_index
+from kdb.knowledge.vector_index import Pool
 from kdb.recipe import Recipe
 from kdb.records import Item, Session
-from kdb.vector_index import Pool
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +80,8 @@ def test_a_large_store_gives_what_a_small_one_does(small_index, monkeypatch, ses
 
 
 def test_a_recipe_says_which_neighbours(sessions) -> None:
-    from kdb.knowledge_base import KnowledgeBase
-    from kdb.retrieval import Retriever
+    from kdb.knowledge.knowledge_base import KnowledgeBase
+    from kdb.knowledge.retrieval import Retriever
 
     base = KnowledgeBase([s for s in sessions if s.split == "train"])
     asked = [s for s in sessions if s.split == "test"]

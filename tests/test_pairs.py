@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from kdb import evidence
+from kdb.decoding import evidence
 from kdb.embed import Embedder
 from kdb.records import Bundle, Item, Session
 

@@ -4,7 +4,7 @@ import json
 
 import msgspec
 
-from kdb.patterns import Mining, category, mine, transactions
+from kdb.knowledge.patterns import Mining, category, mine, transactions
 from kdb.records import Bundle, Item, Session
 
 CAMERA, CARD = ["Shop", "Photo", "Cameras"], ["Shop", "Photo", "Cards"]

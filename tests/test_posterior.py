@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdb import metrics, posterior, risk
+from kdb.decoding import posterior, risk
+from kdb.decoding.partitions import all_partitions, bundles, features, nearest
 from kdb.errors import UsageError
-from kdb.partitions import all_partitions, bundles, features, nearest
+from kdb.scoring import metrics
 
 
 def sets(bundling, items):

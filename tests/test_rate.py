@@ -7,8 +7,8 @@ import pytest
 from conftest import Result
 from fake_teacher import FakeTeacher, run_here, running
 
-from kdb.intents import messages, parse
 from kdb.records import Bundle, Item, Prediction, Session
+from kdb.scoring.intents import messages, parse
 
 ITEMS = [Item(i, f"Title of {i}") for i in "abcd"]
 TRUTH = [Bundle(["a", "b"], "tea"), Bundle(["c", "d"], "camping")]

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from kdb import rules
-from kdb.consolidation import RawRule, consolidate
 from kdb.embed import Embedder
+from kdb.knowledge import rules
+from kdb.knowledge.consolidation import RawRule, consolidate
 from kdb.records import Bundle, Item, Session, Usage
 
 SESSION = Session(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdb import sampling
+from kdb.selection import sampling
 
 VALUES = st.lists(st.none() | st.integers(0, 20).map(float), max_size=60)
 SEEDS = st.integers(0, 2**32)

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
-from kdb.metrics import matched_f1
 from kdb.records import Bundle, FirstRound, Item, Knowledge, Prediction, Record, Session, Source
+from kdb.scoring.metrics import matched_f1
 from kdb.student.tokens import counts
 
 ODD = '{"kind": "note",  "x":1}\n'

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from fake_teacher import FakeTeacher, run_here, running
 
-from kdb import replies, rules, thoughts
+from kdb import replies
+from kdb.knowledge import rules, thoughts
 from kdb.records import Bundle, Item, Session
 
 HOSTILE = [

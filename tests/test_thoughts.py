@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kdb import thoughts
+from kdb.knowledge import thoughts
 from kdb.records import Bundle, Item, Session
 
 SESSION = Session(

@@ -11,11 +11,11 @@ import pytest
 from kdb.conversation import Demo, Question, Shown
 from kdb.embed import Embedder
 from kdb.errors import KdbError, UsageError
-from kdb.knowledge_base import KnowledgeBase
+from kdb.knowledge.knowledge_base import KnowledgeBase
+from kdb.knowledge.relevance import Relevance
+from kdb.knowledge.retrieval import Retriever
 from kdb.recipe import Recipe
 from kdb.records import Bundle, Item, Knowledge, Session, Source, Usage
-from kdb.relevance import Relevance
-from kdb.retrieval import Retriever
 from kdb.stream import Line
 from kdb.student.decision import Decision
 from kdb.student.examples import text_example

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from kdb import design
-from kdb.metric_names import AGAINST_TEACHER, ANSWERS, COST, QUALITY, RELEASED, SIZES
 from kdb.records import Comparison, Metric, Record
+from kdb.scoring.metric_names import AGAINST_TEACHER, ANSWERS, COST, QUALITY, RELEASED, SIZES
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -33,7 +33,7 @@ def pattern(
 
     Example: kdb import DATA --split train | kdb extract pattern > kb.jsonl
     """
-    from kdb.patterns import Mining
+    from kdb.knowledge.patterns import Mining
     from kdb.stages import extract_pattern as stage
 
     mining = Mining(level, min_support, min_confidence, max_size)

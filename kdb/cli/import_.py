@@ -58,7 +58,7 @@ def import_(
     Example: kdb import data/electronic --titles data/electronic/item_titles_extra.csv
     --split-file data/electronic/split.json --split train > train.jsonl
     """
-    from kdb import splits
+    from kdb.sources import splits
     from kdb.stages.import_ import Settings, from_bundlerec, from_jsonl
 
     jsonl = format_ == "jsonl"

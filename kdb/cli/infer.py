@@ -82,7 +82,7 @@ def infer(
     Example: kdb import DATA --split test | kdb infer --adapter adapter/ | kdb eval
     """
     from kdb import stream
-    from kdb.knowledge_base import KnowledgeBase
+    from kdb.knowledge.knowledge_base import KnowledgeBase
     from kdb.stages import infer as stage
 
     if resume and streams.output:

@@ -62,7 +62,7 @@ def select(
 
     Example: kdb select kb.jsonl --strategy diversity --ratio 0.3 --formats pattern,thought > small.jsonl
     """
-    from kdb.ranking import Quantity, Ranking
+    from kdb.selection.ranking import Quantity, Ranking
     from kdb.stages import select as stage
 
     if sum(given is not None for given in (ratio, count, tokens)) > 1:
@@ -87,7 +87,7 @@ def select(
 
 
 def _preference(strategy: str, prefer: str) -> str:
-    from kdb.ranking import PREFERENCES
+    from kdb.selection.ranking import PREFERENCES
 
     possible = list(PREFERENCES.get(strategy, {}))
     if not prefer:

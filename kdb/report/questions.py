@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kdb.design import FORMATS, UTILIZATIONS, Factors
-from kdb.metric_names import QUALITY
 from kdb.report.blocks import NOT_RUN, Cell, Table, number, value_cell
 from kdb.report.results import Results
+from kdb.scoring.metric_names import QUALITY
 
 METRICS = {key: QUALITY[key] for key in ("precision", "recall", "coverage", "matched_f1")}
 QUESTIONS = {

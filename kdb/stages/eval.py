@@ -13,12 +13,12 @@ import numpy as np
 from msgspec import structs
 
 from kdb import console
-from kdb.comparison import compare
-from kdb.cost import cost, cost_shares, retention
 from kdb.errors import KdbError
 from kdb.records import Comparison, Metric, Record
-from kdb.scored_runs import KINDS, ScoredRuns
-from kdb.scores import COLUMNS, PROTOCOLS, Aligned, Estimate, Scores
+from kdb.scoring.comparison import compare
+from kdb.scoring.cost import cost, cost_shares, retention
+from kdb.scoring.scored_runs import KINDS, ScoredRuns
+from kdb.scoring.scores import COLUMNS, PROTOCOLS, Aligned, Estimate, Scores
 from kdb.stream import Line, Rejects
 
 __all__ = ["KINDS", "SLICES", "EvalOptions", "run"]

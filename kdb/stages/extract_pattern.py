@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from kdb import console
-from kdb.patterns import Mining, Transaction, mine, transactions
+from kdb.knowledge.patterns import Mining, Transaction, mine, transactions
 from kdb.records import Knowledge, Session
 from kdb.stream import Line
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from kdb import console, consolidation, prompts, rules
-from kdb.consolidation import Merged, RawRule
+from kdb import console, prompts
 from kdb.embed import Embedder
+from kdb.knowledge import consolidation, rules
+from kdb.knowledge.consolidation import Merged, RawRule
 from kdb.provenance import content_hash
 from kdb.records import FirstRound, Knowledge, Run, Session, Source, Usage
 from kdb.stream import Line

@@ -1,6 +1,6 @@
 """Adds after each annotated training session the thought that leads to its bundles.
 
-A thought is checked (`kdb.thoughts`); one that fails is asked for again with the reason, a few times.
+A thought is checked (`kdb.knowledge.thoughts`); one that fails is asked for again with the reason, a few times.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from kdb import console, prompts, replies, thoughts
+from kdb import console, prompts, replies
+from kdb.knowledge import thoughts
 from kdb.provenance import content_hash
 from kdb.records import Knowledge, Run, Session, Source
 from kdb.stream import Line

@@ -13,12 +13,13 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from kdb import bundlerec, console, session_lines, splits, untitled
+from kdb import console
 from kdb.provenance import content_hash, file_hash
 from kdb.records import Imported, Session, Split
+from kdb.sources import bundlerec, session_lines, splits, untitled
+from kdb.sources.truth import minimal
+from kdb.sources.untitled import Untitled
 from kdb.stream import Line, Rejects
-from kdb.truth import minimal
-from kdb.untitled import Untitled
 
 Truth = Literal["minimal", "raw"]
 Empty = Literal["keep", "drop"]

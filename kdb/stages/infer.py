@@ -12,11 +12,12 @@ from typing import Any
 
 import msgspec
 
-from kdb import console, provenance, retrieval
+from kdb import console, provenance
 from kdb import recipe as recipes
 from kdb.conversation import Lesson, Question, Shown, prompt_hash
 from kdb.errors import KdbError
-from kdb.knowledge_base import KnowledgeBase
+from kdb.knowledge import retrieval
+from kdb.knowledge.knowledge_base import KnowledgeBase
 from kdb.recipe import Neighbours, Recipe, Target
 from kdb.records import Bundle, Format, Prediction, Record, Run, Session
 from kdb.stream import Line

@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from kdb import console, intents
-from kdb.matches import matched_intents
+from kdb import console
 from kdb.records import Prediction, Rating, Run, Session
+from kdb.scoring import intents
+from kdb.scoring.matches import matched_intents
 from kdb.stream import Line
 from kdb.teacher import NoAnswer, Request, Sampling, Unanswered
 from kdb.teacher.account import Account, Desk

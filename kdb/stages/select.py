@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from kdb import console, difficulty, ranking
-from kdb.difficulty import Key
+from kdb import console
 from kdb.errors import KdbError
-from kdb.ranking import Quantity, Ranking
-from kdb.records import Knowledge, Prediction, Session
+from kdb.records import Key, Knowledge, Prediction, Session
+from kdb.selection import difficulty, ranking
+from kdb.selection.ranking import Quantity, Ranking
 from kdb.stream import Line
 
 KINDS = ("session", "knowledge")

@@ -11,10 +11,11 @@ from typing import Any
 
 import msgspec
 
-from kdb import console, metrics
+from kdb import console
 from kdb.errors import UsageError
 from kdb.recipe import Recipe
 from kdb.records import Run
+from kdb.scoring import metrics
 from kdb.stream import Line
 from kdb.student import adapter
 from kdb.student.course import Course, prepare

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from kdb.design import label
 from kdb.errors import KdbError
-from kdb.matches import matches
-from kdb.metrics import Score
 from kdb.records import Item, Knowledge, Match, Prediction, Run, Session
-from kdb.scored_runs import scored
+from kdb.scoring.matches import matches
+from kdb.scoring.metrics import Score
+from kdb.scoring.scored_runs import scored
 from kdb.stream import Line
 
 KINDS = ("prediction", "run", "session", "knowledge")

@@ -12,11 +12,11 @@ import msgspec
 from kdb import console, provenance
 from kdb.conversation import prompt_hash
 from kdb.errors import KdbError
-from kdb.holdings import Holdings
-from kdb.knowledge_base import KnowledgeBase, thoughts
+from kdb.knowledge.holdings import Holdings
+from kdb.knowledge.knowledge_base import KnowledgeBase, thoughts
+from kdb.knowledge.retrieval import beside
 from kdb.recipe import Recipe
 from kdb.records import Run, Session
-from kdb.retrieval import beside
 from kdb.stream import Line
 from kdb.student.decision import Rule
 from kdb.student.lessons import Lessons, Thoughts

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kdb import prompts, risk
+from kdb import prompts
 from kdb.conversation import Demo, Question, Shown, knowledge_text, thought_text
+from kdb.decoding import risk
 from kdb.records import Bundle, Item
 from kdb.student.examples import Example, batches, token_ids
 from kdb.student.model import Prefix, Student, answer_logits, read_prefix

@@ -3,8 +3,8 @@
 A small student learns to compare two products long before it learns to write a whole answer. For each item,
 the anchor, it reads the other items one after another and is asked at each whether it was bought together
 with the anchor. No answer is written, so all questions of a row cost one reading (see `rows`). The log odds, and
-`kdb.evidence` unless that is turned off, go into a posterior over bundlings (`kdb.posterior`), of which
-`kdb.risk` takes the prediction that suits the objective.
+what needs no student unless that is turned off, are decoded (`kdb.decoding`): they go into a posterior over
+bundlings, of which the prediction is taken that suits the objective.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kdb import evidence, posterior, risk
 from kdb.conversation import Lesson, Message, Question, positions
+from kdb.decoding import evidence, posterior, risk
+from kdb.decoding.evidence import Evidence
 from kdb.embed import Embedder
 from kdb.errors import KdbError, UsageError
-from kdb.evidence import Evidence
 from kdb.records import Bundle, Item, Session, Usage
 from kdb.student.decision import Decision, Rule
 from kdb.student.examples import Example

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from kdb import recipe as recipes
 from kdb.conversation import Lesson, Question
-from kdb.difficulty import Key
 from kdb.recipe import Recipe
-from kdb.records import Session
+from kdb.records import Key, Session
 from kdb.student.model import load
 from kdb.student.rules import Serving, build_rule
 from kdb.student.training import example_losses

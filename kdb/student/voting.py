@@ -6,10 +6,10 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from kdb import risk
 from kdb.conversation import Question
-from kdb.metrics import matched_f1
+from kdb.decoding import risk
 from kdb.records import Usage
+from kdb.scoring.metrics import matched_f1
 from kdb.student.decision import Decision
 
 

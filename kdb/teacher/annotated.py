@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from kdb.patterns import FEWEST, Mining, Path, category, mine, transactions
+from kdb.knowledge.patterns import FEWEST, Mining, Path, category, mine, transactions
+from kdb.knowledge.thoughts import BundleStep, IntentStep, ItemStep, Thought, numbers
 from kdb.prompts import quoted
 from kdb.provenance import content_hash
 from kdb.records import Bundle, Item, Knowledge, Session, Source
 from kdb.teacher import ANNOTATIONS
-from kdb.thoughts import BundleStep, IntentStep, ItemStep, Thought, numbers
 
 APART = 0.8
 """Categories do not belong together where so large a share of the sessions with both keep them apart."""

@@ -1,12 +1,14 @@
-"""The conversation in which a teacher learns from its errors about one session (see `kdb.rules`)."""
+"""The conversation in which a teacher learns from its errors about one session (see `kdb.knowledge.rules`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from kdb import metrics, replies, rules
+from kdb import replies
+from kdb.knowledge import rules
 from kdb.records import FirstRound, Session, Usage
+from kdb.scoring import metrics
 from kdb.teacher import Answer, Message, Request, Sampling
 from kdb.teacher.account import Desk, total
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kdb.bootstrap import resampled_sums
 from kdb.records import Bundle, Prediction
-from kdb.scores import COLUMNS
+from kdb.scoring.bootstrap import resampled_sums
+from kdb.scoring.scores import COLUMNS
 from kdb.stream import write
 
 GOAL_SECONDS, GOAL_MIB, GOAL_BOOTSTRAP, GOAL_SMALL = 120, 1000, 30, 1

@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 import numpy as np
 
 from kdb.embed import Embedder
-from kdb.vector_index import Pool
+from kdb.knowledge.vector_index import Pool
 
 WIDTH, QUERIES, NEAREST = 384, 1000, 10
 GOAL_SECONDS, GOAL_RECALL = 5.0, 0.95

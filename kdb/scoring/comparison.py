@@ -7,10 +7,10 @@ from itertools import combinations
 
 import numpy as np
 
-from kdb.bootstrap import products
-from kdb.metrics import RELEASED, STRICT
 from kdb.records import Comparison
-from kdb.scores import DIGITS, Aligned, Ratios, intervals, named, quotients
+from kdb.scoring.bootstrap import products
+from kdb.scoring.metrics import RELEASED, STRICT
+from kdb.scoring.scores import DIGITS, Aligned, Ratios, intervals, named, quotients
 
 TESTED: dict[str, Ratios] = {
     "strict": {

@@ -6,11 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import UnsetType
 
-from kdb.metrics import matched_f1
-from kdb.records import FirstRound, Knowledge, Prediction
-
-Key = tuple[str, str]
-"""The domain and the id of a session: ids repeat between domains."""
+from kdb.records import FirstRound, Key, Knowledge, Prediction
+from kdb.scoring.metrics import matched_f1
 
 
 def of_rules(knowledge: Iterable[Knowledge]) -> dict[Key, float]:

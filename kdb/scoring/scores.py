@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import UnsetType
 
-from kdb import bootstrap
-from kdb.metrics import RELEASED, STRICT, Score
 from kdb.records import Prediction, Run
+from kdb.scoring import bootstrap
+from kdb.scoring.metrics import RELEASED, STRICT, Score
 
 Ratios = Mapping[str, tuple[str, str]]
 DIGITS = 6

@@ -12,9 +12,9 @@ from itertools import combinations, permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from kdb import posterior
+from kdb.decoding import posterior
+from kdb.decoding.posterior import Bundling
 from kdb.errors import UsageError
-from kdb.posterior import Bundling
 
 OBJECTIVES = ("f1", "precision")
 MOST_ITEMS = 60

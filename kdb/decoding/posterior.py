@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kdb.partitions import STRUCTURE, Floats, Labels, all_partitions, bundles, extended, features, nearest
+from kdb.decoding.partitions import STRUCTURE, Floats, Labels, all_partitions, bundles, extended, features, nearest
 
 Weights = NDArray[np.float64]
 Bundling = tuple[int, ...]

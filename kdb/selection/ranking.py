@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kdb import console, difficulty, sampling
-from kdb.difficulty import Key
+from kdb import console
 from kdb.errors import KdbError
 from kdb.prompts import numbered
-from kdb.records import Knowledge, Session
+from kdb.records import Key, Knowledge, Session
+from kdb.selection import difficulty, sampling
 
 Strategy = Literal["random", "length", "diversity", "difficulty"]
 Ranked = Sequence[Session | Knowledge]
@@ -77,7 +77,7 @@ def _length(record: Session | Knowledge) -> float:
 
 def _embedded(record: Session | Knowledge) -> str:
     """What stands for a record when records are compared: only what is known at inference."""
-    from kdb.neighbours import titles_text
+    from kdb.knowledge.neighbours import titles_text
 
     return titles_text(record) if isinstance(record, Session) else record.text
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kdb import neighbours
 from kdb.conversation import Demo, Shown
 from kdb.embed import Embedder
 from kdb.errors import KdbError, UsageError
-from kdb.knowledge_base import KnowledgeBase, thoughts
+from kdb.knowledge import neighbours
+from kdb.knowledge.knowledge_base import KnowledgeBase, thoughts
+from kdb.knowledge.relevance import Relevance
 from kdb.recipe import Recipe
 from kdb.records import Knowledge, Session
-from kdb.relevance import Relevance
 
 
 class Retriever:

@@ -9,10 +9,10 @@ from msgspec import UnsetType
 
 from kdb import console
 from kdb.errors import KdbError
-from kdb.matches import intent_pairs, matches
-from kdb.metrics import Score, score
 from kdb.records import Imported, Prediction, Run, Session, SessionScore
-from kdb.scores import Outcome, Scores, outcome
+from kdb.scoring.matches import intent_pairs, matches
+from kdb.scoring.metrics import Score, score
+from kdb.scoring.scores import Outcome, Scores, outcome
 from kdb.stream import Line, Rejects
 
 KINDS = ("session", "prediction", "run")

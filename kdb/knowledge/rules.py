@@ -12,9 +12,9 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from kdb import prompts
+from kdb.knowledge.thoughts import Message, numbers, prompt_fields
 from kdb.records import Session
 from kdb.replies import json_object, shaped
-from kdb.thoughts import Message, numbers, prompt_fields
 
 PROMPTS = ("teacher", "rule_generate", "rule_reflect", "rule_write", "rule_retry")
 RULE_LENGTH = 400

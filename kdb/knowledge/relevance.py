@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdb.embed import Embedder, cosines
-from kdb.patterns import SEPARATOR
+from kdb.knowledge.patterns import SEPARATOR
 from kdb.records import Knowledge
 
 RELEVANT = 0.35

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdb.embed import Embedder, cosines
-from kdb.patterns import category
+from kdb.knowledge.patterns import category
 from kdb.records import Item, Session
 
 KINDS = 3

@@ -7,12 +7,12 @@ from typing import Protocol
 
 import numpy as np
 
-from kdb import vector_index
 from kdb.embed import Array, Embedder, cosines
+from kdb.knowledge import vector_index
+from kdb.knowledge.vector_index import Pool
 from kdb.prompts import quoted
 from kdb.recipe import Neighbours
 from kdb.records import Session
-from kdb.vector_index import Pool
 
 CANDIDATES = 200
 """In a large store only sessions with one of so many titles nearest to an item are compared item by item."""

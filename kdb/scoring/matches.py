@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kdb.metrics import Sets, bundle_sets, match
 from kdb.records import Bundle, Match, Prediction
-from kdb.scores import DIGITS
+from kdb.scoring.metrics import Sets, bundle_sets, match
+from kdb.scoring.scores import DIGITS
 
 
 def matches(prediction: Prediction) -> list[Match]:

@@ -10,8 +10,8 @@ from msgspec import UnsetType, structs
 
 from kdb.errors import KdbError
 from kdb.records import Imported, Session, Split
+from kdb.sources.truth import minimal
 from kdb.stream import Line, Rejects
-from kdb.truth import minimal
 
 
 def checked(lines: Iterable[Line], domain: str, untitled: bool, rejects: Rejects) -> Iterator[Line]:

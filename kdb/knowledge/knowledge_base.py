@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kdb.errors import KdbError
-from kdb.holdings import Holdings, common, stamp_of
+from kdb.knowledge.holdings import Holdings, common, stamp_of
 from kdb.records import Format, Knowledge, Session
 from kdb.stream import Line
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kdb.records import Run
-from kdb.scores import DIGITS, Estimate, Ratios, intervals, named, quotients
+from kdb.scoring.scores import DIGITS, Estimate, Ratios, intervals, named, quotients
 
 Values = dict[str, float | None]
 

@@ -1,0 +1,1 @@
+"""From evidence on pairs of items to the bundles to predict."""

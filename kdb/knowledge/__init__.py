@@ -1,0 +1,1 @@
+"""Knowledge about bundles: its formats, and how it is found again."""

@@ -1,0 +1,1 @@
+"""Which sessions and which knowledge are taken, and how much."""

@@ -1,0 +1,1 @@
+"""What `kdb import` reads: files of a shop, whatever form they have, as sessions."""
