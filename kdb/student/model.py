@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 import os
 import warnings
@@ -88,10 +89,17 @@ class Prefix:
 def read_prefix(model: Any, ids: Sequence[int]) -> Prefix:
     """Let the model read a prefix once, for any number of batches."""
     import torch
+    from transformers import DynamicCache
 
+    cache = DynamicCache(config=model.config)
     with torch.inference_mode():
-        read = model(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=True, logits_to_keep=1)
-    return Prefix(read.past_key_values, len(ids))
+        model(
+            input_ids=torch.tensor([list(ids)], device=model.device),
+            use_cache=True,
+            logits_to_keep=1,
+            **{_cache_argument(model): cache},
+        )
+    return Prefix(cache, len(ids))
 
 
 def answer_logits(model: Any, batch: Sequence[Example], pad: int, prefix: Prefix | None = None) -> torch.Tensor:
@@ -119,12 +127,18 @@ def answer_logits(model: Any, batch: Sequence[Example], pad: int, prefix: Prefix
             input_ids=torch.tensor(ids, device=device),
             attention_mask=mask.to(device),
             position_ids=(mask.cumsum(1) - 1).clamp(min=0)[:, before:].to(device),
-            past_key_values=_repeated(prefix, len(batch)) if prefix else None,
             use_cache=bool(prefix),
+            **({_cache_argument(model): _repeated(prefix, len(batch))} if prefix else {}),
         ).logits
     finally:
         hook.remove()
     return logits[0].float()
+
+
+def _cache_argument(model: Any) -> str:
+    """What the model calls its cache: Transformers 5.24 renamed it, and 5.40 ends the old name."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return "cache" if "cache" in inspect.signature(inner.forward).parameters else "past_key_values"
 
 
 def _repeated(prefix: Prefix, count: int) -> Any:
@@ -161,4 +175,4 @@ def _quieten() -> None:
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("torch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    warnings.filterwarnings("ignore", category=FutureWarning)
