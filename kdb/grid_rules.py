@@ -36,6 +36,8 @@ SHELL := bash
 outdated = for file in $^; do [ ! "$$file" -nt $1.part ] || rm -rf $1.part; done
 going_on = $$([ -e $@.part ] && echo --resume || echo -o) $@ --force
 """
+WHOLE = "> $@.new && mv $@.new $@"
+"""A file is there when it is whole, even if make itself is killed."""
 
 
 Planned = tuple[str, str, str]
@@ -112,7 +114,7 @@ class _Maker:
         head = imports[0] if len(imports) == 1 else f"{{ {' && '.join(imports)}; }}"
         files = sorted(str(file) for folder in self.data for file in folder.glob("*") if file.is_file())
         target = self._file("data", split.replace(",", "-"), head, *then)
-        return self._add(target, files, f"{' | '.join([head, *then])} > $@")
+        return self._add(target, files, f"{' | '.join([head, *then])} {WHOLE}")
 
     def _known(self) -> str:
         """Training and validation sessions with the knowledge drawn from them."""
@@ -123,7 +125,7 @@ class _Maker:
         if not cell.select:
             return known
         target = self._file("kb", cell.select, known, cell.select)
-        return self._add(target, [known], f"$(KDB) select {known} {_recipe(cell.select)} > $@")
+        return self._add(target, [known], f"$(KDB) select {known} {_recipe(cell.select)} {WHOLE}")
 
     def _adapter(self, cell: Cell) -> str:
         """The `run` record of a training, beside which the adapter lies in a folder of that name."""
@@ -131,7 +133,7 @@ class _Maker:
         target = self._file("adapters", f"{cell.select} {cell.train}", kb, cell.train or "")
         flags = f"{_recipe(cell.train or '')} --resume --force -o {_folder(target)}"
         outdated = f"@$(call outdated,{_folder(target)})"
-        return self._add(target, [kb], outdated, f"$(KDB) train {kb} {flags} > $@")
+        return self._add(target, [kb], outdated, f"$(KDB) train {kb} {flags} {WHOLE}")
 
     def _asked(self, cell: Cell, name: str, on: str) -> tuple[list[str], str]:
         """What a run is made from, and the command that makes it, but for where it goes."""

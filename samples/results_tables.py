@@ -15,12 +15,19 @@ from kdb.report.results import MAIN, Results, collect
 from kdb.scoring.metric_names import QUALITY
 
 SHOWN = ("precision", "recall", "coverage", "matched_f1")
-BASELINES = ("whole-session", "all-pairs", "clusters", "patterns", "pair-classifier", "posterior")
-WAYS = ("ICL", "SFT", "SFT + ICL")
-MORE = ("SFT, precision", "SFT, chosen on validation", "zero-shot, pairs", "ICL, pairs")
 FORMATS = ("patterns", "rules", "thoughts", "all formats")
-STRATEGIES = ("random", "diversity")
-RATIOS = (10, 25, 50, 75)
+BY_FORMAT = {
+    way: (plain, *(f"{way}, {name}" for name in FORMATS))
+    for way, plain in {
+        "ICL": "ICL",
+        "SFT on 25 %": "SFT, random 25 %",
+        "SFT + ICL on 25 %": "SFT + ICL on 25 %, no knowledge",
+    }.items()
+}
+"""The runs of each way to use knowledge: without any, then by format."""
+RATIOS = ("10 %", "25 %", "50 %", "75 %")
+BY_RATIO = {name: (*(f"SFT, {name} {ratio}" for ratio in RATIOS), "SFT") for name in ("random", "diversity")}
+"""The runs of each strategy, by ratio; all of the data is the same for any."""
 NOT_RUN = "not run"
 
 
@@ -30,18 +37,18 @@ def read(file: Path) -> list[Results]:
 
 
 def tables(out: Path) -> Iterator[str]:
-    """Each table, a domain after the other."""
-    for results in read(out / "test" / "records.jsonl"):
-        yield _main(results, [*BASELINES, "posterior, precision", "zero-shot", *WAYS, *MORE])
-        rows = [[way, *(_f1(results, name) for name in (way, *(f"{way}, {f}" for f in FORMATS)))] for way in WAYS]
-        yield _table(["matched F1", "no knowledge", *FORMATS], rows)
-        ratios = [f"{ratio} %" for ratio in RATIOS]
-        rows = [
-            [s, *(_f1(results, name) for name in (*(f"SFT, {s} {r}" for r in ratios), "SFT"))] for s in STRATEGIES
-        ]
-        yield _table(["matched F1 of SFT", *ratios, "100 %"], rows)
-    for results in read(out / "validation" / "records.jsonl"):
-        yield _main(results, [str(results.settings(run)["name"]) for run in results.runs])
+    """Each table, a split and a domain after the other."""
+    for split in ("test", "validation"):
+        for results in read(out / split / "records.jsonl"):
+            names = [str(results.settings(run)["name"]) for run in results.runs]
+            elsewhere = {name for rows in (BY_FORMAT, BY_RATIO) for its in rows.values() for name in its}
+            yield _main(results, [name for name in names if name in ("ICL", "SFT") or name not in elsewhere])
+            for head, rows in (
+                (["matched F1", "no knowledge", *FORMATS], BY_FORMAT),
+                (["matched F1 of SFT", *RATIOS, "100 %"], BY_RATIO),
+            ):
+                if {*names} & {name for its in rows.values() for name in its} - {"ICL", "SFT"}:
+                    yield _table(head, [[row, *(_f1(results, name) for name in its)] for row, its in rows.items()])
 
 
 def _run(results: Results, name: str) -> str | None:
@@ -50,12 +57,10 @@ def _run(results: Results, name: str) -> str | None:
 
 def _main(results: Results, names: list[str]) -> str:
     head = ["run", *(QUALITY[key] for key in SHOWN), "matched F1 − best baseline"]
-    return _table(head, [[name, *_cells(results, _run(results, name))] for name in names])
+    return _table(head, [[name, *_cells(results, run)] for name in names if (run := _run(results, name))])
 
 
-def _cells(results: Results, run: str | None) -> list[str]:
-    if run is None:
-        return [NOT_RUN] + [""] * len(SHOWN)
+def _cells(results: Results, run: str) -> list[str]:
     values = [_value(results.value(run, key), results.interval(run, key)) for key in SHOWN]
     best = results.best_baseline
     gain = results.difference(run, best, MAIN) if best and best != run else None

@@ -50,10 +50,21 @@ def groups(results: Results, factor: str) -> list[Group]:
 
 
 def _asked(results: Results, factor: str) -> list[Group]:
-    """The groups that answer a question; other questions than quantity, on all of the data if they can be."""
+    """The groups that answer a question; other questions than quantity, at the quantity where most was run."""
     made = groups(results, factor)
-    whole = [group for group in made if "strategy" not in group.shared]
-    return made if factor == "quantity" else whole or made
+    if factor == "quantity":
+        return made
+    found: dict[frozenset[tuple[str, str]], Group] = {}
+    for group in made:
+        key = frozenset((k, v) for k, v in group.shared.items() if k not in ("strategy", "quantity"))
+        if key not in found or _extent(group) > _extent(found[key]):
+            found[key] = group
+    return list(found.values())
+
+
+def _extent(group: Group) -> tuple[int, bool]:
+    """How many levels of its factor were run; between equals, all of the data goes first."""
+    return len(group.runs), "strategy" not in group.shared
 
 
 def _widest(shared: Iterable[Factors]) -> list[Factors]:
