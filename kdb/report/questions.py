@@ -54,12 +54,21 @@ def _asked(results: Results, factor: str) -> list[Group]:
     made = groups(results, factor)
     if factor == "quantity":
         return made
-    found: dict[frozenset[tuple[str, str]], Group] = {}
-    for group in made:
-        key = frozenset((k, v) for k, v in group.shared.items() if k not in ("strategy", "quantity"))
-        if key not in found or _extent(group) > _extent(found[key]):
-            found[key] = group
-    return list(found.values())
+    kept: list[Group] = []
+    for group in sorted(made, key=_extent, reverse=True):
+        if not any(_says_more(other, group) for other in kept):
+            kept.append(group)
+    return [group for group in made if group in kept]
+
+
+def _says_more(one: Group, other: Group) -> bool:
+    """Whether it has all levels of the other, whose runs share no more than its own do."""
+    return _elsewhere(other).items() <= _elsewhere(one).items() and other.runs.keys() <= one.runs.keys()
+
+
+def _elsewhere(group: Group) -> Factors:
+    """What the runs share beside their quantity."""
+    return {k: v for k, v in group.shared.items() if k not in ("strategy", "quantity")}
 
 
 def _extent(group: Group) -> tuple[int, bool]:

@@ -4,9 +4,9 @@
 
 By default the sample sessions. All ask the packaged student, without an adapter, about each pair of items in the
 format `pairs`, and the log odds of yes are compared: they are what predictions are decoded from. kdb reads a row of
-pairs at once. Transformers' `generate` is asked for one token a pair: one prompt at a time, and in padded batches of
-prompts of like length. llama.cpp, where llama-cpp-python is installed, reads rows as kdb does, with the weights of the
-same package as they are, in 8 bits. Loading is not counted, nor are rounds before the last.
+pairs at once. Transformers' `generate` is asked for one token a pair: one prompt at a time, and in padded batches
+of prompts of like length. llama.cpp, where llama-cpp-python is installed, reads rows as kdb does, with the weights
+of the same package as they are, in 8 bits. Loading is not counted, nor are rounds before the last.
 """
 
 import importlib.util
@@ -38,7 +38,7 @@ def empty(sessions: list[Asked]) -> Odds:
 
 
 def questions(rows: Rows, sessions: list[Asked]) -> Iterator[tuple[tuple[int, int, int], list[int]]]:
-    """A prompt for each ordered pair, and its session, anchor and other item: a row up to where it asks for that."""
+    """Session, anchor and other item of each ordered pair, and its prompt: a row up to where it asks for that."""
     for n, asked in enumerate(sessions):
         for anchor in range(len(asked.items)):
             row = rows.row(asked.items, anchor)
