@@ -13,17 +13,25 @@ T = TypeVar("T")
 
 quiet = False
 """Set once by the command line (`--quiet`)."""
+process = 0
+"""The number of this process in a run of several, of which only the first says how the run goes."""
 
 
 def say(message: str) -> None:
     """One line on stderr for a person, left out under `--quiet`."""
-    if not quiet:
+    if not quiet and not process:
         print(f"kdb: {message}", file=sys.stderr)
 
 
 def warn(message: str) -> None:
     """One line on stderr that `--quiet` does not silence, because a result depends on it."""
-    print(f"kdb: {message}", file=sys.stderr)
+    if not process:
+        print(f"kdb: {message}", file=sys.stderr)
+
+
+def fail(message: str) -> None:
+    """One line on stderr on why this process ends."""
+    print(f"kdb: process {process}: {message}" if process else f"kdb: {message}", file=sys.stderr)
 
 
 def progress() -> Progress:
@@ -38,7 +46,7 @@ def progress() -> Progress:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
-    off = quiet or not sys.stderr.isatty()
+    off = quiet or process > 0 or not sys.stderr.isatty()
     return Progress(*columns, console=Console(stderr=True), disable=off, transient=True)
 
 

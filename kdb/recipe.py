@@ -46,6 +46,8 @@ class Training(Struct, kw_only=True):
     epochs: float = 1
     steps: int = 0
     batch: int = 8
+    processes: int = 1
+    """So many batches are read side by side; a run goes on in any number of processes as it was begun."""
     accumulate: int = 1
     warmup: float = 0.05
     seed: int = 0

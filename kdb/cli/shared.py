@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from kdb import console, stream
-from kdb.errors import KdbError
+from kdb.errors import KdbError, UsageError
 from kdb.records import Record
 from kdb.stream import Line, Rejects
 
@@ -122,7 +122,8 @@ def guard(debug: bool = False) -> Iterator[None]:
     except KdbError as error:
         if debug:
             raise
-        console.warn(str(error))
+        if not (console.process and isinstance(error, UsageError)):  # the first process was called the same way
+            console.fail(str(error))
         raise typer.Exit(error.exit_code) from None
     except BrokenPipeError:
         # The final flush of the interpreter would fail again: give it somewhere to write.
@@ -131,8 +132,8 @@ def guard(debug: bool = False) -> Iterator[None]:
     except OSError as error:  # a full disk, a folder that may not be written
         if debug:
             raise
-        console.warn(str(error).partition("\n")[0])
+        console.fail(str(error).partition("\n")[0])
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        console.warn("interrupted")
+        console.fail("interrupted")
         raise typer.Exit(INTERRUPTED) from None

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from kdb import models
+from kdb import console, models, stream
 from kdb.cli.shared import Streams, with_streams
 from kdb.cli.student import Device, Formats, Goal, MaxPromptTokens, Nearness, Precision, Seed, Student
 from kdb.cli.student import formats as known_formats
 from kdb.errors import UsageError
+from kdb.records import Run
 
 
 @with_streams(without=("output", "force"))
@@ -41,7 +42,7 @@ def train(
     max_prompt_tokens: MaxPromptTokens = 2048,
     epochs: Annotated[float, typer.Option(min=0, help="Passes over the sessions.")] = 1,
     steps: Annotated[int, typer.Option(min=0, help="Optimiser steps, instead of --epochs.")] = 0,
-    batch: Annotated[int, typer.Option(min=1, help="Examples in a batch.")] = 8,
+    batch: Annotated[int, typer.Option(min=1, help="Examples in a batch of one process.")] = 8,
     accumulate: Annotated[int, typer.Option(min=1, help="Batches in an optimiser step.")] = 1,
     learning_rate: Annotated[float, typer.Option(min=0, help="The highest learning rate.")] = 5e-4,
     warmup: Annotated[float, typer.Option(min=0, max=1, help="Share of steps in which it rises.")] = 0.05,
@@ -66,10 +67,19 @@ def train(
     Patterns and rules that bear on a session stand in its prompt (--knowledge), thoughts in demonstrations
     (--demos). To learn thoughts, use --target.
 
+    Under torchrun or accelerate launch, each step takes a batch of every process, and the first process writes.
+
     Example: kdb train kb.jsonl --student smollm2-135m -o adapter/
     """
+    from kdb.student import processes
+
+    console.process = processes.rank()
+    if processes.count() > 1:
+        if emit:
+            raise UsageError("--emit trains nothing", "run it in one process")
+        if not streams.paths or stream.STDIN in streams.paths:
+            raise UsageError("several processes cannot share stdin", "name the files to train on")
     from kdb import recipe as recipes
-    from kdb import stream
     from kdb.stages import emit as emitting
     from kdb.stages import train as training
 
@@ -104,12 +114,12 @@ def train(
     lines = streams.read("session", "knowledge")
     if emit:
         with stream.output(emit, force) as examples:
-            record = emitting.run(lines, recipe, max_prompt_tokens, examples)
+            record: Run | None = emitting.run(lines, recipe, max_prompt_tokens, examples)
     elif output:
         options = training.TrainOptions(output, device, resume, force, max_prompt_tokens)
         record = training.run(lines, recipe, options)
     else:
         raise UsageError("train needs a place for its work", "pass --output FOLDER, or --emit FILE")
     with stream.output(None) as file:
-        stream.write([record], file)
+        stream.write([record] if record else [], file)
     streams.finish()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from kdb import console
 from kdb.errors import UsageError
@@ -17,12 +18,21 @@ from kdb.recipe import Recipe
 from kdb.records import Run
 from kdb.scoring import metrics
 from kdb.stream import Line
-from kdb.student import adapter
+from kdb.student import adapter, processes
 from kdb.student.course import Course, prepare
 from kdb.student.decision import Rule
 from kdb.student.lessons import Lessons
 from kdb.student.model import Student
-from kdb.student.training import Progress, Trainer, mean_loss
+from kdb.student.training import CHECKPOINT, Progress, Trainer, mean_loss
+
+SETTINGS = "settings.json"
+
+
+class Settings(Struct):
+    """What a run was begun with; it goes on only with the same."""
+
+    recipe: Recipe = field(default_factory=Recipe)
+    inputs: dict[str, str] = {}
 
 
 @dataclass
@@ -36,20 +46,32 @@ class TrainOptions:
     max_prompt_tokens: int = 2048
 
 
-def run(lines: Iterable[Line], recipe: Recipe, options: TrainOptions) -> Run:
+def run(lines: Iterable[Line], recipe: Recipe, options: TrainOptions) -> Run | None:
     """Train by `recipe` and leave the adapter in `options.folder`; returns the `run` record.
 
-    All work is done in `FOLDER.part`, which `resume` goes on with and which becomes FOLDER at the end.
+    All work is done in `FOLDER.part`, which `resume` goes on with and which becomes FOLDER at the end. Of several
+    processes (see `processes`) only the first writes and has a record.
     """
     part = _working_folder(options)
-    course = prepare(lines, recipe, options.device, options.max_prompt_tokens)
-    rule, student = course.rule, course.student
-    adapter.attach(student, recipe.lora, recipe.training.seed)
-    _same_run(part, recipe, course.inputs, options.resume)
-    trainer = Trainer(student, recipe.training, part)
-    if options.resume and trainer.resume():
-        console.say(f"going on from step {trainer.progress.step}")
-    _say_start(course, trainer)
+    with processes.joined(options.device) as device:
+        recipe.training.processes = processes.of_first(_processes(part, options.resume))
+        course = prepare(lines, recipe, device, options.max_prompt_tokens)
+        adapter.attach(course.student, recipe.lora, recipe.training.seed)
+        if processes.first():
+            _same_run(part, Settings(recipe, course.inputs), options.resume)
+        trainer = Trainer(course.student, recipe.training, part)
+        if options.resume and trainer.resume():
+            console.say(f"going on from step {trainer.progress.step}")
+        _say_start(course, trainer)
+        if not processes.first():
+            trainer.run(course.training.examples, None)
+            return None
+        return _first(course, trainer, options)
+
+
+def _first(course: Course, trainer: Trainer, options: TrainOptions) -> Run:
+    """What the first process does: train, validate, write."""
+    recipe, rule, student, part = course.recipe, course.rule, course.student, trainer.folder
     learnt = -1
 
     def learn(epoch: int) -> None:
@@ -83,10 +105,19 @@ def _working_folder(options: TrainOptions) -> Path:
     if folder.exists() and not options.force:
         raise UsageError(f"{folder} exists", "name another folder or pass --force")
     part = folder.with_name(folder.name + ".part")
-    if part.exists() and not options.resume:
-        shutil.rmtree(part)
-    part.mkdir(parents=True, exist_ok=True)
+    if processes.first():
+        if part.exists() and not options.resume:
+            shutil.rmtree(part)
+        part.mkdir(parents=True, exist_ok=True)
     return part
+
+
+def _processes(part: Path, resume: bool) -> int:
+    """How many processes there are or, where a run goes on, with how many it was begun."""
+    file = part / SETTINGS
+    if resume and file.exists():
+        return msgspec.json.decode(file.read_bytes(), type=Settings).recipe.training.processes
+    return processes.count()
 
 
 def _validate(student: Student, rule: Rule, lessons: Lessons, batch: int) -> dict[str, float]:
@@ -106,13 +137,13 @@ def _validate(student: Student, rule: Rule, lessons: Lessons, batch: int) -> dic
     }
 
 
-def _same_run(part: Path, recipe: Recipe, inputs: dict[str, str], resume: bool) -> None:
+def _same_run(part: Path, settings: Settings, resume: bool) -> None:
     """Leave the settings in the working folder, or refuse to go on with other ones."""
-    file = part / "settings.json"
-    settings = msgspec.json.encode({"recipe": recipe, "inputs": inputs})
-    if resume and file.exists() and file.read_bytes() != settings:
+    file = part / SETTINGS
+    encoded = msgspec.json.encode(settings)
+    if resume and file.exists() and file.read_bytes() != encoded:
         raise UsageError(f"{part} was begun with other settings or data", "repeat them, or leave out --resume")
-    file.write_bytes(settings)
+    file.write_bytes(encoded)
 
 
 def _say_start(course: Course, trainer: Trainer) -> None:
@@ -141,7 +172,7 @@ def _training_facts(student: Student, progress: Progress) -> dict[str, Any]:
 
 
 def _finish(part: Path, options: TrainOptions) -> None:
-    for name in ("checkpoint.pt", "settings.json"):
+    for name in (CHECKPOINT, SETTINGS):
         (part / name).unlink(missing_ok=True)
     if options.folder.exists():
         shutil.rmtree(options.folder)

@@ -1,5 +1,7 @@
 """The training loop: LoRA on answer tokens, validated each epoch, resumable with the same result.
 
+In several processes (`processes`) each computes its share of a batch; losses and gradients are sums over all.
+
 The adapter computes in the model's precision while its weights are kept in fp32 ("master weights",
 Micikevicius et al., arXiv 1710.03740): in bf16 alone small updates would round away.
 """
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from kdb import console
 from kdb.errors import KdbError
 from kdb.recipe import Training
+from kdb.student import processes
 from kdb.student.adapter import Weights, trained
 from kdb.student.examples import Example, batches
 from kdb.student.model import Student, answer_logits
@@ -62,7 +65,7 @@ class Trainer:
         self.masters = {name: p.detach().float().clone() for name, p in self.live.items()}
         self.optimiser = torch.optim.AdamW(self.masters.values(), lr=settings.learning_rate, weight_decay=0)
         self.progress = Progress()
-        torch.manual_seed(settings.seed)
+        self.batch = settings.batch * settings.processes
 
     def run(self, examples: EpochExamples, validate: Validate | None) -> Progress:
         """Train to the end and return what was measured; the best weights by validation are in `best`.
@@ -70,7 +73,7 @@ class Trainer:
         `examples(epoch)` gives the examples of an epoch and is a function of the epoch alone. `validate()`
         returns `matched_f1` and `loss`, which choose the best epoch in this order.
         """
-        per_epoch = math.ceil(len(examples(0)) / (self.settings.batch * self.settings.accumulate))
+        per_epoch = math.ceil(len(examples(0)) / (self.batch * self.settings.accumulate))
         total = self.settings.steps or max(1, round(self.settings.epochs * per_epoch))
         with console.progress() as bar:
             task = bar.add_task("training", total=total, note="", completed=self.progress.step)
@@ -90,9 +93,8 @@ class Trainer:
 
     def _steps(self, examples: Sequence[Example], epoch: int, done: int) -> Iterator[list[list[Example]]]:
         """The optimiser steps of an epoch that are not done yet, each some batches."""
-        size = self.settings.batch
         rng = random.Random(f"{self.settings.seed}:{epoch}")
-        found = batches([len(e) for e in examples], size, rng)
+        found = batches([len(e) for e in examples], self.batch, rng)
         each = self.settings.accumulate
         for start in range(done * each, len(found), each):
             yield [[examples[i] for i in batch] for batch in found[start : start + each]]
@@ -106,18 +108,20 @@ class Trainer:
         import torch
 
         began = time.monotonic()
+        rank, count = processes.rank(), processes.count()
+        # What dropout draws depends on the step and the process alone, so that a resumed run draws the same.
+        torch.manual_seed(random.Random(f"{self.settings.seed}:{self.progress.step}:{rank}").getrandbits(63))
         counts = Counter(task for batch in step for e in batch for task in [e.task] * len(e.positions))
         lost = 0.0
         self.student.model.train()
-        for batch in step:
-            weights = [1 / counts[e.task] for e in batch for _ in e.positions]
-            loss = weighted_loss(self.student, batch, weights)
-            loss.backward()
-            lost += loss.item()
-        for name, master in self.masters.items():
-            grad = self.live[name].grad
-            master.grad = None if grad is None else grad.float()
-            self.live[name].grad = None
+        for own in (batch[rank::count] for batch in step):
+            if own:  # the last batch of an epoch may be smaller than there are processes
+                # By the counts of the whole step: so the sum over processes is what one process would compute.
+                weights = [1 / counts[e.task] for e in own for _ in e.positions]
+                loss = weighted_loss(self.student, own, weights)
+                loss.backward()
+                lost += loss.item()
+        lost = self._collect(lost)
         torch.nn.utils.clip_grad_norm_(self.masters.values(), 1.0)
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.learning_rate * slope(self.progress.step, total, self.settings.warmup)
@@ -133,6 +137,21 @@ class Trainer:
             self.save()
 
     _saved = time.monotonic()
+
+    def _collect(self, lost: float) -> float:
+        """Move the gradients to the masters, added up over all processes, and add up the loss."""
+        import torch
+
+        gradients = []
+        for name, master in self.masters.items():
+            grad = self.live[name].grad
+            master.grad = torch.zeros_like(master) if grad is None else grad.float()
+            self.live[name].grad = None
+            gradients.append(master.grad)
+        total = torch.tensor([lost], dtype=torch.float64)
+        processes.add_up(gradients)
+        processes.add_up([total])
+        return total.item()
 
     def _end_epoch(self, validate: Validate | None) -> None:
         lost, steps = self.progress.running
@@ -165,33 +184,35 @@ class Trainer:
         self.use(self.masters)
 
     def save(self) -> None:
-        """Write a checkpoint; a kill while writing leaves the one before."""
+        """Write a checkpoint, in the first process; a kill while writing leaves the one before."""
         import torch
 
+        self._saved = time.monotonic()
+        if not processes.first():
+            return
         state = {
             "masters": self.masters,
             "optimiser": self.optimiser.state_dict(),
             "progress": self.progress.__dict__,
-            "random": torch.get_rng_state(),
         }
         part = self.folder / (CHECKPOINT + ".part")
         torch.save(state, part)
         part.replace(self.folder / CHECKPOINT)
-        self._saved = time.monotonic()
 
     def resume(self) -> bool:
         """Go on from the folder's checkpoint if it has one; whether it had."""
         import torch
 
-        file = self.folder / CHECKPOINT
-        if not file.exists():
+        file, state = self.folder / CHECKPOINT, None
+        if processes.first() and file.exists():
+            state = torch.load(file, weights_only=True, map_location="cpu")
+        state = processes.of_first(state)
+        if state is None:
             return False
-        state = torch.load(file, weights_only=True, map_location=self.student.device)
         for name, master in self.masters.items():
             master.copy_(state["masters"][name])
         self.optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
-        torch.set_rng_state(state["random"].cpu())
         self._publish()
         return True
 
