@@ -19,9 +19,9 @@ FORMATS = ("patterns", "rules", "thoughts", "all formats")
 BY_FORMAT = {
     way: (plain, *(f"{way}, {name}" for name in FORMATS))
     for way, plain in {
-        "ICL": "ICL",
-        "SFT on 25 %": "SFT, random 25 %",
-        "SFT + ICL on 25 %": "SFT + ICL on 25 %, no knowledge",
+        "ICL with 1": "ICL with 1, no knowledge",
+        "SFT on 10 %": "SFT, random 10 %",
+        "SFT + ICL on 10 %": "SFT + ICL on 10 %, no knowledge",
     }.items()
 }
 """The runs of each way to use knowledge: without any, then by format."""
@@ -42,12 +42,12 @@ def tables(out: Path) -> Iterator[str]:
         for results in read(out / split / "records.jsonl"):
             names = [str(results.settings(run)["name"]) for run in results.runs]
             elsewhere = {name for rows in (BY_FORMAT, BY_RATIO) for its in rows.values() for name in its}
-            yield _main(results, [name for name in names if name in ("ICL", "SFT") or name not in elsewhere])
+            yield _main(results, [name for name in names if name == "SFT" or name not in elsewhere])
             for head, rows in (
                 (["matched F1", "no knowledge", *FORMATS], BY_FORMAT),
                 (["matched F1 of SFT", *RATIOS, "100 %"], BY_RATIO),
             ):
-                if {*names} & {name for its in rows.values() for name in its} - {"ICL", "SFT"}:
+                if {*names} & {name for its in rows.values() for name in its} - {"SFT"}:
                     yield _table(head, [[row, *(_f1(results, name) for name in its)] for row, its in rows.items()])
 
 
