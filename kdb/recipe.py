@@ -72,6 +72,8 @@ class Recipe(Struct, kw_only=True):
     target: Target = "answer"
     max_thought_tokens: int = 256
     """Thoughts that the student writes are no longer."""
+    load_in_4bit: bool = False
+    """Whether the weights under the adapter are in 4 bits; where that cannot be, inference has them in full."""
     lora: Lora = field(default_factory=Lora)
     training: Training = field(default_factory=Training)
     objective: str = "f1"

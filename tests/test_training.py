@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,6 +68,60 @@ def test_peft_loads_the_folder(adapter, tiny_student):
     weights = {n: p for n, p in model.named_parameters() if "lora_B" in n}
     assert weights
     assert all(p.dtype == torch.float32 and p.abs().sum() > 0 for p in weights.values())
+
+
+def test_an_adapted_student_computes_as_in_training(adapter, tiny_student):
+    """In bf16 too, only the weights are rounded: rotary frequencies are not."""
+    import torch
+
+    from kdb.student.model import load
+
+    folder, _ = adapter
+    plain, adapted = load(str(tiny_student), precision="bf16"), load(str(tiny_student), folder, precision="bf16")
+    own, wanted = (list(student.model.buffers()) for student in (adapted, plain))
+    assert [b.dtype for b in wanted] == [torch.float32] * len(wanted) != []
+    assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(own, wanted, strict=True))
+    assert {p.dtype for p in adapted.model.parameters()} == {torch.bfloat16}
+
+
+def test_four_bits_are_refused_where_they_cannot_be(kdb, sessions, tiny_student, tmp_path):
+    from kdb.student.model import quantises
+
+    if quantises(""):
+        pytest.skip("there is a CUDA device, and bitsandbytes")
+    done = kdb("train", sessions, "--student", tiny_student, "-o", tmp_path / "out", *STEPS, "--load-in-4bit")
+    assert done.code == 2
+    assert done.stderr.startswith("kdb: --load-in-4bit needs bitsandbytes and a CUDA device")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_adapter_of_four_bits_is_asked_with_all_bits_here(kdb, adapter, sessions, tmp_path):
+    from kdb.student.model import quantises
+
+    if quantises(""):
+        pytest.skip("there is a CUDA device, and bitsandbytes")
+    folder = tmp_path / "adapter"
+    shutil.copytree(adapter[0], folder)
+    recipe = json.loads((folder / "kdb.json").read_text())
+    (folder / "kdb.json").write_text(json.dumps({**recipe, "load_in_4bit": True}))
+    done = kdb("infer", sessions, "--adapter", folder)
+    assert done.code == 0, done.stderr
+    assert "trained on weights in 4 bits" in done.stderr
+    assert done.records[0]["settings"]["load_in_4bit"] is False
+
+
+def test_qlora_on_a_gpu(kdb, sessions, tiny_student, tmp_path):
+    from kdb.student.model import quantises
+
+    if not quantises(""):
+        pytest.skip("needs a CUDA device, and bitsandbytes")
+    done = kdb("train", sessions, "--student", tiny_student, "-o", tmp_path / "out", *STEPS, "--load-in-4bit")
+    assert done.code == 0, done.stderr
+    losses = done.records[0]["measured"]["losses"]
+    assert losses[-1] < losses[0]
+    done = kdb("infer", sessions, "--adapter", tmp_path / "out")
+    assert done.code == 0, done.stderr
+    assert done.records[0]["settings"]["load_in_4bit"] is True
 
 
 def test_the_same_seed_gives_the_same_bytes(adapter, kdb, sessions, tiny_student, tmp_path):

@@ -53,6 +53,10 @@ def train(
         float, typer.Option(min=0, max=1, help="Share of the blocks that get an adapter, from the top.")
     ] = 0.5,
     lora_targets: Annotated[str, typer.Option(help="Layer names, by commas, or all-linear.")] = "all-linear",
+    load_in_4bit: Annotated[
+        bool,
+        typer.Option("--load-in-4bit", help="QLoRA: the weights under the adapter in 4 bits (CUDA, bitsandbytes)."),
+    ] = False,
     precision: Precision = "auto",
     device: Device = "",
     seed: Seed = 0,
@@ -95,6 +99,7 @@ def train(
         neighbours=neighbours,
         target=target,
         max_thought_tokens=max_thought_tokens,
+        load_in_4bit=load_in_4bit,
         lora=recipes.Lora(
             rank=lora_rank, alpha=lora_alpha, dropout=lora_dropout, targets=lora_targets, depth=lora_depth
         ),

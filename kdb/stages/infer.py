@@ -189,11 +189,14 @@ def _baseline(options: InferOptions, base: KnowledgeBase) -> Predictor:
 
 def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
     from kdb.student import adapter, voting
-    from kdb.student.model import load
+    from kdb.student.model import load, quantises
     from kdb.student.rules import Serving, build_rule
 
     recipe = _recipe(options)
-    student = load(recipe.student, options.adapter, options.precision, options.device)
+    if recipe.load_in_4bit and not quantises(options.device):
+        console.warn("trained on weights in 4 bits, asked with all bits: no bitsandbytes or no CUDA device here")
+        recipe.load_in_4bit = False
+    student = load(recipe.student, options.adapter, options.precision, options.device, recipe.load_in_4bit)
     serving = Serving(options.max_prompt_tokens, options.free, options.temperature, options.seed)
     rule = build_rule(student, recipe, serving)
     retriever = retrieval.build(base, recipe)

@@ -59,7 +59,8 @@ def prepare(lines: Iterable[Line], recipe: Recipe, device: str, max_prompt_token
     training, validation = _split(base, recipe.training.seed)
     known = KnowledgeBase(training, [], base.knowledge)
     learnt = _thoughts(base, recipe, training)
-    student = load(recipe.student, precision=recipe.training.precision, device=device)
+    how = recipe.training.precision
+    student = load(recipe.student, precision=how, device=device, load_in_4bit=recipe.load_in_4bit)
     rule = build_rule(student, recipe, Serving(max_prompt_tokens))
     recipe.prompt = prompt_hash(recipe)
 

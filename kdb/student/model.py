@@ -9,11 +9,12 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdb import models
-from kdb.errors import KdbError
+from kdb.errors import KdbError, UsageError
 from kdb.student.examples import Example
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Student:
     @property
     def parameters(self) -> int:
         """The number of all weights, an adapter's included."""
-        return sum(p.numel() for p in self.model.parameters())
+        return int(self.model.num_parameters())
 
     @property
     def context(self) -> int:
@@ -46,11 +47,20 @@ class Student:
         return int(getattr(self.model.config, "max_position_embeddings", 0) or 2048)
 
 
-def load(name: str, adapter: Path | None = None, precision: str = "auto", device: str = "") -> Student:
+def load(
+    name: str,
+    adapter: Path | None = None,
+    precision: str = "auto",
+    device: str = "",
+    load_in_4bit: bool = False,
+) -> Student:
     """Load the weights of `name` (see `kdb.models`), and an adapter over them.
 
     `precision` auto is bf16 where the processor or GPU computes in it, else fp32; the device is the GPU if
     there is one. KdbError where the weights or the adapter cannot be loaded.
+
+    `load_in_4bit` keeps the linear layers in four bits, as QLoRA does (Dettmers et al., arXiv 2305.14314);
+    UsageError where that cannot be.
     """
     _quieten()
     import torch
@@ -59,9 +69,12 @@ def load(name: str, adapter: Path | None = None, precision: str = "auto", device
     device = device or _device()
     dtype = torch.bfloat16 if precision == "bf16" or (precision == "auto" and _bf16(device)) else torch.float32
     path = models.student_path(name)
+    if load_in_4bit and not quantises(device):
+        raise UsageError("--load-in-4bit needs bitsandbytes and a CUDA device", "leave it out, or kdb[4bit] there")
+    how = _four_bits(dtype, device) if load_in_4bit else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
-        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, **how)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise KdbError(f"student {name!r}: {reason}", "give a local model folder or a hub id") from None
@@ -74,8 +87,32 @@ def load(name: str, adapter: Path | None = None, precision: str = "auto", device
             model = PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=False)
         except (OSError, ValueError, RuntimeError) as error:
             raise KdbError(f"adapter {adapter}: {str(error).splitlines()[0]}") from None
-        model = model.to(dtype)
-    return Student(name, model.to(device).eval(), tokenizer)
+        # Weights only: the rotary frequencies are buffers, and stay in the fp32 in which they were in training.
+        for weight in filter(torch.is_floating_point, model.parameters()):
+            weight.data = weight.data.to(dtype)
+    if not load_in_4bit:  # what is quantised lies where it should, and cannot be moved
+        model = model.to(device)
+    return Student(name, model.eval(), tokenizer)
+
+
+def quantises(device: str) -> bool:
+    """Whether weights can be loaded in four bits: on a CUDA device, by bitsandbytes."""
+    import torch
+
+    there = torch.cuda.is_available() and (device or "cuda").startswith("cuda")
+    return there and util.find_spec("bitsandbytes") is not None
+
+
+def _four_bits(dtype: torch.dtype, device: str) -> dict[str, Any]:
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    return {"quantization_config": config, "device_map": {"": device}}
 
 
 @dataclass(frozen=True)
