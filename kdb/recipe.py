@@ -75,6 +75,8 @@ class Recipe(Struct, kw_only=True):
     load_in_4bit: bool = False
     """Whether the weights under the adapter are in 4 bits; where that cannot be, inference has them in full."""
     lora: Lora = field(default_factory=Lora)
+    experts: dict[str, str] = field(default_factory=dict)
+    """Where a router was trained over adapters: their names and the hashes of their folders."""
     training: Training = field(default_factory=Training)
     objective: str = "f1"
     """What decisions aim at unless another objective is asked for (answer format pairs only)."""

@@ -7,7 +7,7 @@ import typer
 
 from kdb import console, models, stream
 from kdb.cli.shared import Streams, with_streams
-from kdb.cli.student import Device, Formats, Goal, MaxPromptTokens, Nearness, Precision, Seed, Student
+from kdb.cli.student import Device, Formats, Goal, MaxPromptTokens, Nearness, Precision, Seed, Student, names
 from kdb.cli.student import formats as known_formats
 from kdb.errors import UsageError
 from kdb.records import Run
@@ -23,6 +23,10 @@ def train(
         Path | None,
         typer.Option(help="Train nothing: write the examples here as chat messages.", show_default=False),
     ] = None,
+    route: Annotated[
+        str,
+        typer.Option(help="Train a router over these adapters of one prompt, by commas; they stay as they are."),
+    ] = "",
     force: Annotated[bool, typer.Option("--force", help="Overwrite the folder or file.")] = False,
     student: Student = models.STUDENT,
     answer: Annotated[str, typer.Option(help="Answer format: pairs, list or labels.")] = "pairs",
@@ -71,6 +75,9 @@ def train(
     Patterns and rules that bear on a session stand in its prompt (--knowledge), thoughts in demonstrations
     (--demos). To learn thoughts, use --target.
 
+    With --route only the weights of the adapters are learnt, for each prompt anew; what they are asked is what
+    they were trained on, whatever other flags say.
+
     Under torchrun or accelerate launch, each step takes a batch of every process, and the first process writes.
 
     Example: kdb train kb.jsonl --student smollm2-135m -o adapter/
@@ -86,6 +93,7 @@ def train(
     from kdb import recipe as recipes
     from kdb.stages import emit as emitting
     from kdb.stages import train as training
+    from kdb.student.experts import routed_recipe
 
     recipe = recipes.Recipe(
         student=student,
@@ -114,6 +122,9 @@ def train(
             precision=precision,
         ),
     )
+    experts = [Path(name) for name in names(route) or []]
+    if experts:
+        recipe = routed_recipe(recipe, experts)
     if output and emit:
         raise UsageError("--emit trains nothing", "leave out --output")
     lines = streams.read("session", "knowledge")
@@ -121,7 +132,7 @@ def train(
         with stream.output(emit, force) as examples:
             record: Run | None = emitting.run(lines, recipe, max_prompt_tokens, examples)
     elif output:
-        options = training.TrainOptions(output, device, resume, force, max_prompt_tokens)
+        options = training.TrainOptions(output, experts, device, resume, force, max_prompt_tokens)
         record = training.run(lines, recipe, options)
     else:
         raise UsageError("train needs a place for its work", "pass --output FOLDER, or --emit FILE")

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from kdb import console, provenance
-from kdb import recipe as recipes
 from kdb.conversation import Lesson, Question, Shown, prompt_hash
 from kdb.errors import KdbError
 from kdb.knowledge import retrieval
@@ -241,12 +240,10 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
 
 def _recipe(options: InferOptions) -> Recipe:
     """The adapter's recipe, or one without training; flags that were given go before it."""
+    from kdb.student import adapter
+
     if options.adapter:
-        recipe = recipes.read(options.adapter)
-        if recipe.prompt != prompt_hash(recipe):
-            raise KdbError(
-                f"{options.adapter}: trained with other prompts than this kdb has", "train it anew with kdb train"
-            )
+        recipe = adapter.read_recipe(options.adapter)
     else:
         recipe = Recipe(
             student=options.student,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 import shutil
 from collections.abc import Iterable
@@ -13,12 +14,13 @@ import msgspec
 from msgspec import Struct, field
 
 from kdb import console
+from kdb import recipe as recipes
 from kdb.errors import UsageError
 from kdb.recipe import Recipe
 from kdb.records import Run
 from kdb.scoring import metrics
 from kdb.stream import Line
-from kdb.student import adapter, processes
+from kdb.student import adapter, processes, routing
 from kdb.student.course import Course, prepare
 from kdb.student.decision import Rule
 from kdb.student.lessons import Lessons
@@ -40,6 +42,7 @@ class TrainOptions:
     """What does not shape the adapter: where it goes, and how it is run."""
 
     folder: Path
+    experts: list[Path] = dataclasses.field(default_factory=list)
     device: str = ""
     resume: bool = False
     force: bool = False
@@ -56,7 +59,10 @@ def run(lines: Iterable[Line], recipe: Recipe, options: TrainOptions) -> Run | N
     with processes.joined(options.device) as device:
         recipe.training.processes = processes.of_first(_processes(part, options.resume))
         course = prepare(lines, recipe, device, options.max_prompt_tokens)
-        adapter.attach(course.student, recipe.lora, recipe.training.seed)
+        if options.experts:
+            course.student.model = routing.attach(course.student.model, options.experts)
+        else:
+            adapter.attach(course.student, recipe.lora, recipe.training.seed)
         if processes.first():
             _same_run(part, Settings(recipe, course.inputs), options.resume)
         trainer = Trainer(course.student, recipe.training, part)
@@ -87,13 +93,18 @@ def _first(course: Course, trainer: Trainer, options: TrainOptions) -> Run:
     trainer.use(trainer.weights())
     if learnt != progress.best_epoch:
         learn(progress.best_epoch)
-    record = course.record(_training_facts(student, progress))
+    record = course.record({**_training_facts(student, progress), **_expert_facts(course)})
     card = {
         "sessions": str(len(course.training.sessions)),
         "domains": ", ".join(sorted({s.domain for s in course.training.sessions})),
         "validation": ", ".join(f"{k} {v:.4f}" for k, v in record.measured.get("best", {}).items()) or "none",
     }
-    adapter.write(student, trainer.weights(), recipe, part, card)
+    if options.experts:
+        routing.write(student.model, trainer.weights(), options.experts, part)
+    else:
+        adapter.write(student, trainer.weights(), part)
+    recipes.save(recipe, part)
+    adapter.write_card(recipe, part, card)
     rule.save(part)
     (part / adapter.RUN).write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
     _finish(part, options)
@@ -169,6 +180,18 @@ def _training_facts(student: Student, progress: Progress) -> dict[str, Any]:
         "validation": progress.validation,
         "best": max(progress.validation, key=lambda r: r.get("matched_f1", 0.0), default={}),
     }
+
+
+def _expert_facts(course: Course) -> dict[str, Any]:
+    """The mean weight of each expert over what is asked of the validation sessions."""
+    student, recipe = course.student, course.recipe
+    if not recipe.experts:
+        return {}
+    prompts = [example.prompt for example in course.validation.examples(0)]
+    pad, batch = student.tokenizer.pad_token_id, 2 * recipe.training.batch
+    found = dict(zip(recipe.experts, routing.mean_weights(student.model, prompts, pad, batch), strict=True))
+    console.say("mean weights: " + ", ".join(f"{name} {weight:.3f}" for name, weight in found.items()))
+    return {"experts": found}
 
 
 def _finish(part: Path, options: TrainOptions) -> None:

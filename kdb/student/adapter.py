@@ -1,4 +1,4 @@
-"""LoRA adapters: put one on a student, and write it as a PEFT folder that anything can load."""
+"""LoRA adapters: put one on a student, write it as a PEFT folder that anything can load, and its recipe."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kdb import recipe as recipes
+from kdb.conversation import prompt_hash
 from kdb.errors import KdbError
 from kdb.models import hub_name
 from kdb.recipe import Lora, Recipe
@@ -30,7 +31,7 @@ tags: [lora, bundle-generation, kdb]
 ---
 # A student of product bundling
 
-A LoRA adapter for `{base}`, trained by `kdb train` on {sessions} annotated shopping sessions ({domains}).
+{what} for `{base}`, trained by `kdb train` on {sessions} annotated shopping sessions ({domains}).
 It answers in the format `{answer}`; the settings and the hash of the prompts are in `kdb.json`, which
 `kdb infer --adapter` reads. Validation: {validation}.
 """
@@ -80,6 +81,14 @@ def trained(student: Student) -> dict[str, torch.nn.Parameter]:
     return {name: p for name, p in student.model.named_parameters() if p.requires_grad}
 
 
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of an adapter; KdbError where there is none, or its prompts are not those of this kdb."""
+    recipe = recipes.read(folder)
+    if recipe.prompt != prompt_hash(recipe):
+        raise KdbError(f"{folder}: trained with other prompts than this kdb has", "train it anew with kdb train")
+    return recipe
+
+
 def stamp(folder: Path) -> dict[str, Any]:
     """What an adapter was trained on: the id of its `run` and what that could draw on; empty if unknown."""
     try:
@@ -89,12 +98,16 @@ def stamp(folder: Path) -> dict[str, Any]:
     return {"run": run.id, **run.settings.get("kb", {})}
 
 
-def write(student: Student, weights: Weights, recipe: Recipe, folder: Path, card: dict[str, str]) -> None:
-    """Write the adapter with fp32 `weights`, its recipe and a model card into `folder`."""
-    base = hub_name(recipe.student)
+def write(student: Student, weights: Weights, folder: Path) -> None:
+    """Write the adapter with fp32 `weights` into `folder`."""
     config = student.model.peft_config["default"]
-    config.base_model_name_or_path = base
+    config.base_model_name_or_path = hub_name(student.name)
     # No embedding is trained; left to itself PEFT would look for the base model on the hub to find that out.
     student.model.save_pretrained(str(folder), state_dict=weights, save_embedding_layers=False)
-    recipes.save(recipe, folder)
-    (folder / "README.md").write_text(CARD.format(base=base, answer=recipe.answer, **card), encoding="utf-8")
+
+
+def write_card(recipe: Recipe, folder: Path, card: dict[str, str]) -> None:
+    """Write a model card."""
+    what = f"A router over the LoRA adapters {', '.join(recipe.experts)}" if recipe.experts else "A LoRA adapter"
+    text = CARD.format(what=what, base=hub_name(recipe.student), answer=recipe.answer, **card)
+    (folder / "README.md").write_text(text, encoding="utf-8")

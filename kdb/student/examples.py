@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kdb.conversation import Message
@@ -29,6 +29,16 @@ class Example:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def prompt(self) -> list[int]:
+        """What is read before any answer. Where only choices are asked for, no answer is ever written."""
+        return self.ids if self.choices else self.ids[: self.positions[0] + 1]
+
+    def after(self, prefix: Sequence[int]) -> Example:
+        """The same example, read after a prefix."""
+        shift = len(prefix)
+        return replace(self, ids=[*prefix, *self.ids], positions=[shift + p for p in self.positions])
 
 
 def prompt_ids(tokenizer: Any, turns: Sequence[Message]) -> list[int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from kdb.student.model import Student
+from kdb.student.routing import route
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +75,7 @@ class Generator:
         ids = [[tokenizer.pad_token_id] * (width - len(p)) + list(p) for p in prompts]
         mask = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
         device = self.student.device
+        route(self.student.model, prompts, tokenizer.pad_token_id)
         processors = [self._processor(grammars)] if grammars else []
         processors += [_Noise(chance)] if chance else []
         with torch.inference_mode():

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdb import models
 from kdb.errors import KdbError, UsageError
+from kdb.student import routing
 from kdb.student.examples import Example
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ def load(
         raise KdbError(f"student {name!r}: {reason}", "give a local model folder or a hub id") from None
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token_id = tokenizer.eos_token_id
-    if adapter is not None:
+    if adapter is not None and (adapter / routing.FILE).exists():
+        model = routing.read(model, adapter)
+    elif adapter is not None:
         from peft import PeftModel
 
         try:
@@ -117,10 +120,13 @@ def _four_bits(dtype: torch.dtype, device: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Prefix:
-    """What a model has read before a batch, the same for each of its sequences: the keys and values of that."""
+    """What a model has read before a batch, the same for each of its sequences: the keys and values of that.
 
-    cache: Any
-    length: int
+    None are kept where experts are weighed by all that is read.
+    """
+
+    ids: Sequence[int]
+    cache: Any = None
 
 
 def read_prefix(model: Any, ids: Sequence[int]) -> Prefix:
@@ -128,6 +134,8 @@ def read_prefix(model: Any, ids: Sequence[int]) -> Prefix:
     import torch
     from transformers import DynamicCache
 
+    if routing.routed(model):
+        return Prefix(ids)
     cache = DynamicCache(config=model.config)
     with torch.inference_mode():
         model(
@@ -136,7 +144,7 @@ def read_prefix(model: Any, ids: Sequence[int]) -> Prefix:
             logits_to_keep=1,
             **{_cache_argument(model): cache},
         )
-    return Prefix(cache, len(ids))
+    return Prefix(ids, cache)
 
 
 def answer_logits(model: Any, batch: Sequence[Example], pad: int, prefix: Prefix | None = None) -> torch.Tensor:
@@ -147,10 +155,13 @@ def answer_logits(model: Any, batch: Sequence[Example], pad: int, prefix: Prefix
     """
     import torch
 
+    if prefix and prefix.cache is None:
+        batch, prefix = [example.after(prefix.ids) for example in batch], None
+    routing.route(model, [example.prompt for example in batch], pad)
     width = max(map(len, batch))
     shifts = [width - len(example) for example in batch]
     ids = [[pad] * shift + example.ids for shift, example in zip(shifts, batch, strict=True)]
-    before = prefix.length if prefix else 0
+    before = len(prefix.ids) if prefix else 0
     mask = torch.tensor([[1] * before + [0] * shift + [1] * (width - shift) for shift in shifts])
     rows, columns = [], []
     for row, (shift, example) in enumerate(zip(shifts, batch, strict=True)):

@@ -7,7 +7,7 @@ prefix: what is known, and demonstrations, which are rows of solved sessions wit
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,9 +79,7 @@ class Rows:
 
     def whole(self, asked: Asked, anchor: int, together: Sequence[bool]) -> Example:
         """A row as the student reads it in training: after its prefix."""
-        row = self.row(asked.items, anchor, together)
-        shift = len(asked.prefix)
-        return replace(row, ids=[*asked.prefix, *row.ids], positions=[shift + p for p in row.positions])
+        return self.row(asked.items, anchor, together).after(asked.prefix)
 
     def tokens(self, asked: Asked) -> int:
         """How many tokens are read for all rows of a session."""
