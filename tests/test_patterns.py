@@ -71,6 +71,14 @@ def test_a_threshold_that_is_met_exactly_counts() -> None:
     }
 
 
+def test_a_share_of_bundles_that_is_met_exactly_counts() -> None:
+    """0.07 * 100 is a little more than 7 in floating point."""
+    sessions = [session(n, [[CAMERA, CARD if n < 7 else CASE] if n < 20 else [TRIPOD, CASE]]) for n in range(100)]
+    text = 'Bundles with "Cameras" also hold "Cards": 7 of 20 (35 %).'
+    assert text in mined(sessions, Mining(3, 0.07, 0.2, 2))
+    assert text not in mined(sessions, Mining(3, 0.0701, 0.2, 2))
+
+
 def test_thresholds_and_size_only_take_away() -> None:
     everything = mined(shop())
     for mining in (Mining(3, 0.35, 0.0, 3), Mining(3, 0.0, 0.6, 3), Mining(3, 0.0, 0.0, 2)):

@@ -10,10 +10,13 @@ if several are as deep: the other paths often name a shelf of the shop ("New Arr
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, combinations
 
+from kdb.knowledge.itemsets import Engine, Itemsets, frequent
 from kdb.prompts import quoted
 from kdb.provenance import content_hash
 from kdb.records import Item, Knowledge, Session, Source
@@ -26,7 +29,7 @@ SEPARATOR = " > "
 FEWEST = 2
 """What only one bundle shows is no pattern, however few bundles there are."""
 ROUNDING = 1e-9
-"""Without it 5 bundles of 25 would not always reach a confidence of 0.2."""
+"""Without it 5 bundles of 25 would not always reach a confidence of 0.2, nor 7 of 100 a support of 0.07."""
 
 
 @dataclass(frozen=True)
@@ -49,22 +52,22 @@ class Transaction:
 
 @dataclass(frozen=True)
 class Rule:
-    """Bundles with `antecedent` also hold `consequent`; `given`, `then`, `both` are the bundles that do."""
+    """Bundles with `antecedent` also hold `consequent`; `given`, `then`, `both` count the bundles that do."""
 
     antecedent: frozenset[Thing]
     consequent: frozenset[Thing]
-    given: set[int]
-    then: set[int]
-    both: set[int]
+    given: int
+    then: int
+    both: int
 
     @property
     def confidence(self) -> float:
         """The share of the bundles with the antecedent that hold the consequent too."""
-        return len(self.both) / len(self.given)
+        return self.both / self.given
 
     def lift(self, bundles: int) -> float:
         """How many times the confidence is the share of all `bundles` that hold the consequent."""
-        return len(self.both) * bundles / (len(self.given) * len(self.then))
+        return self.both * bundles / (self.given * self.then)
 
 
 def category(item: Item, level: int) -> Path | None:
@@ -83,67 +86,61 @@ def transactions(session: Session, level: int) -> Iterator[Transaction]:
             yield Transaction(session.id, things)
 
 
-def mine(domain: str, bundles: Sequence[Transaction], mining: Mining) -> list[Knowledge]:
+def mine(
+    domain: str, bundles: Sequence[Transaction], mining: Mining, engine: Engine[Thing] = frequent
+) -> list[Knowledge]:
     """The patterns of one domain, by falling confidence, then support, then text."""
-    names = _names(path for bundle in bundles for path, _ in bundle.things)
+    fewest = max(FEWEST, math.ceil(mining.min_support * len(bundles) - ROUNDING))
+    itemsets = engine([bundle.things for bundle in bundles], fewest, mining.max_size)
     # At a lift of 1 or below the categories avoid each other or do not care: nothing to teach.
-    rules = [rule for rule in _rules(bundles, mining) if rule.lift(len(bundles)) > 1]
+    rules = [rule for rule in association_rules(itemsets, mining) if rule.lift(len(bundles)) > 1]
+    names = _names(path for bundle in bundles for path, _ in bundle.things)
     found = [(rule, _sentence(rule, names)) for rule in rules]
-    found.sort(key=lambda pair: (-pair[0].confidence, -len(pair[0].both), pair[1]))
-    return [_knowledge(domain, rule, text, bundles) for rule, text in found]
+    found.sort(key=lambda pair: (-pair[0].confidence, -pair[0].both, pair[1]))
+    holders = _holders(bundles, {thing for rule in rules for thing in rule.antecedent | rule.consequent})
+    return [_knowledge(domain, rule, text, bundles, holders) for rule, text in found]
 
 
-def _rules(bundles: Sequence[Transaction], mining: Mining) -> Iterator[Rule]:
-    holders: dict[Thing, set[int]] = {}
-    for n, bundle in enumerate(bundles):
-        for thing in bundle.things:
-            holders.setdefault(thing, set()).add(n)
-    for antecedent, consequent in _association_rules([b.things for b in bundles], mining):
+def association_rules(itemsets: Itemsets[Thing], mining: Mining) -> Iterator[Rule]:
+    """Both sides of each frequent itemset, in every way that is sure enough and says something."""
+    for things, both in itemsets.items():
         # A category's first product comes before its second: not "two sandals, so one sandal".
-        if _in_order(antecedent) and _in_order(antecedent | consequent):
-            given = set.intersection(*(holders[thing] for thing in antecedent))
-            then = set.intersection(*(holders[thing] for thing in consequent))
-            yield Rule(antecedent, consequent, given, then, given & then)
+        if not _in_order(things):
+            continue
+        for side in chain.from_iterable(combinations(things, size) for size in range(1, len(things))):
+            antecedent = frozenset(side)
+            rule = Rule(antecedent, things - antecedent, itemsets[antecedent], itemsets[things - antecedent], both)
+            if rule.confidence >= mining.min_confidence - ROUNDING and _in_order(antecedent):
+                yield rule
 
 
-def _association_rules(
-    bundles: Sequence[frozenset[Thing]], mining: Mining
-) -> Iterator[tuple[frozenset[Thing], frozenset[Thing]]]:
-    import pandas as pd
-    from mlxtend.frequent_patterns import association_rules, fpgrowth
-    from mlxtend.preprocessing import TransactionEncoder
-
-    if len(bundles) < FEWEST:
-        return
-    encoder = TransactionEncoder()
-    matrix = encoder.fit_transform(bundles, sparse=True)
-    table = pd.DataFrame.sparse.from_spmatrix(matrix, columns=range(matrix.shape[1]))
-    support = max(mining.min_support, (FEWEST - 0.5) / len(bundles))
-    itemsets = fpgrowth(table, min_support=support, max_len=mining.max_size)
-    if itemsets.empty:
-        return
-    confidence = mining.min_confidence - ROUNDING
-    rules = association_rules(itemsets, metric="confidence", min_threshold=confidence)
-    for sides in zip(rules["antecedents"], rules["consequents"], strict=True):
-        antecedent, consequent = (frozenset(encoder.columns_[n] for n in side) for side in sides)
-        yield antecedent, consequent
+def _holders(bundles: Sequence[Transaction], things: set[Thing]) -> dict[Thing, set[int]]:
+    """The bundles that hold each of the things."""
+    holders: dict[Thing, set[int]] = {thing: set() for thing in things}
+    for n, bundle in enumerate(bundles):
+        for thing in bundle.things & things:
+            holders[thing].add(n)
+    return holders
 
 
 def _in_order(things: frozenset[Thing]) -> bool:
     return all(n == 1 or (path, n - 1) in things for path, n in things)
 
 
-def _knowledge(domain: str, rule: Rule, text: str, bundles: Sequence[Transaction]) -> Knowledge:
+def _knowledge(
+    domain: str, rule: Rule, text: str, bundles: Sequence[Transaction], holders: dict[Thing, set[int]]
+) -> Knowledge:
+    both = set.intersection(*(holders[thing] for thing in rule.antecedent | rule.consequent))
     pattern = Knowledge(
         id="",
         format="pattern",
         domain=domain,
         text=text,
-        source=Source(sessions=list(dict.fromkeys(bundles[n].session for n in sorted(rule.both)))),
-        support=round(len(rule.both) / len(bundles), 6),
+        source=Source(sessions=list(dict.fromkeys(bundles[n].session for n in sorted(both)))),
+        support=round(rule.both / len(bundles), 6),
         confidence=round(rule.confidence, 6),
         lift=round(rule.lift(len(bundles)), 6),
-        count=len(rule.both),
+        count=rule.both,
         antecedent=sorted(SEPARATOR.join(path) for path, _ in rule.antecedent),
         consequent=sorted(SEPARATOR.join(path) for path, _ in rule.consequent),
     )
@@ -156,7 +153,7 @@ def _sentence(rule: Rule, names: dict[Path, str]) -> str:
     then = Counter(path for path, _ in rule.consequent)
     known = " and ".join(_amount(n, names[path]) for path, n in sorted(given.items()))
     more = " and ".join(_amount(n, names[path], path in given) for path, n in sorted(then.items()))
-    share = f"{len(rule.both)} of {len(rule.given)} ({100 * rule.confidence:.0f} %)"
+    share = f"{rule.both} of {rule.given} ({100 * rule.confidence:.0f} %)"
     return f"Bundles with {known} also hold {more}: {share}."
 
 
