@@ -25,6 +25,7 @@ def counted(found: pd.DataFrame, transactions: int) -> Itemsets[Thing]:
     return {frozenset(i): round(s * transactions) for i, s in zip(found["itemsets"], found["support"], strict=True)}
 
 
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning:mlxtend")
 @given(TRANSACTIONS, st.integers(1, 10), st.integers(1, 6), st.sampled_from([0.0, 0.2, 0.5, 1.0]))
 def test_itemsets_and_rules_are_those_of_mlxtend(transactions, fewest, most, confidence) -> None:
     fewest = min(fewest, len(transactions))  # more is an error to mlxtend

@@ -1,10 +1,12 @@
 """`kdb extract`: draws knowledge from training sessions, one subcommand a format."""
 
-from typing import Annotated
+from contextlib import nullcontext
+from typing import Annotated, Literal
 
 import typer
 
 from kdb.cli.shared import Streams, with_streams
+from kdb.errors import UsageError
 
 app = typer.Typer(
     no_args_is_help=True, help="Draw knowledge from training sessions: one subcommand a format of knowledge."
@@ -26,6 +28,15 @@ def pattern(
     ] = 0.2,
     max_size: Annotated[int, typer.Option(min=2, help="The most products in a pattern, both sides together.")] = 3,
     allow_test: Annotated[bool, typer.Option("--allow-test", help="Mine sessions of the test split too.")] = False,
+    engine: Annotated[
+        Literal["embedded", "spark"],
+        typer.Option(
+            help="What finds frequent sets: this process, or Spark (kdb[spark], Java); both find the same."
+        ),
+    ] = "embedded",
+    master: Annotated[
+        str | None, typer.Option(help="Spark's master, as spark://HOST:7077.", show_default="local[*]")
+    ] = None,
 ) -> None:
     """Mine which categories are bought together: association rules over the categories of true bundles.
 
@@ -33,8 +44,12 @@ def pattern(
 
     Example: kdb import DATA --split train | kdb extract pattern > kb.jsonl
     """
+    from kdb.knowledge import itemsets, spark
     from kdb.knowledge.patterns import Mining
     from kdb.stages import extract_pattern as stage
 
+    if master and engine != "spark":
+        raise UsageError("--master is Spark's", "give --engine spark with it")
     mining = Mining(level, min_support, min_confidence, max_size)
-    streams.write(stage.run(streams.read(*stage.KINDS), mining, allow_test))
+    with spark.engine(master or spark.LOCAL) if engine == "spark" else nullcontext(itemsets.frequent) as frequent:
+        streams.write(stage.run(streams.read(*stage.KINDS), mining, allow_test, frequent))

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from kdb import console
-from kdb.knowledge.patterns import Mining, Transaction, mine, transactions
+from kdb.knowledge.itemsets import Engine, frequent
+from kdb.knowledge.patterns import Mining, Thing, Transaction, mine, transactions
 from kdb.records import Knowledge, Session
 from kdb.stream import Line
 
 KINDS = ("session",)
 
 
-def run(lines: Iterable[Line], mining: Mining, allow_test: bool = False) -> Iterator[Line | Knowledge]:
+def run(
+    lines: Iterable[Line], mining: Mining, allow_test: bool = False, engine: Engine[Thing] = frequent
+) -> Iterator[Line | Knowledge]:
     """All lines as they came, then the patterns of each domain, in the order in which the domains came."""
     domains: dict[str, list[Transaction]] = {}
     for line in lines:
@@ -32,6 +35,6 @@ def run(lines: Iterable[Line], mining: Mining, allow_test: bool = False) -> Iter
     if not domains:
         console.warn("no session to mine in the input")
     for domain, bundles in domains.items():
-        patterns = mine(domain, bundles, mining)
+        patterns = mine(domain, bundles, mining, engine)
         console.say(f"{domain}: {len(patterns)} patterns from {len(bundles)} bundles with categories")
         yield from patterns
