@@ -13,6 +13,8 @@ from kdb.errors import KdbError
 from kdb.records import Format
 
 FILE = "kdb.json"
+BESIDE = "kdb"
+"""The folder in a merged model for what only kdb needs: vLLM takes any `*.safetensors` beside it for weights."""
 PAIRS = "pairs"
 """The answer format in which a student's probabilities are decoded; all others are text."""
 
@@ -98,3 +100,9 @@ def read(folder: Path) -> Recipe:
         raise KdbError(f"{folder}: no {FILE}, so not an adapter of kdb", "train one with kdb train") from None
     except (OSError, msgspec.DecodeError) as error:
         raise KdbError(f"{folder / FILE}: {error}") from None
+
+
+def taught(student: str, adapter: Path | None) -> Path | None:
+    """The folder with the recipe of an adapter, or of a student that `kdb export` merged with one; else None."""
+    beside = Path(student) / BESIDE
+    return adapter or (beside if (beside / FILE).is_file() else None)

@@ -7,6 +7,7 @@ written byte for byte as it was read, so what a stage does not know passes throu
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -189,6 +190,20 @@ def output(path: Path | None, force: bool = False) -> Iterator[BinaryIO]:
         yield file
         file.flush()
         os.fsync(file.fileno())
+    part.replace(path)
+
+
+@contextmanager
+def output_folder(path: Path, force: bool = False) -> Iterator[Path]:
+    """The folder to write into: `PATH.part`, empty, renamed to `PATH` at the end; an existing one needs `force`."""
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists", "name another folder or pass --force")
+    part = path.with_name(path.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
+    if path.exists():
+        shutil.rmtree(path)
     part.replace(path)
 
 

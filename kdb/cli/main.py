@@ -7,6 +7,7 @@ import typer
 from kdb import __version__
 from kdb.cli import extract, extract_taught, prompts
 from kdb.cli.eval import eval_
+from kdb.cli.export import export
 from kdb.cli.grid import grid
 from kdb.cli.import_ import import_
 from kdb.cli.infer import infer
@@ -47,6 +48,7 @@ app.command("import")(import_)
 app.command("select")(select)
 app.command("train")(train)
 app.command("infer")(infer)
+app.command("export")(export)
 app.command("rate")(rate)
 app.command("eval")(eval_)
 app.command("report")(report)

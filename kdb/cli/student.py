@@ -8,7 +8,7 @@ from kdb.errors import UsageError
 from kdb.recipe import Neighbours, Target
 from kdb.records import Format
 
-Student = Annotated[str, Option(help="Model folder, hub id or packaged name.")]
+Student = Annotated[str, Option(help="Model folder, hub id, packaged name, or what kdb export made.")]
 Formats = Annotated[str, Option(help="Only this knowledge: pattern,rule,thought.", show_default="all")]
 MaxPromptTokens = Annotated[int, Option(min=64, help="Longest prompt; what does not fit is left out, and counted.")]
 Precision = Annotated[str, Option(help="auto, bf16 or fp32; auto: bf16 where it is native.")]

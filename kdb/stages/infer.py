@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from kdb import console, provenance
+from kdb import recipe as recipes
 from kdb.conversation import Lesson, Question, Shown, prompt_hash
 from kdb.errors import KdbError
 from kdb.knowledge import retrieval
@@ -191,7 +192,8 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
     from kdb.student.model import load, quantises
     from kdb.student.rules import Serving, build_rule
 
-    recipe = _recipe(options)
+    taught = recipes.taught(options.student, options.adapter)
+    recipe = _recipe(options, taught)
     if recipe.load_in_4bit and not quantises(options.device):
         console.warn("trained on weights in 4 bits, asked with all bits: no bitsandbytes or no CUDA device here")
         recipe.load_in_4bit = False
@@ -204,8 +206,8 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
         shown = retriever.shown(sessions) if retriever else [Shown()] * len(sessions)
         return [Question(list(s.items), own) for s, own in zip(sessions, shown, strict=True)]
 
-    if options.adapter:
-        rule.read(options.adapter)
+    if taught:
+        rule.read(taught)
     elif base.training and base.validation:
         truth = [session.truth or [] for session in base.validation]
         lessons = [Lesson(q, own) for q, own in zip(asked(base.validation), truth, strict=True)]
@@ -222,8 +224,8 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
     settings = {
         **msgspec.to_builtins(recipe),
         "prompt": prompt_hash(recipe),
-        "adapter": provenance.file_hash(options.adapter) if options.adapter else "",
-        "trained": adapter.stamp(options.adapter) if options.adapter else {},
+        "adapter": provenance.file_hash(options.adapter or Path(options.student)) if taught else "",
+        "trained": adapter.stamp(taught) if taught else {},
         "free": options.free,
         "max_prompt_tokens": options.max_prompt_tokens,
         "samples": options.samples,
@@ -238,12 +240,13 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
     return Predictor(_run(settings, options, base, measured), predict)
 
 
-def _recipe(options: InferOptions) -> Recipe:
-    """The adapter's recipe, or one without training; flags that were given go before it."""
+def _recipe(options: InferOptions, taught: Path | None) -> Recipe:
+    """The recipe that the student was taught by, or one without training; flags that were given go before it."""
     from kdb.student import adapter
 
-    if options.adapter:
-        recipe = adapter.read_recipe(options.adapter)
+    if taught:
+        recipe = adapter.read_recipe(taught)
+        recipe.student = recipe.student if options.adapter else options.student
     else:
         recipe = Recipe(
             student=options.student,

@@ -89,6 +89,14 @@ def read_recipe(folder: Path) -> Recipe:
     return recipe
 
 
+def merge(student: Student) -> None:
+    """Add the adapter to the weights under it; KdbError where that gives no numbers."""
+    try:
+        student.model = student.model.merge_and_unload(safe_merge=True)
+    except ValueError as error:
+        raise KdbError(f"the adapter cannot be merged: {str(error).splitlines()[0]}") from None
+
+
 def stamp(folder: Path) -> dict[str, Any]:
     """What an adapter was trained on: the id of its `run` and what that could draw on; empty if unknown."""
     try:

@@ -19,11 +19,12 @@ BATCH = 8
 def session_losses(sessions: Iterable[Session], name: str, adapter: Path | None) -> dict[Key, float]:
     """The loss per answer token on each annotated session, shown without demonstrations or knowledge.
 
-    With an adapter the answer is in its format and `name` does not matter; without, it is a list. Per token,
-    because otherwise long sessions would be the hard ones.
+    With an adapter, merged or not, the answer is in its format; without, it is a list. `name` does not matter
+    beside an adapter. Per token, because otherwise long sessions would be the hard ones.
     """
-    recipe = recipes.read(adapter) if adapter else Recipe(student=name, answer="list")
-    student = load(recipe.student, adapter)
+    taught = recipes.taught(name, adapter)
+    recipe = recipes.read(taught) if taught else Recipe(student=name, answer="list")
+    student = load(recipe.student if adapter else name, adapter)
     rule = build_rule(student, recipe, Serving(student.context))
     keys, examples = [], []
     for session in sessions:

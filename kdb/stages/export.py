@@ -1,0 +1,186 @@
+"""Merge an adapter into its student: a model folder that any program loads, checked against the adapter."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kdb import console, provenance
+from kdb import recipe as recipes
+from kdb.conversation import Lesson, Question
+from kdb.errors import KdbError
+from kdb.models import hub_name
+from kdb.recipe import Recipe
+from kdb.records import Bundle, Item, Run, Session
+from kdb.stream import output_folder
+from kdb.student import adapter
+from kdb.student.examples import batches
+from kdb.student.model import Student, answer_logits, load
+from kdb.student.rules import Serving, build_rule
+from kdb.student.score_rule import FILE
+
+BATCH = 16
+TOLERANCE = {"fp32": 0.01, "bf16": 0.5}
+"""How far the logits of answers may differ: bf16 has 8 bits, so that those of about 20 lie 0.125 apart."""
+
+TITLES = (
+    "Cast Iron Skillet, 12 Inch",
+    "Silicone Handle Cover for Skillets",
+    "USB-C Wall Charger, 30 W",
+    "USB-C Cable, 6 ft",
+    "Noise Cancelling Headphones",
+    "Two Person Tent with Rain Fly",
+    "Sleeping Bag for Three Seasons",
+)
+
+CARD = """---
+base_model: {base}
+library_name: transformers
+tags: [bundle-generation, kdb]
+---
+# A student of product bundling
+
+`{base}` with a LoRA adapter of `kdb train`, merged by `kdb export`; weights in {precision}. It answers in the
+format `{answer}`. `kdb infer --student` reads the folder `kdb` in here; no other program needs that.
+"""
+
+
+@dataclass
+class ExportOptions:
+    """What is merged and where it goes; `precision` is that of the weights in the folder."""
+
+    adapter: Path
+    folder: Path
+    precision: str = "fp32"
+    device: str = ""
+    force: bool = False
+
+
+@dataclass
+class Heard:
+    """What a student decided, and the logits of the tokens of given answers."""
+
+    bundles: list[list[Bundle]]
+    logits: list[float]
+    precision: str
+    parameters: int
+
+
+def run(sessions: Sequence[Session], options: ExportOptions) -> Run:
+    """Leave the merged model in `options.folder`; returns the `run` record.
+
+    The folder is loaded as `kdb infer` does and asked about `sessions`, or some of our own, before it gets its
+    name. KdbError where it answers otherwise than the adapter, by more than rounding explains.
+    """
+    recipe = adapter.read_recipe(options.adapter)
+    if recipe.experts:
+        raise KdbError(f"{options.adapter}: a router weighs adapters anew for each prompt", "export one of them")
+    if recipe.load_in_4bit:
+        console.warn("the adapter was trained on weights in 4 bits, and is merged with all bits")
+        recipe.load_in_4bit = False
+    sessions = sessions or _own_sessions()
+    with output_folder(options.folder, options.force) as part:
+        student = load(recipe.student, options.adapter, device=options.device)
+        before = _hear(student, recipe, options.adapter, sessions)
+        del student
+        gc.collect()  # two models at once may be too many
+        _write(recipe, options, part)
+        student = load(str(part), device=options.device)
+        after = _hear(student, recipe, part / recipes.BESIDE, sessions, before.bundles)
+        measured = {"sessions": len(sessions), **_compare(before, after, options.precision)}
+    settings = {**msgspec.to_builtins(recipe), "written": options.precision}
+    inputs = {
+        "adapter": provenance.file_hash(options.adapter),
+        "sessions": provenance.content_hash([[item.title for item in s.items] for s in sessions]),
+    }
+    return Run(
+        id=provenance.content_hash([settings, inputs]),
+        command="export",
+        settings=settings,
+        versions=provenance.versions(),
+        inputs=inputs,
+        measured=measured,
+    )
+
+
+def _own_sessions() -> list[Session]:
+    """Sessions of two to five products: what they are does not matter, only that two models read the same."""
+    items = [Item(str(n), title) for n, title in enumerate(TITLES)]
+    return [Session(id=str(n), domain="check", items=items[n - 2 : 2 * n - 2]) for n in range(2, 6)]
+
+
+def _write(recipe: Recipe, options: ExportOptions, folder: Path) -> None:
+    """The merged model with its tokenizer, and what only kdb needs in a folder of its own."""
+    import torch
+
+    # Merged in fp32 in any case: in bf16 much of what the adapter adds would round away.
+    student = load(recipe.student, options.adapter, "fp32", "cpu")
+    adapter.merge(student)
+    if options.precision == "bf16":
+        student.model.to(torch.bfloat16)
+    student.model.save_pretrained(folder)
+    student.tokenizer.save_pretrained(folder)
+    card = {"base": hub_name(recipe.student), "precision": options.precision, "answer": recipe.answer}
+    (folder / "README.md").write_text(CARD.format(**card), encoding="utf-8")
+    beside = folder / recipes.BESIDE
+    beside.mkdir()
+    recipes.save(recipe, beside)
+    for name in (adapter.RUN, FILE):
+        if (options.adapter / name).exists():
+            shutil.copyfile(options.adapter / name, beside / name)
+
+
+def _hear(
+    student: Student,
+    recipe: Recipe,
+    taught: Path,
+    sessions: Sequence[Session],
+    answers: Sequence[list[Bundle]] | None = None,
+) -> Heard:
+    """What the student decides on the sessions, and the logits of `answers`, or else of its own, as in training."""
+    import torch
+
+    rule = build_rule(student, recipe, Serving(student.context))
+    rule.read(taught)
+    questions = [Question(list(session.items)) for session in sessions]
+    bundles = [decision.bundles for decision in rule.decide(questions, BATCH)]
+    lessons = map(Lesson, questions, answers or bundles)
+    examples = [example for lesson in lessons for example in rule.examples(lesson)]
+    logits: list[float] = []
+    with torch.inference_mode():
+        for indices in batches([len(example) for example in examples], BATCH):
+            part = [examples[i] for i in indices]
+            found = answer_logits(student.model, part, student.tokenizer.pad_token_id)
+            targets = [target for example in part for target in example.targets]
+            logits += found[range(len(targets)), targets].tolist()
+    precision = "bf16" if student.model.dtype == torch.bfloat16 else "fp32"
+    return Heard(bundles, logits, precision, student.parameters)
+
+
+def _compare(before: Heard, after: Heard, written: str) -> dict[str, Any]:
+    """How far two students are apart, said too; KdbError where that is more than rounding.
+
+    In fp32 their predictions are the same; in bf16 two bundlings that are worth the same may change places.
+    """
+    apart = max((abs(a - b) for a, b in zip(before.logits, after.logits, strict=True)), default=0.0)
+    others = sum(a != b for a, b in zip(before.bundles, after.bundles, strict=True))
+    precision = "bf16" if "bf16" in (written, after.precision) else "fp32"
+    found = (
+        f"{others} of {len(before.bundles)} predictions differ from the adapter's, logits by at most {apart:.2g} "
+        f"({precision})"
+    )
+    if not apart <= TOLERANCE[precision] or (others and precision == "fp32"):
+        raise KdbError(f"the merged model is another one: {found}", "keep to the adapter")
+    console.say(found)
+    return {
+        "precision": after.precision,
+        "different": others,
+        "logit_difference": float(f"{apart:.3g}"),
+        "parameters": after.parameters,
+    }
