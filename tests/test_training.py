@@ -154,10 +154,11 @@ def test_a_killed_run_resumes_to_the_same_bytes(adapter, sessions, tiny_student,
     assert (tmp_path / "out" / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_resume_refuses_other_settings(sessions, tiny_student, tmp_path, kdb):
+@pytest.mark.parametrize("settings", ["{}", '{"recipe":'])
+def test_resume_refuses_other_settings(settings, sessions, tiny_student, tmp_path, kdb):
     part = tmp_path / "out.part"
     part.mkdir()
-    (part / "settings.json").write_text("{}")
+    (part / "settings.json").write_text(settings)
     done = kdb("train", sessions, "--student", tiny_student, "-o", tmp_path / "out", *STEPS, "--resume")
     assert done.code == 2
     assert "other settings" in done.stderr

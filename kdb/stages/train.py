@@ -6,6 +6,7 @@ import dataclasses
 import resource
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,8 @@ def _processes(part: Path, resume: bool) -> int:
     """How many processes there are or, where a run goes on, with how many it was begun."""
     file = part / SETTINGS
     if resume and file.exists():
-        return msgspec.json.decode(file.read_bytes(), type=Settings).recipe.training.processes
+        with suppress(msgspec.DecodeError):  # a file that says nothing is refused later
+            return msgspec.json.decode(file.read_bytes(), type=Settings).recipe.training.processes
     return processes.count()
 
 
@@ -185,7 +187,7 @@ def _training_facts(student: Student, progress: Progress) -> dict[str, Any]:
 def _expert_facts(course: Course) -> dict[str, Any]:
     """The mean weight of each expert over what is asked of the validation sessions."""
     student, recipe = course.student, course.recipe
-    if not recipe.experts:
+    if not recipe.experts or not course.validation.sessions:
         return {}
     prompts = [example.prompt for example in course.validation.examples(0)]
     pad, batch = student.tokenizer.pad_token_id, 2 * recipe.training.batch
