@@ -16,9 +16,14 @@ _ATTEMPTS = 64
 """How many opening braces are tried: an answer of nothing but braces is not read a thousand times."""
 
 
+def spoken(text: str) -> str:
+    """A text without what its model thought aloud."""
+    return re.sub(r"(?s)<think>.*?</think>", "", text)
+
+
 def json_object(text: str) -> dict[str, Any]:
     """The first JSON object in a text, past what a model thought aloud; ValueError where there is none."""
-    text = re.sub(r"(?s)<think>.*?</think>", "", text)
+    text = spoken(text)
     decoder = json.JSONDecoder()
     braces = [match.start() for match, _ in zip(re.finditer(r"\{", text), range(_ATTEMPTS), strict=False)]
     for start in braces:

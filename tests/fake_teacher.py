@@ -30,6 +30,8 @@ RULES = [
 def reply(body: dict) -> str:
     """What a teacher that knows the truth says: by the form that the last question asks for."""
     question = body["messages"][-1]["content"]
+    if question.startswith("Products:"):
+        return student(body)
     first = body["messages"][1]["content"]
     if '{"causes"' in question:
         return json.dumps({"causes": ["I looked at brands."]})
@@ -41,6 +43,15 @@ def reply(body: dict) -> str:
     if '{"items"' in first:
         return json.dumps(thought(first))
     return json.dumps({"bundles": [{"products": [1, 99], "intent": "a guess"}]})
+
+
+def student(body: dict) -> str:
+    """What a student says: the first two products, in the form that it is held to, or else asked for."""
+    if "labels" in body["model"]:
+        return "1A 2A"
+    if "json_schema" in body.get("response_format", {}):
+        return json.dumps({"bundles": [{"products": [2, 1, 2], "intent": "a guess"}]})
+    return "<think>[1, 3]?</think>\n\n[1, 2] a guess"
 
 
 def rating(question: str) -> dict:
@@ -101,6 +112,9 @@ FAULTS: dict[str, Callable[[dict], bytes | None]] = {
     "response_format": lambda body: refuse(body, "response_format"),
     "seed": lambda body: refuse(body, "seed"),
     "max_tokens": lambda body: refuse(body, "max_tokens", "use 'max_completion_tokens'"),
+    "structured_outputs": lambda body: refuse(body, "structured_outputs"),
+    "grammar": lambda body: refuse(body, "structured_outputs", also="guided_grammar"),
+    "all": lambda body: refuse(body, "structured_outputs", also="guided_grammar response_format"),
     "short": lambda body: page(
         completion(reply(body)[:25], "length") if body["max_tokens"] < 2000 else completion(reply(body))
     ),
@@ -108,10 +122,11 @@ FAULTS: dict[str, Callable[[dict], bytes | None]] = {
 """By name, what goes out in place of an answer; None: nothing ever does."""
 
 
-def refuse(body: dict, name: str, advice: str = "") -> bytes:
-    """An error as long as a parameter is there."""
-    if name in body:
-        return status(400, error(f"Unsupported parameter: '{name}'. {advice}"))
+def refuse(body: dict, name: str, advice: str = "", also: str = "") -> bytes:
+    """An error as long as a parameter is there, or one of those `also` named."""
+    for refused in (name, *also.split()):
+        if refused in body:
+            return status(400, error(f"Unsupported parameter: '{refused}'. {advice}"))
     return page(completion(reply(body)))
 
 

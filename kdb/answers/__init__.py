@@ -6,7 +6,7 @@ Items are positions in the order in which the prompt shows them, counted from 0 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from kdb.errors import UsageError
 
@@ -29,6 +29,12 @@ class TextAnswer(Protocol):
 
     def grammar(self, items: int) -> str:
         """The EBNF of all answers about a session of `items` items: the closed world."""
+
+    def schema(self, items: int) -> dict[str, Any] | None:
+        """The JSON schema of such answers, for servers that know no grammar; None where there is none."""
+
+    def from_json(self, text: str) -> str:
+        """The answer that JSON of this schema states; any other text as it is."""
 
     def length(self, items: int) -> int:
         """The most characters that an answer of the grammar can have."""

@@ -54,6 +54,13 @@ class Labels:
             rules.append(f"{_name(item, used)} ::= {' | '.join(options)}")
         return "\n".join(rules)
 
+    def schema(self, items: int) -> None:
+        """See `TextAnswer`."""
+
+    def from_json(self, text: str) -> str:
+        """See `TextAnswer`."""
+        return text
+
     def length(self, items: int) -> int:
         """See `TextAnswer`."""
         return sum(len(str(i)) + 2 for i in range(1, items + 1))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Struct
 
 from kdb.answers import AnswerError, Group
 from kdb.prompts import quoted
@@ -14,6 +18,19 @@ INTENT_LENGTH = 60
 _INTENT = "[A-Za-z0-9][A-Za-z0-9 ,&'/-]"
 _LINE = re.compile(r"\[(\d+(?:, \d+)+)\](?: (.+))?")
 _LOOSE = re.compile(r"[\[(]\s*(\d+(?:\s*(?:,|and|&|\s)\s*\d+)+)\s*[\])]")
+
+
+class Stated(Struct):
+    """A bundle in JSON, its products by their numbers."""
+
+    products: list[int]
+    intent: str = ""
+
+
+class Statement(Struct):
+    """An answer in JSON."""
+
+    bundles: list[Stated]
 
 
 @dataclass
@@ -51,6 +68,21 @@ class Lists:
             rules.append(f'rest{i} ::= "" | more{i}')
         return "\n".join([*rules, f'rest{items} ::= ""'])
 
+    def schema(self, items: int) -> dict[str, Any]:
+        """See `TextAnswer`."""
+        numbers = {"type": "integer", "enum": list(range(1, items + 1))}
+        fields: dict[str, Any] = {"products": {"type": "array", "items": numbers, "minItems": 2}}
+        fields |= {"intent": {"type": "string"}} if self.intents else {}
+        return _closed({"bundles": {"type": "array", "items": _closed(fields)}})
+
+    def from_json(self, text: str) -> str:
+        """See `TextAnswer`; numbers ascend and stand once, which no schema can ask for."""
+        try:
+            bundles = msgspec.json.decode(text, type=Statement).bundles
+        except (msgspec.DecodeError, RecursionError):
+            return text
+        return "\n".join(self._line(sorted({n - 1 for n in b.products}), b.intent) for b in bundles) or NOTHING
+
     def length(self, items: int) -> int:
         """See `TextAnswer`."""
         numbers = sum(len(str(i)) + 2 for i in range(1, items + 1))
@@ -85,3 +117,8 @@ def _plain(intent: str) -> str:
     text = re.sub(r"[^A-Za-z0-9 ,&'/-]+", " ", quoted(intent, 10 * INTENT_LENGTH))
     text = re.sub(r" +", " ", text).strip(" ,&'/-")
     return text[:INTENT_LENGTH].strip(" ,&'/-") or "bought together"
+
+
+def _closed(fields: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an object with these fields, all of them and no others."""
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}

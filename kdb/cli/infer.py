@@ -9,15 +9,19 @@ from kdb import models
 from kdb.cli.shared import Streams, with_streams
 from kdb.cli.student import Device, Goal, MaxPromptTokens, Precision, Seed, Student
 from kdb.cli.student import formats as known_formats
+from kdb.cli.teacher import with_server
 from kdb.errors import UsageError
 from kdb.recipe import Neighbours
+from kdb.teacher.settings import Settings
 
 BASELINES = "whole-session, all-pairs, clusters, patterns, pair-classifier or posterior"
 
 
 @with_streams()
+@with_server
 def infer(
     streams: Streams,
+    server: Settings | None,
     student: Student = models.STUDENT,
     adapter: Annotated[Path | None, typer.Option(help="A folder made by kdb train.")] = None,
     kb: Annotated[
@@ -79,16 +83,23 @@ def infer(
     With --samples, a text answer is chosen that agrees most with the others (mean matched F1); of pairs, the
     probabilities are averaged.
 
+    With --backend endpoint a server has the student (vLLM with an adapter, transformers serve, any other), and is
+    asked the same; its key is read from KDB_TEACHER_KEY. What was answered once is never asked again. Prompts are
+    as long there as an estimate says. Where the server knows no grammar, answers are repaired, or fail and count.
+
     Example: kdb import DATA --split test | kdb infer --adapter adapter/ | kdb eval
     """
     from kdb import stream
     from kdb.knowledge.knowledge_base import KnowledgeBase
     from kdb.stages import infer as stage
 
+    if server and baseline:
+        raise UsageError("a baseline needs no server", "leave out --backend or --baseline")
     if resume and streams.output:
         raise UsageError("--resume finishes a file in place", "leave out --output")
     options = stage.InferOptions(
         student=student,
+        server=server,
         adapter=adapter,
         baseline=baseline,
         name=name,

@@ -1,14 +1,15 @@
-"""The options of a command that asks a teacher, added in one place to each of them."""
+"""The options of a command that asks a teacher, or a student behind a server, in one place for all of them."""
 
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from kdb.cli.shared import Streams
+from kdb.errors import UsageError
 from kdb.teacher.settings import Settings
 
 TEACHER = "annotations (no model), the address of an OpenAI-compatible server, or a model folder or hub id."
@@ -48,10 +49,59 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+Backend = Literal["local", "endpoint"]
+SHARED = (
+    "concurrency",
+    "rpm",
+    "tpm",
+    "timeout",
+    "retries",
+    "max_tokens",
+    "cache",
+    "prices",
+    "budget",
+    "max_requests",
+)
+SERVER: dict[str, Any] = {
+    "backend": _option(Backend, "--backend", "Where the student is: here, or behind an OpenAI-compatible server."),
+    "url": _option(str, "--url", "Its address (endpoint).", show_default=False),
+    "model": _option(str, "--model", "Its name of the model or adapter (endpoint).", show_default=False),
+    **{name: OPTIONS[name] for name in SHARED},
+}
+
+
 def with_teacher(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command, whose second parameter is `settings: Settings`, a teacher's options."""
+    return _with(command, OPTIONS, lambda **values: Settings(**values))
+
+
+def with_server(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, whose second parameter is `server: Settings | None`, the options of a student's server."""
+    return _with(command, SERVER, _server, own_first=True)
+
+
+def _server(backend: Backend, url: str, model: str, **values: Any) -> Settings | None:
+    if backend == "local":
+        if url or model:
+            raise UsageError("--url and --model name a student behind a server", "pass --backend endpoint")
+        return None
+    if not (url and model):
+        raise UsageError("--backend endpoint needs an address and a model", "pass --url and --model")
+    settings = Settings(url, model, **values)
+    if not settings.is_server:
+        raise UsageError(f"--url {url}: no address of a server", "it looks like http://localhost:8000/v1")
+    return settings
+
+
+def _with(
+    command: Callable[..., None],
+    options: dict[str, Any],
+    settings: Callable[..., Settings | None],
+    own_first: bool = False,
+) -> Callable[..., None]:
+    """Give a command these options; its second parameter is what `settings` makes of them."""
     streams, _, *own = inspect.signature(command).parameters.values()
-    defaults = {f.name: f.default for f in fields(Settings)}
+    defaults = {f.name: f.default for f in fields(Settings)} | {"backend": "local", "url": ""}
     shared = [
         inspect.Parameter(
             name,
@@ -59,15 +109,15 @@ def with_teacher(command: Callable[..., None]) -> Callable[..., None]:
             default=inspect.Parameter.empty if defaults[name] is MISSING else defaults[name],
             annotation=kind,
         )
-        for name, kind in OPTIONS.items()
+        for name, kind in options.items()
     ]
 
     def asking(streams: Streams, **values: Any) -> None:
-        settings = Settings(**{name: values.pop(name) for name in OPTIONS})
-        command(streams, settings, **values)
+        command(streams, settings(**{name: values.pop(name) for name in options}), **values)
 
     asking.__doc__ = command.__doc__
     asking.__name__ = command.__name__
     own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-    asking.__signature__ = inspect.Signature([streams, *shared, *own])  # type: ignore[attr-defined]
+    both = [*own, *shared] if own_first else [*shared, *own]
+    asking.__signature__ = inspect.Signature([streams, *both])  # type: ignore[attr-defined]
     return asking

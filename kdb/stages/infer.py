@@ -15,13 +15,14 @@ import msgspec
 from kdb import console, provenance
 from kdb import recipe as recipes
 from kdb.conversation import Lesson, Question, Shown, prompt_hash
-from kdb.errors import KdbError
+from kdb.errors import KdbError, UsageError
 from kdb.knowledge import retrieval
 from kdb.knowledge.knowledge_base import KnowledgeBase
-from kdb.recipe import Neighbours, Recipe, Target
+from kdb.recipe import PAIRS, Neighbours, Recipe, Target
 from kdb.records import Bundle, Format, Prediction, Record, Run, Session
 from kdb.stream import Line
 from kdb.student.decision import Decision
+from kdb.teacher.settings import Settings
 
 WINDOW = 64
 """So many sessions are answered together, grouped by length, and then come out in the order of the input."""
@@ -31,9 +32,13 @@ Predict = Callable[[Sequence[Session]], list["Answered"]]
 
 @dataclass
 class InferOptions:
-    """How sessions are asked about; what an adapter's recipe says goes before `answer` to `target`."""
+    """How sessions are asked about; what an adapter's recipe says goes before `answer` to `target`.
+
+    With a `server`, that has the student, and only a recipe of `student` or `adapter` is read.
+    """
 
     student: str
+    server: Settings | None = None
     adapter: Path | None = None
     baseline: str = ""
     name: str = ""
@@ -67,15 +72,18 @@ class Answered:
 
 @dataclass
 class Predictor:
-    """Something that predicts, and the `run` record that says what it is."""
+    """Something that predicts, the `run` record that says what it is, and what there is to say at the end."""
 
     run: Run
     predict: Predict
+    finish: Callable[[], None] = lambda: None
 
 
 def build(options: InferOptions, base: KnowledgeBase) -> Predictor:
     """The predictor that the options ask for, its models loaded."""
-    return _baseline(options, base) if options.baseline else _student(options, base)
+    if options.baseline:
+        return _baseline(options, base)
+    return _served(options, base) if options.server else _student(options, base)
 
 
 def run(lines: Iterable[Line], predictor: Predictor, resumed: bool = False) -> Iterator[Line | Record]:
@@ -103,6 +111,7 @@ def run(lines: Iterable[Line], predictor: Predictor, resumed: bool = False) -> I
         raise KdbError("no session in the input", "kdb import DATA | kdb infer")
     yield from first
     yield from _predicted(window, predictor)
+    predictor.finish()
 
 
 def rest(lines: Iterable[Line], predictor: Predictor, done: Sequence[Line]) -> Iterator[Line | Record]:
@@ -188,7 +197,7 @@ def _baseline(options: InferOptions, base: KnowledgeBase) -> Predictor:
 
 
 def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
-    from kdb.student import adapter, voting
+    from kdb.student import voting
     from kdb.student.model import load, quantises
     from kdb.student.rules import Serving, build_rule
 
@@ -200,12 +209,7 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
     student = load(recipe.student, options.adapter, options.precision, options.device, recipe.load_in_4bit)
     serving = Serving(options.max_prompt_tokens, options.free, options.temperature, options.seed)
     rule = build_rule(student, recipe, serving)
-    retriever = retrieval.build(base, recipe)
-
-    def asked(sessions: Sequence[Session]) -> list[Question]:
-        shown = retriever.shown(sessions) if retriever else [Shown()] * len(sessions)
-        return [Question(list(s.items), own) for s, own in zip(sessions, shown, strict=True)]
-
+    asked = _questions(base, recipe)
     if taught:
         rule.read(taught)
     elif base.training and base.validation:
@@ -215,21 +219,10 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
 
     def predict(sessions: Sequence[Session]) -> list[Answered]:
         polls = [voting.poll(question, options.samples, options.seed) for question in asked(sessions)]
-        decisions = rule.vote(polls, options.batch)
-        return [
-            Answered(d, [demo.session.id for demo in d.shown.demos], [piece.id for piece in d.shown.pieces])
-            for d in decisions
-        ]
+        return [_answered(decision) for decision in rule.vote(polls, options.batch)]
 
     settings = {
-        **msgspec.to_builtins(recipe),
-        "prompt": prompt_hash(recipe),
-        "adapter": provenance.file_hash(options.adapter or Path(options.student)) if taught else "",
-        "trained": adapter.stamp(taught) if taught else {},
-        "free": options.free,
-        "max_prompt_tokens": options.max_prompt_tokens,
-        "samples": options.samples,
-        "temperature": options.temperature,
+        **_asking(options, recipe, taught),
         "precision": str(student.model.dtype).removeprefix("torch."),
     }
     measured = {
@@ -238,6 +231,77 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
     return Predictor(_run(settings, options, base, measured), predict)
+
+
+def _served(options: InferOptions, base: KnowledgeBase) -> Predictor:
+    from kdb.answers import text_answer
+    from kdb.student import voting
+    from kdb.student.text_rule import Writing
+    from kdb.teacher.desk import open_account
+    from kdb.teacher.served import Served
+
+    assert options.server
+    taught = recipes.taught(options.student, options.adapter)
+    recipe = _recipe(options, taught)
+    recipe.student = options.server.model
+    if recipe.answer == PAIRS:
+        raise UsageError(
+            "the answer format pairs needs a student's probabilities, which servers do not give",
+            "ask for --answer list or labels or an adapter trained on one, or leave out --backend",
+        )
+    writing = Writing(
+        reasoned=recipe.target == "thought+answer",
+        free=options.free,
+        temperature=options.temperature,
+        seed=options.seed,
+    )
+    answer = text_answer(recipe.answer, recipe.intents)
+    student = Served(open_account(options.server), answer, writing, options.max_prompt_tokens, options.server)
+    asked = _questions(base, recipe)
+
+    def predict(sessions: Sequence[Session]) -> list[Answered]:
+        polls = [voting.poll(question, options.samples, options.seed) for question in asked(sessions)]
+        return [_answered(decision) for decision in student.vote(polls, [session.id for session in sessions])]
+
+    settings = {
+        **_asking(options, recipe, taught),
+        "backend": "endpoint",
+        "model": options.server.model,
+        "max_tokens": options.server.max_tokens,
+    }
+    return Predictor(_run(settings, options, base, {}), predict, student.finish)
+
+
+def _questions(base: KnowledgeBase, recipe: Recipe) -> Callable[[Sequence[Session]], list[Question]]:
+    """What makes questions of sessions: each with what the recipe wants shown beside it."""
+    retriever = retrieval.build(base, recipe)
+
+    def asked(sessions: Sequence[Session]) -> list[Question]:
+        shown = retriever.shown(sessions) if retriever else [Shown()] * len(sessions)
+        return [Question(list(s.items), own) for s, own in zip(sessions, shown, strict=True)]
+
+    return asked
+
+
+def _answered(decision: Decision) -> Answered:
+    shown = decision.shown
+    return Answered(decision, [demo.session.id for demo in shown.demos], [piece.id for piece in shown.pieces])
+
+
+def _asking(options: InferOptions, recipe: Recipe, taught: Path | None) -> dict[str, Any]:
+    """The settings of a student, wherever it is."""
+    from kdb.student import adapter
+
+    return {
+        **msgspec.to_builtins(recipe),
+        "prompt": prompt_hash(recipe),
+        "adapter": provenance.file_hash(options.adapter or Path(options.student)) if taught else "",
+        "trained": adapter.stamp(taught) if taught else {},
+        "free": options.free,
+        "max_prompt_tokens": options.max_prompt_tokens,
+        "samples": options.samples,
+        "temperature": options.temperature,
+    }
 
 
 def _recipe(options: InferOptions, taught: Path | None) -> Recipe:

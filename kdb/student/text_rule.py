@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from kdb.answers import AnswerError, TextAnswer
@@ -69,7 +69,7 @@ class TextRule(Rule):
             asked = [fitted[i][0] for i in indices]
             answers = self._answers([prompts[i] for i in indices], asked)
             for i, question, answer in zip(indices, asked, answers, strict=True):
-                decision = self._read(answer, question.items)
+                decision = read(self.answer, answer.text, question.items)
                 usage = Usage(prompt_tokens=len(prompts[i]), completion_tokens=answer.tokens)
                 decisions[i] = replace(decision, usage=usage, shown=question.shown, left_out=fitted[i][1])
         return [d for d in decisions if d is not None]
@@ -108,29 +108,31 @@ class TextRule(Rule):
         seeds = [f"{self.writing.seed}:{draw}:{prompt}" for prompt, draw in zip(prompts, draws, strict=True)]
         return Chance(self.writing.temperature, seeds)
 
-    def _read(self, written: Generated, items: list[Item]) -> Decision:
-        text = written.text.rpartition(MARKER)[2]
-        try:
-            groups, intents = self.answer.parse(text, len(items))
-        except AnswerError:
-            groups, intents = self.answer.repair(text, len(items))
-            status = "repaired" if groups else "failed"
-        else:
-            status = "ok"
-        bundles = [
-            Bundle([items[i].id for i in group], intent) for group, intent in zip(groups, intents, strict=True)
-        ]
-        return Decision(bundles, status, written.text)  # type: ignore[arg-type]
-
     def _fitted(self, question: Question) -> tuple[Question, int]:
-        """The question with as much beside it as the prompt may hold, and how much was left out."""
-        left_out = 0
-        while question.shown.demos or question.shown.knowledge:
-            if len(self._prompt(question)) <= self.max_prompt_tokens:
-                break
-            question = replace(question, shown=question.shown.less())
-            left_out += 1
-        return question, left_out
+        return fitted(question, lambda own: len(self._prompt(own)), self.max_prompt_tokens)
 
     def _prompt(self, question: Question) -> list[int]:
         return prompt_ids(self.student.tokenizer, messages(self.answer, question, self.writing.reasoned))
+
+
+def fitted(question: Question, size: Callable[[Question], int], most: int) -> tuple[Question, int]:
+    """The question with as much beside it as a prompt of `most` tokens may hold, and how much was left out."""
+    left_out = 0
+    while (question.shown.demos or question.shown.knowledge) and size(question) > most:
+        question = replace(question, shown=question.shown.less())
+        left_out += 1
+    return question, left_out
+
+
+def read(answer: TextAnswer, written: str, items: Sequence[Item]) -> Decision:
+    """The bundles that a text states, thought and all; repaired or failed where it does not fit the grammar."""
+    text = written.rpartition(MARKER)[2]
+    try:
+        groups, intents = answer.parse(text, len(items))
+    except AnswerError:
+        groups, intents = answer.repair(text, len(items))
+        status = "repaired" if groups else "failed"
+    else:
+        status = "ok"
+    bundles = [Bundle([items[i].id for i in group], intent) for group, intent in zip(groups, intents, strict=True)]
+    return Decision(bundles, status, written)  # type: ignore[arg-type]

@@ -39,9 +39,11 @@ def medoid(decisions: Sequence[Decision]) -> Decision:
 
 
 def total(usages: Iterable[Usage]) -> Usage:
-    """The tokens of all."""
+    """The tokens and the money of all."""
     found = Usage()
     for usage in usages:
         found.prompt_tokens += usage.prompt_tokens
         found.completion_tokens += usage.completion_tokens
+        if usage.cost is not None:
+            found.cost = (found.cost or 0.0) + usage.cost
     return found

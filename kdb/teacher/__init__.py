@@ -30,20 +30,26 @@ class Sampling(Struct, frozen=True):
 
 
 class Request(Struct, frozen=True):
-    """One question to a teacher. `expected` is a guess at the tokens of its answer, for plans only."""
+    """One question to a teacher. `expected` is a guess at the tokens of its answer, for plans only.
+
+    An answer is to fit the `grammar` (EBNF) where there is one and the teacher knows grammars, else the JSON
+    `schema` where there is one.
+    """
 
     purpose: str
     messages: list[Message]
-    schema: dict[str, Any]
+    schema: dict[str, Any] | None
     sampling: Sampling = Sampling()
     expected: int = 256
+    grammar: str = ""
 
     def key(self, model: str) -> str:
         """The hash of everything that shapes the answer.
 
         The limit on its length is not part of it: an answer that was not cut off would be the same under any.
         """
-        shape = [model, self.messages, self.sampling.temperature, self.sampling.seed, self.schema]
+        shape: list[Any] = [model, self.messages, self.sampling.temperature, self.sampling.seed, self.schema]
+        shape += [self.grammar] if self.grammar else []
         return hashlib.sha256(msgspec.json.encode(shape, order="sorted")).hexdigest()[:32]
 
     @property
@@ -81,6 +87,10 @@ class Unanswered(KdbError):
 
 class NoAnswer(Unanswered):
     """This request got no answer; others may."""
+
+
+class Rejected(NoAnswer):
+    """This request will get no answer however often it is asked: too long, or against a server's rules."""
 
 
 class Refused(Unanswered):

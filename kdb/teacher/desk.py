@@ -13,12 +13,33 @@ from kdb.teacher.batch import RequestFile, take
 from kdb.teacher.ledger import Ledger
 from kdb.teacher.pace import Pace
 from kdb.teacher.plan import Plan
-from kdb.teacher.prices import price
+from kdb.teacher.prices import Price, price
 from kdb.teacher.settings import Settings
 
 
 def open_desk(settings: Settings, force: bool = False) -> Account | Plan:
     """The account or the plan; `force` lets a batch file be overwritten."""
+    if not settings.plan:
+        return open_account(settings, force)
+    model, own_price, ledger = _opened(settings)
+    return Plan(model, ledger, own_price)
+
+
+def open_account(settings: Settings, force: bool = False) -> Account:
+    """The account; `force` lets a batch file be overwritten."""
+    model, own_price, ledger = _opened(settings)
+    return Account(
+        teacher=_teacher(settings, model),
+        ledger=ledger,
+        price=own_price,
+        bounds=Bounds(settings.budget, settings.max_requests),
+        pace=Pace(settings.rpm, settings.tpm),
+        missing=RequestFile(settings.batch_out, model, force) if settings.batch_out else None,
+    )
+
+
+def _opened(settings: Settings) -> tuple[str, Price | None, Ledger]:
+    """The model's name, its price if one is known, and the ledger, with the answers of a batch."""
     model = _model(settings)
     own_price = price(model, settings.prices)
     if settings.budget is not None and own_price is None:
@@ -28,16 +49,7 @@ def open_desk(settings: Settings, force: bool = False) -> Account | Plan:
     if settings.batch_in:
         taken, failed = take(settings.batch_in, ledger, model, own_price)
         console.say(f"{settings.batch_in}: {taken} answers taken, {failed} requests failed")
-    if settings.plan:
-        return Plan(model, ledger, own_price)
-    return Account(
-        teacher=_teacher(settings, model),
-        ledger=ledger,
-        price=own_price,
-        bounds=Bounds(settings.budget, settings.max_requests),
-        pace=Pace(settings.rpm, settings.tpm),
-        missing=RequestFile(settings.batch_out, model, force) if settings.batch_out else None,
-    )
+    return model, own_price, ledger
 
 
 def _model(settings: Settings) -> str:

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from kdb import console
 from kdb.errors import UsageError
-from kdb.teacher import Answer, NoAnswer, Refused, Request, Unanswered
-from kdb.teacher.body import chat_body
+from kdb.teacher import Answer, NoAnswer, Refused, Rejected, Request, Unanswered
+from kdb.teacher.body import GRAMMAR_NAMES, chat_body
 from kdb.teacher.reply import decode
 
 HINTS = {
@@ -29,6 +29,10 @@ HINTS = {
 }
 FATAL = (401, 402, 403, 404)
 """Errors that every other request would meet too."""
+LASTING = (400, 413, 422)
+"""Errors that this request would meet again."""
+DISPENSABLE = (*GRAMMAR_NAMES, "response_format", "seed", "temperature")
+"""Parameters that we can do without."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,9 @@ class Endpoint:
 
     def _unanswered(self, error: Any) -> Unanswered:
         said = _words(error).replace(self._client.api_key, "***")
-        kind = Refused if error.status_code in FATAL else NoAnswer
-        return kind(f"{self.address} answered {error.status_code}: {said}", HINTS.get(error.status_code, ""))
+        code = error.status_code
+        kind = Refused if code in FATAL else Rejected if code in LASTING else NoAnswer
+        return kind(f"{self.address} answered {code}: {said}", HINTS.get(code, ""))
 
     def _unreachable(self, error: Exception) -> Unanswered:
         cause = error.__cause__ or error
@@ -133,7 +138,7 @@ def _refused(said: str) -> str:
     """The name of the parameter that a server's error is about, if we can do without it."""
     if "max_completion_tokens" in said:
         return "max_tokens"
-    return next((name for name in ("response_format", "seed", "temperature") if name in said), "")
+    return next((name for name in DISPENSABLE if name in said), "")
 
 
 def _words(error: Any) -> str:

@@ -87,7 +87,7 @@ class Local:
         sampling = requests[0].sampling
         most = min(sampling.max_tokens, self._generator.student.context - max(map(len, prompts)))
         started = time.monotonic()
-        grammars = [_grammar(request.schema) for request in requests]
+        grammars = [request.grammar or _grammar(request.schema or {}) for request in requests]
         seeds = [f"{sampling.seed}:{prompt}" for prompt in prompts]
         chance = Chance(sampling.temperature, seeds) if sampling.temperature else None
         made = self._generator.generate(prompts, grammars, most, chance)
