@@ -1,5 +1,7 @@
 """Neighbours of a session: as a whole or item by item, exact or from an index that is built once."""
 
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
@@ -65,7 +67,9 @@ def test_the_index_finds_nearly_all_and_is_built_once(small_index) -> None:
     exact = np.argsort(-first.rows[500:] @ first.rows[:500].T, axis=1)[:, :10]
     recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.tolist(), exact.tolist(), strict=True)])
     assert recall >= 0.95
-    assert (Pool(second, texts).nearest(first.rows[500:], 10) == found).all()
+    again = Pool(second, texts)
+    assert (again.nearest(first.rows[500:], 10) == found).all()
+    assert str(again.file) in Path("/proc/self/maps").read_text()  # it is read through a memory map
     assert (first.asked > 500, second.asked) == (True, 0)
     assert Pool(second, [*texts[:-1], "7"]).file != Pool(second, texts).file
 

@@ -30,9 +30,7 @@ def pattern(
     allow_test: Annotated[bool, typer.Option("--allow-test", help="Mine sessions of the test split too.")] = False,
     engine: Annotated[
         Literal["embedded", "spark"],
-        typer.Option(
-            help="What finds frequent sets: this process, or Spark (kdb[spark], Java); both find the same."
-        ),
+        typer.Option(help="What finds frequent sets: this process, or Spark (needs the extra `spark` and Java)."),
     ] = "embedded",
     master: Annotated[
         str | None, typer.Option(help="Spark's master, as spark://HOST:7077.", show_default="local[*]")

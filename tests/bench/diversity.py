@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from rows import Row, conclude
 
 GOAL_SECONDS, GOAL_MIB = 60, 2000
 COMMAND = ["select", "--of", "knowledge", "--strategy", "diversity", "--ratio", "0.1"]
@@ -73,8 +74,11 @@ def main() -> None:
         file = Path(folder) / "knowledge.jsonl"
         prepare(file, count)
         seconds, mib, taken = measured([*COMMAND, str(file)])
-    print(f"{taken:,} of {count:,} records: {seconds:.1f} s (goal {GOAL_SECONDS}), {mib:.0f} MiB (goal {GOAL_MIB})")
-    sys.exit(seconds > GOAL_SECONDS or mib > GOAL_MIB)
+    what = f"{taken:,} diverse ones of {count:,} records"
+    conclude(
+        Row(what, f"{GOAL_SECONDS} s", GOAL_SECONDS / seconds, 1, {"s": seconds}),
+        Row(f"memory for {what}", f"{GOAL_MIB} MiB", GOAL_MIB / mib, 1, {"MiB": mib}),
+    )
 
 
 if __name__ == "__main__":

@@ -1,27 +1,30 @@
-"""Nearest neighbours among a million stored sessions, beside exact search with numpy.
+"""Ten nearest of a million stored sessions for a thousand queries, beside exact search with numpy.
 
     python tests/bench/retrieval.py [STORED]
 
-Stored sessions and queries are drawn at random around thousands of centres, in 384 dimensions of falling
-spread, as those of real embeddings are. Prints how long the index takes to build and to open, the seconds for
-1,000 queries on two cores, how many of the ten exact neighbours are found, and the ratio of the two searches.
-The goal is under 5 s and 95 %.
+Stored sessions and queries are drawn at random, a hundred around each centre, in 384 dimensions of falling spread:
+their first 50 directions hold 54 % of the variance, and of 4,000 product titles, embedded, 58 %. (Without clusters
+or spread no index could tell near from far; without noise any could.) The index is built, written and opened again
+through a memory map. Both searches run in one thread, so processor time is what an idle machine takes, and what is
+judged.
 """
 
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import numpy as np
+from rows import Row, conclude
 
 from kdb.embed import Embedder
 from kdb.knowledge.vector_index import Pool
 
-WIDTH, QUERIES, NEAREST = 384, 1000, 10
-GOAL_SECONDS, GOAL_RECALL = 5.0, 0.95
+WIDTH, QUERIES, NEAREST, ROUNDS = 384, 1000, 10, 2
+GOAL_SPEED, GOAL_RECALL = 20, 0.95
 BLOCK = 50_000
 
 
@@ -61,30 +64,42 @@ def exact(queries: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
     return np.take_along_axis(np.concatenate(places, 1), best, 1)
 
 
+def timed(search: Callable[[], np.ndarray]) -> tuple[np.ndarray, float, float]:
+    """What a search finds, processor seconds and seconds."""
+    cpu, began = time.process_time(), time.perf_counter()
+    found = search()
+    return found, time.process_time() - cpu, time.perf_counter() - began
+
+
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     embedder = Synthetic(count)
-    texts = [str(n) for n in range(count)]
+    texts, queries = [str(n) for n in range(count)], embedder.queries
     with tempfile.TemporaryDirectory() as folder:
         os.environ["KDB_CACHE"] = folder
-        times = []
-        for _ in range(2):  # the first builds the index, the second opens it
-            began = time.perf_counter()
-            pool = Pool(embedder, texts)
-            pool.nearest(embedder.queries[:1], NEAREST)
-            times.append(time.perf_counter() - began)
+        _, build, _ = timed(lambda: Pool(embedder, texts).nearest(queries[:1], NEAREST))
+        pool = Pool(embedder, texts)
+        _, _, opened = timed(lambda: pool.nearest(queries[:1], NEAREST))
         mib = pool.file.stat().st_size / 2**20
-        began = time.perf_counter()
-        found = pool.nearest(embedder.queries, NEAREST)
-        ours = time.perf_counter() - began
-    began = time.perf_counter()
-    wanted = exact(embedder.queries, embedder.rows, NEAREST)
-    theirs = time.perf_counter() - began
+        rounds = [
+            (
+                timed(lambda: pool.nearest(queries, NEAREST)),
+                timed(lambda: exact(queries, embedder.rows, NEAREST)),
+            )
+            for _ in range(ROUNDS)
+        ]
+    (found, *_), (wanted, *_) = rounds[0]
     recall = sum(len(set(a) & set(b)) for a, b in zip(found.tolist(), wanted.tolist(), strict=True)) / wanted.size
-    print(f"{count:,} stored: built in {times[0]:.0f} s, {mib:.0f} MiB; opened in {times[1]:.1f} s")
-    print(f"{QUERIES:,} queries: {ours:.2f} s (goal {GOAL_SECONDS:.0f}); exact, numpy: {theirs:.2f} s")
-    print(f"{theirs / ours:.1f} times as fast; recall@{NEAREST} {recall:.3f} (goal {GOAL_RECALL})")
-    sys.exit(ours > GOAL_SECONDS or recall < GOAL_RECALL)
+    (ours, our_seconds), (theirs, their_seconds) = (
+        np.min([r[n][1:] for r in rounds], axis=0).tolist() for n in range(2)
+    )
+    figures = {"kdb_cpu_s": ours, "numpy_cpu_s": theirs, "kdb_s": our_seconds, "numpy_s": their_seconds}
+    figures |= {"build_cpu_s": build, "open_s": opened, "index_MiB": mib}
+    what = f"nearest {NEAREST} of {count:,} stored for {QUERIES:,} queries"
+    conclude(
+        Row(what, "exact search with numpy", theirs / ours, GOAL_SPEED, figures),
+        Row(f"recall of the {what}", "exact search with numpy", recall, GOAL_RECALL),
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import sys
 import time
 
 import msgspec
+from rows import Row, conclude
 
 from kdb.records import Bundle, Item, Session
 
@@ -59,11 +60,12 @@ def main() -> None:
     start = time.perf_counter()
     size = pump(count)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    speed = f"{seconds:.1f} s, {count / seconds:,.0f} a second, peak {peak:.0f} MiB"
-    print(f"{count:,} sessions of {size / count:.0f} bytes: {speed}")
-    if count >= 1_000_000 and (seconds > GOAL_SECONDS or peak > GOAL_MIB):
-        raise SystemExit(f"misses the goal of {GOAL_SECONDS} s and {GOAL_MIB} MiB")
+    mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    what = f"{count:,} sessions of {size / count:.0f} bytes through a stage"
+    conclude(
+        Row(what, f"{GOAL_SECONDS} s", GOAL_SECONDS / seconds, 1, {"s": seconds}),
+        Row(f"memory for {what}", f"{GOAL_MIB} MiB", GOAL_MIB / mib, 1, {"MiB": mib}),
+    )
 
 
 if __name__ == "__main__":
