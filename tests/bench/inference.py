@@ -27,7 +27,9 @@ from kdb.student.examples import batches
 from kdb.student.model import Student, load
 from kdb.student.rows import Asked, Rows, log_odds
 
-BATCH, ROUNDS, GOAL = 16, 2, 1
+BATCH, ROUNDS = 16, 2
+ONE, MANY, LLAMA = "generate, one prompt at a time", f"generate, {BATCH} prompts at a time", "llama.cpp, 8 bits"
+GOALS = {ONE: 6, MANY: 2, LLAMA: 1}
 TOKENS = 2048
 """The most that llama.cpp is given at once."""
 SAMPLES = Path(__file__).parents[2] / "samples" / "sessions.jsonl"
@@ -145,11 +147,11 @@ def main() -> None:
     sessions = [rows.fitted(Question(list(session.items))) for session in read[:count]]
     ways: dict[str, Ask] = {
         "kdb": lambda sessions: log_odds(student, rows, sessions, BATCH),
-        "generate, one prompt at a time": partial(generated, student, rows, 1),
-        f"generate, batches of {BATCH}": partial(generated, student, rows, BATCH),
+        ONE: partial(generated, student, rows, 1),
+        MANY: partial(generated, student, rows, BATCH),
     }
     if importlib.util.find_spec("llama_cpp"):
-        ways["llama.cpp, 8 bits"] = LlamaCpp(rows, torch.get_num_threads())
+        ways[LLAMA] = LlamaCpp(rows, torch.get_num_threads())
     seconds, heard = {}, {}
     for _ in range(ROUNDS):
         for name, ask in ways.items():
@@ -158,7 +160,9 @@ def main() -> None:
             seconds[name] = time.perf_counter() - began
     print(f"{len(sessions)} sessions, {torch.get_num_threads()} threads, {student.model.dtype}")
     found = []
-    for name in [name for name in ways if name != "kdb"]:
+    for name, goal in GOALS.items():
+        if name not in ways:
+            continue
         pairs = [(a, b) for a, b in zip(heard["kdb"], heard[name], strict=True)]
         figures = {
             "kdb_sessions_a_s": len(sessions) / seconds["kdb"],
@@ -166,7 +170,7 @@ def main() -> None:
             "log_odds_apart": max(float(np.abs(a - b).max()) for a, b in pairs),
             "correlation": float(np.mean([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in pairs])),
         }
-        found.append(Row(f"{len(sessions)} sessions answered", name, seconds[name] / seconds["kdb"], GOAL, figures))
+        found.append(Row(f"{len(sessions)} sessions answered", name, seconds[name] / seconds["kdb"], goal, figures))
     conclude(*found)
 
 
