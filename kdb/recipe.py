@@ -97,7 +97,9 @@ def read(folder: Path) -> Recipe:
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=Recipe)
     except FileNotFoundError:
-        raise KdbError(f"{folder}: no {FILE}, so not an adapter of kdb", "train one with kdb train") from None
+        merged = (folder / BESIDE / FILE).is_file()
+        hint = "it is a merged model: pass it as --student" if merged else "train one with kdb train"
+        raise KdbError(f"{folder}: no {FILE}, so not an adapter of kdb", hint) from None
     except (OSError, msgspec.DecodeError) as error:
         raise KdbError(f"{folder / FILE}: {error}") from None
 

@@ -12,7 +12,7 @@ from serving import recorded, transformers_serve
 from kdb import models
 from kdb import recipe as recipes
 from kdb.answers import text_answer
-from kdb.conversation import Question, messages, prompt_hash
+from kdb.conversation import prompt_hash
 from kdb.records import Session
 
 SESSIONS = 4
@@ -70,14 +70,12 @@ def test_a_real_server_is_asked_the_same_and_once(served, answer, lines, session
     assert [p["bundles"] for p in again.records[1:]] == [p["bundles"] for p in predictions]
     assert "0 requests sent, 2 answers from the ledger" in again.stderr
     assert [p["id"] for p in predictions] == [session.id for session in sessions[:2]]
-    for prediction, session in zip(predictions, sessions[:2], strict=True):
-        assert prediction["usage"]["prompt_tokens"] > 50
-        assert prediction["demos"] and prediction["raw"]
-        assert {i for bundle in prediction["bundles"] for i in bundle["items"]} <= {i.id for i in session.items}
-        (body,) = [b for b in asked.values() if b["messages"][-1]["content"].count(session.items[0].title[:40])]
-        wanted = messages(text_answer(answer, False), Question(list(session.items)))
-        assert (body["messages"][0], body["messages"][-1]) == (wanted[0], wanted[-1])
-        assert len(body["messages"]) == 4  # a demonstration is two turns
+    # The server has no grammar, so it says what the student in this process says without one.
+    here = run_here("infer", "--free", "--precision", "fp32", "--no-intents", *more[:6], stdin=two).records[1:]
+    for prediction, own in zip(predictions, here, strict=True):
+        assert prediction["raw"] and own["raw"].startswith(prediction["raw"])
+        assert prediction["usage"]["prompt_tokens"] == own["usage"]["prompt_tokens"] > 100
+        assert prediction["demos"] == own["demos"] != []
 
 
 def test_the_closed_world_is_sent_as_a_grammar(lines, sessions, tmp_path) -> None:

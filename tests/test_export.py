@@ -15,6 +15,7 @@ from kdb.stages import export
 from kdb.student import adapter as adapters
 from kdb.student.model import Student, answer_logits, load
 from kdb.student.rules import Serving, build_rule
+from kdb.student.surprise import session_losses
 
 TRAIN = ("--batch", "4", "--lora-rank", "4", "--learning-rate", "0.02", "--precision", "fp32", "--lora-depth", "1")
 ANSWERS = {
@@ -103,6 +104,14 @@ def test_kdb_infer_asks_and_decides_as_with_the_adapter(merged, samples):
         assert [p["bundles"] for p in found] == [p["bundles"] for p in wanted]
 
 
+def test_sessions_are_as_hard_for_the_merged_model(merged, sessions):
+    adapter, model, _ = merged["list"]
+    wanted = session_losses(sessions[:6], "", adapter)
+    found = session_losses(sessions[:6], str(model), None)
+    assert found.keys() == wanted.keys()
+    assert list(found.values()) == pytest.approx(list(wanted.values()), rel=0.1)
+
+
 def test_other_programs_find_a_plain_model(merged):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -150,6 +159,7 @@ def test_errors_are_one_line(merged, tmp_path):
     new = tmp_path / "new"
     for options, code, words in [
         (["--adapter", tmp_path / "none", "-o", new], 1, "no kdb.json, so not an adapter of kdb"),
+        (["--adapter", model, "-o", new], 1, "pass it as --student"),
         (["--adapter", tmp_path / "broken", "-o", new], 1, "broken/kdb.json"),
         (["--adapter", tmp_path / "other", "-o", new], 1, "trained with other prompts"),
         (["--adapter", tmp_path / "routed", "-o", new], 1, "export one of them"),
