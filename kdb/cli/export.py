@@ -28,15 +28,16 @@ def export(
     ] = Written.fp32,
     check: Annotated[
         list[Path] | None,
-        Option(help="Session records on which the model must answer as the adapter; repeatable.  [default: a few]"),
+        Option(help="Session records to compare the model with the adapter on; repeatable.  [default: a few]"),
     ] = None,
     device: Device = "",
 ) -> None:
     """Merge an adapter into its student: a Transformers folder that any program loads; prints a `run` record.
 
-    Before the folder gets its name, it is loaded in the precision of kdb infer and compared with the adapter on
-    the sessions of --check. In fp32 its predictions must be the same; in bf16 its logits must be as close as
-    rounding allows. kdb infer --student FOLDER then asks and decides as with the adapter.
+    Merged weights must predict as the adapter does, in fp32 on a few sessions. Before the folder gets its name, it
+    is loaded in the precision of kdb infer and compared on the sessions of --check: how many predictions differ,
+    and how far logits do, for rounding to bf16 can change some. kdb infer --student FOLDER then asks and decides
+    as with the adapter.
 
     Example: kdb export --adapter adapter/ -o model/
     """
