@@ -30,7 +30,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 ADDRESSES = ("https://api.openai.com/v1", "http://localhost:8000/v1")
 SERVER = re.compile(r"transformers serve .*&")
 EVERYWHERE = {"--help"}
-OF_OTHERS = {"--dtype", "--port"}  # of `transformers serve`
+OF_OTHERS = {"--dtype", "--port", "--nproc-per-node"}  # of `transformers serve` and `torchrun`
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ def test_all_commands_and_only_flags_that_exist_are_named() -> None:
     described = {name.removeprefix("kdb ") for name in re.findall(r"(?m)^\| `(kdb [a-z ]+)` \|", README)}
     assert described | {"prompts list", "prompts show"} == {*commands, "prompts"}
     known = {flag for flags in commands.values() for flag in flags}
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", README))
     assert len(named) > 20
     assert named - known - EVERYWHERE - OF_OTHERS == set()
 
