@@ -39,7 +39,7 @@ def trained(splits, folder, recipe, steps, rate=5e-4, experts=()):
 
 def predictions(splits, adapter, base=None):
     """What `kdb infer` predicts, within this process."""
-    predictor = infer.build(infer.InferOptions("", adapter), base or KnowledgeBase())
+    predictor = infer.build(infer.InferOptions("", adapter=adapter), base or KnowledgeBase())
     return list(infer.run(lines(splits / "test.jsonl"), predictor))[1:]
 
 
