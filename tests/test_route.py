@@ -6,7 +6,7 @@ import shutil
 import msgspec
 import pytest
 
-from kdb import stream
+from kdb import predictors, stream
 from kdb.knowledge.knowledge_base import KnowledgeBase
 from kdb.recipe import Lora, Recipe, Training
 from kdb.stages import infer, train
@@ -39,7 +39,7 @@ def trained(splits, folder, recipe, steps, rate=5e-4, experts=()):
 
 def predictions(splits, adapter, base=None):
     """What `kdb infer` predicts, within this process."""
-    predictor = infer.build(infer.InferOptions("", adapter=adapter), base or KnowledgeBase())
+    predictor = predictors.build(predictors.InferOptions("", adapter=adapter), base or KnowledgeBase())
     return list(infer.run(lines(splits / "test.jsonl"), predictor))[1:]
 
 

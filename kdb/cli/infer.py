@@ -89,7 +89,7 @@ def infer(
 
     Example: kdb import DATA --split test | kdb infer --adapter adapter/ | kdb eval
     """
-    from kdb import stream
+    from kdb import predictors, stream
     from kdb.knowledge.knowledge_base import KnowledgeBase
     from kdb.stages import infer as stage
 
@@ -97,7 +97,7 @@ def infer(
         raise UsageError("a baseline needs no server", "leave out --backend or --baseline")
     if resume and streams.output:
         raise UsageError("--resume finishes a file in place", "leave out --output")
-    options = stage.InferOptions(
+    options = predictors.InferOptions(
         student=student,
         server=server,
         adapter=adapter,
@@ -122,7 +122,7 @@ def infer(
         seed=seed,
     )
     base = KnowledgeBase.read(streams.read_files(kb, ("session", "knowledge"))) if kb else KnowledgeBase()
-    predictor = stage.build(options, base)
+    predictor = predictors.build(options, base)
     lines = streams.read("session")
     if resume is None:
         streams.write(stage.run(lines, predictor))
