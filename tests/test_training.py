@@ -208,12 +208,19 @@ def test_the_loss_falls_on_the_answer_only(tiny_student):
     assert len(example.positions) == len(example.targets)
 
 
-@given(st.lists(st.integers(1, 300), max_size=400), st.integers(1, 16), st.integers() | st.none())
-def test_batches_hold_every_example_once(lengths, size, seed):
+@given(
+    st.lists(st.integers(1, 300), max_size=400),
+    st.integers(1, 16),
+    st.integers() | st.none(),
+    st.integers(0, 2000),
+)
+def test_batches_hold_every_example_once(lengths, size, seed, tokens):
     rng = None if seed is None else random.Random(seed)
-    found = batches(lengths, size, rng)
+    found = batches(lengths, size, rng, tokens)
     assert sorted(i for batch in found for i in batch) == list(range(len(lengths)))
     assert all(1 <= len(batch) <= size for batch in found)
+    padded = [len(batch) * max(lengths[i] for i in batch) for batch in found if len(batch) > 1]
+    assert not tokens or max(padded, default=0) <= tokens
 
 
 @given(st.integers(1, 500), st.floats(0, 0.5))

@@ -73,9 +73,12 @@ def text_example(tokenizer: Any, turns: Sequence[Message], *target: str) -> Exam
     return Example(ids, list(range(first, len(ids))), answer)
 
 
-def batches(lengths: Sequence[int], size: int, rng: random.Random | None = None) -> list[list[int]]:
-    """Indices in batches of like length, so that little is padded.
+def batches(
+    lengths: Sequence[int], size: int, rng: random.Random | None = None, tokens: int = 0
+) -> list[list[int]]:
+    """Indices in batches of at most `size` and of like length, so that little is padded.
 
+    No batch of two or more has over `tokens` tokens, padding included, if that is not 0.
     With `rng` the examples are shuffled first and grouped within stretches of 32 batches, and the batches
     come in random order; without, the longest come first.
     """
@@ -87,7 +90,12 @@ def batches(lengths: Sequence[int], size: int, rng: random.Random | None = None)
     found = []
     for start in range(0, len(order), max(stretch, 1)):
         part = sorted(order[start : start + stretch], key=lambda i: -lengths[i])
-        found += [part[n : n + size] for n in range(0, len(part), size)]
+        first = 0
+        while first < len(part):
+            longest = lengths[part[first]]
+            most = max(1, min(size, tokens // longest)) if tokens else size
+            found.append(part[first : first + most])
+            first += most
     if rng is not None:
         rng.shuffle(found)
     return found

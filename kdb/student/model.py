@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdb import models
 from kdb.errors import KdbError, UsageError
-from kdb.student import routing
+from kdb.student import attention, routing
 from kdb.student.examples import Example
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def load(
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise KdbError(f"student {name!r}: {reason}", "give a local model folder or a hub id") from None
+    if device == "cpu" and dtype == torch.bfloat16:
+        attention.use(model)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token_id = tokenizer.eos_token_id
     if adapter is not None and (adapter / routing.FILE).exists():

@@ -23,6 +23,9 @@ TITLE_LENGTH = 60
 DEMO_ROWS = 3
 """A demonstration has at most so many rows."""
 
+TOKENS_ON_CPU = 2048
+"""What a processor reads at once: what more leaves behind in each layer does not fit into its cache."""
+
 Key = tuple[tuple[str, ...], tuple[int, ...]]
 Floats = NDArray[np.float32]
 
@@ -163,8 +166,9 @@ def _hear(
     places = [(n, anchor) for n, anchor in places if len(sessions[n].items) > 1]
     examples = [rows.row(sessions[n].items, anchor) for n, anchor in places]
     no, yes = rows.choices
+    tokens = TOKENS_ON_CPU if student.device.type == "cpu" else 0
     with torch.inference_mode():
-        for indices in batches([len(example) for example in examples], batch):
+        for indices in batches([len(example) for example in examples], batch, tokens=tokens):
             part = [examples[i] for i in indices]
             logits = answer_logits(student.model, part, student.tokenizer.pad_token_id, prefix)
             odds = iter((logits[:, yes] - logits[:, no]).tolist())
