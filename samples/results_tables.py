@@ -19,12 +19,15 @@ FORMATS = ("patterns", "rules", "thoughts", "all formats")
 BY_FORMAT = {
     way: (plain, *(f"{way}, {name}" for name in FORMATS))
     for way, plain in {
+        "zero-shot": "zero-shot",
         "ICL with 1": "ICL with 1, no knowledge",
         "SFT on 10 %": "SFT, random 10 %",
         "SFT + ICL on 10 %": "SFT + ICL on 10 %, no knowledge",
     }.items()
 }
 """The runs of each way to use knowledge: without any, then by format."""
+NO_SUCH = "zero-shot, thoughts"
+"""Thoughts stand in demonstrations."""
 RATIOS = ("10 %", "25 %", "50 %", "75 %")
 BY_RATIO = {name: (*(f"SFT, {name} {ratio}" for ratio in RATIOS), "SFT") for name in ("random", "diversity")}
 """The runs of each strategy, by ratio; all of the data is the same for any."""
@@ -42,12 +45,13 @@ def tables(out: Path) -> Iterator[str]:
         for results in read(out / split / "records.jsonl"):
             names = [str(results.settings(run)["name"]) for run in results.runs]
             elsewhere = {name for rows in (BY_FORMAT, BY_RATIO) for its in rows.values() for name in its}
-            yield _main(results, [name for name in names if name == "SFT" or name not in elsewhere])
+            elsewhere -= {"SFT", "zero-shot"}
+            yield _main(results, [name for name in names if name not in elsewhere])
             for head, rows in (
                 (["matched F1", "no knowledge", *FORMATS], BY_FORMAT),
                 (["matched F1 of SFT", *RATIOS, "100 %"], BY_RATIO),
             ):
-                if {*names} & {name for its in rows.values() for name in its} - {"SFT"}:
+                if {*names} & {name for its in rows.values() for name in its} & elsewhere:
                     yield _table(head, [[row, *(_f1(results, name) for name in its)] for row, its in rows.items()])
 
 
@@ -70,7 +74,9 @@ def _cells(results: Results, run: str) -> list[str]:
 
 def _f1(results: Results, name: str) -> str:
     run = _run(results, name)
-    return _value(results.value(run, MAIN), results.interval(run, MAIN)) if run else NOT_RUN
+    if run is None:
+        return "–" if name == NO_SUCH else NOT_RUN
+    return _value(results.value(run, MAIN), results.interval(run, MAIN))
 
 
 def _value(value: float | None, bounds: list[float] | None) -> str:

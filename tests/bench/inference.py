@@ -142,13 +142,15 @@ def main() -> None:
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else SAMPLES
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 24
     student = load(models.STUDENT)
+    plain = load(models.STUDENT)
+    plain.model.set_attn_implementation("sdpa")  # what Transformers itself takes
     rows = Rows(student, 2048)
     read = [line.record for line in stream.read([file], ("session",)) if line.record is not None]
     sessions = [rows.fitted(Question(list(session.items))) for session in read[:count]]
     ways: dict[str, Ask] = {
         "kdb": lambda sessions: log_odds(student, rows, sessions, BATCH),
-        ONE: partial(generated, student, rows, 1),
-        MANY: partial(generated, student, rows, BATCH),
+        ONE: partial(generated, plain, rows, 1),
+        MANY: partial(generated, plain, rows, BATCH),
     }
     if importlib.util.find_spec("llama_cpp"):
         ways[LLAMA] = LlamaCpp(rows, torch.get_num_threads())
