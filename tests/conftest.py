@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import msgspec
@@ -109,3 +110,11 @@ def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def student(tiny_student: Path) -> Any:
+    """It, loaded."""
+    from kdb.student.model import load
+
+    return load(str(tiny_student), precision="fp32")

@@ -2,11 +2,11 @@
 
 import io
 import json
-import random
 from dataclasses import replace
 
 import msgspec
 import pytest
+from shop import TRAINING, session
 
 from kdb.conversation import Demo, Question, Shown
 from kdb.embed import Embedder
@@ -15,22 +15,11 @@ from kdb.knowledge.knowledge_base import KnowledgeBase
 from kdb.knowledge.relevance import Relevance
 from kdb.knowledge.retrieval import Retriever
 from kdb.recipe import Recipe
-from kdb.records import Bundle, Item, Knowledge, Session, Source, Usage
+from kdb.records import Knowledge, Source
 from kdb.stream import Line
-from kdb.student.decision import Decision
 from kdb.student.examples import text_example
-from kdb.student.voting import medoid, poll
 
 FEW = ("--steps", "2", "--batch", "4", "--lora-rank", "4")
-WORDS = ["lamp", "shade", "drill", "screw", "tent", "stove", "spoon", "rope", "saw", "vase", "glue"]
-
-
-def session(number: int, split: str | None = "train") -> Session:
-    """A session of 3 to 6 products, the first two of which are a bundle."""
-    rng = random.Random(number)
-    items = [Item(f"{number}-{n}", f"{rng.choice(WORDS)} no {rng.randrange(20)}") for n in range(3 + number % 4)]
-    bundles = [Bundle([items[0].id, items[1].id], "for the house")]
-    return Session(id=str(number), domain="shop", items=items, split=split, bundles=bundles)
 
 
 def thought(number: int) -> Knowledge:
@@ -51,7 +40,6 @@ def pattern(name: str, *categories: str, count: int = 1, sessions: tuple[str, ..
     )
 
 
-TRAINING = [session(n) for n in range(200)]
 PIECES = [
     pattern("saws", "Saws", "Drills", count=3),
     pattern("camping", "Tents", "Camping Stoves", count=2),
@@ -62,13 +50,6 @@ PIECES = [
 
 def lines(records: list) -> list[Line]:
     return [Line(msgspec.json.encode(r), "test", r) for r in records]
-
-
-@pytest.fixture(scope="module")
-def student(tiny_student):
-    from kdb.student.model import load
-
-    return load(str(tiny_student), precision="fp32")
 
 
 @pytest.fixture(scope="module")
@@ -353,87 +334,3 @@ def test_pairs_has_no_messages(tiny_student, tmp_path) -> None:
     recipe = Recipe(answer="pairs", student=str(tiny_student))
     with pytest.raises(UsageError, match="--answer list"):
         emit.run(lines([*TRAINING[:3], session(999, "validation")]), recipe, 2048, io.BytesIO())
-
-
-def decision(*bundles: list[str], tokens: int = 1) -> Decision:
-    return Decision([Bundle(own) for own in bundles], usage=Usage(tokens, tokens))
-
-
-def test_the_answer_that_agrees_most_with_the_others_is_taken() -> None:
-    said = [decision(["a", "b"]), decision(["x", "y"]), decision(["a", "b", "c"]), decision(["a", "b"], ["d", "e"])]
-    chosen = medoid(said)
-    assert [b.items for b in chosen.bundles] == [["a", "b"]]
-    assert chosen.usage == Usage(4, 4)
-    assert medoid([decision(), decision(), decision(["a", "b"])]).bundles == []
-
-
-def test_a_poll_shows_other_orders_of_the_same_items() -> None:
-    question = Question(TRAINING[7].items, Shown([Demo(TRAINING[1])]))
-    asked = poll(question, 5, seed=3)
-    assert asked[0] == question
-    assert asked == poll(question, 5, seed=3)
-    assert len({tuple(item.id for item in own.items) for own in asked}) > 2
-    assert {frozenset(item.id for item in own.items) for own in asked} == {frozenset(i.id for i in question.items)}
-    assert asked != poll(question, 5, seed=4)
-
-
-def test_what_is_heard_in_one_order_is_brought_into_another() -> None:
-    import numpy as np
-
-    from kdb.student.rows import Asked, in_order
-
-    items = TRAINING[7].items
-    odds = np.arange(36, dtype=np.float32).reshape(6, 6)
-    turned = in_order(Asked(items), odds, Asked(items[::-1]))
-    assert (turned == odds[::-1, ::-1]).all()
-
-
-def test_pairs_average_over_orders(student) -> None:
-    import numpy as np
-
-    from kdb.conversation import Lesson
-    from kdb.student.rows import in_order, log_odds
-    from kdb.student.score_rule import ScoreRule
-
-    rule = ScoreRule(student, "f1", use_evidence=False, max_prompt_tokens=2048)
-    rule.learn(TRAINING[:8], [Lesson(Question(s.items), s.truth) for s in TRAINING[8:14]], 8)
-    question = Question(TRAINING[23].items)
-    asked = poll(question, 3, seed=0)
-    known = [rule._rows.fitted(own) for own in asked]
-    heard = log_odds(student, rule._rows, known, 8)
-    mean = np.mean([in_order(one, (own + own.T) / 2, known[0]) for one, own in zip(known, heard, strict=True)], 0)
-    (voted,) = rule.vote([asked], 8)
-    said = [float(value) for value in voted.raw.split()]
-    assert said == pytest.approx(mean[np.triu_indices(len(question.items), 1)].tolist(), abs=0.01)
-    (alone,) = rule.decide([question], 8)
-    assert alone.raw != voted.raw
-    assert voted.usage.prompt_tokens == 3 * alone.usage.prompt_tokens
-
-
-def test_draws_do_not_depend_on_the_batch(student) -> None:
-    from kdb.student.rules import Serving, build_rule
-
-    rule = build_rule(student, Recipe(answer="labels"), Serving(2048, temperature=0.9, seed=5))
-    polls = [poll(Question(s.items), 3, seed=5) for s in TRAINING[:5]]
-    together, apart = rule.vote(polls, 16), rule.vote(polls, 2)
-    assert [d.raw for d in together] == [d.raw for d in apart]
-    other = build_rule(student, Recipe(answer="labels"), Serving(2048, temperature=0.9, seed=6))
-    assert [d.raw for d in other.vote(polls, 16)] != [d.raw for d in together]
-
-
-def test_draws_follow_the_model(student) -> None:
-    """Gumbel noise on the logits draws each token as often as the softmax at this temperature says."""
-    import torch
-
-    from kdb.student.generation import Chance, Generator
-
-    prompt = student.tokenizer("a red kettle").input_ids
-    grammar = 'root ::= "A" | "B" | "-"'
-    options = [student.tokenizer(text).input_ids[0] for text in "AB-"]
-    with torch.inference_mode():
-        logits = student.model(torch.tensor([prompt])).logits[0, -1, options].float()
-    wanted = torch.softmax(logits / 2.0, 0)
-    chance = Chance(2.0, [str(n) for n in range(400)])
-    made = Generator(student).generate([prompt] * 400, [grammar] * 400, 3, chance)
-    found = [sum(own.text == text for own in made) / 400 for text in "AB-"]
-    assert found == pytest.approx(wanted.tolist(), abs=0.09)
