@@ -16,13 +16,13 @@ from kdb.conversation import Lesson, Question, Shown, prompt_hash
 from kdb.errors import UsageError
 from kdb.knowledge import retrieval
 from kdb.knowledge.knowledge_base import KnowledgeBase
-from kdb.recipe import PAIRS, Neighbours, Recipe, Target
+from kdb.recipe import PAIRS, Neighbours, Recipe, Target, Vote
 from kdb.records import Bundle, Format, Run, Session
 from kdb.student.decision import Decision
 from kdb.teacher.settings import Settings
 
 Predict = Callable[[Sequence[Session]], list[Decision]]
-Vote = Callable[[list[list[Question]], list[str]], list[Decision]]
+Decide = Callable[[list[list[Question]], list[str]], list[Decision]]
 """One decision for each poll, which asks about the session of that name."""
 
 
@@ -47,6 +47,7 @@ class InferOptions:
     intents: bool = True
     free: bool = False
     samples: int = 1
+    vote: Vote = "answer"
     temperature: float = 0.0
     objective: str = ""
     evidence: bool = True
@@ -97,7 +98,7 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
         console.warn("trained on weights in 4 bits, asked with all bits: no bitsandbytes or no CUDA device here")
         recipe.load_in_4bit = False
     student = load(recipe.student, options.adapter, options.precision, options.device, recipe.load_in_4bit)
-    serving = Serving(options.max_prompt_tokens, options.free, options.temperature, options.seed)
+    serving = Serving(options.max_prompt_tokens, options.free, options.temperature, options.seed, options.vote)
     rule = build_rule(student, recipe, serving)
     questions = _Questions(base, recipe)
     if taught:
@@ -140,6 +141,7 @@ def _served(options: InferOptions, base: KnowledgeBase) -> Predictor:
         free=options.free,
         temperature=options.temperature,
         seed=options.seed,
+        vote=options.vote,
     )
     answer = text_answer(recipe.answer, recipe.intents)
     student = Served(open_account(options.server), answer, writing, options.max_prompt_tokens, options.server)
@@ -164,13 +166,13 @@ class _Questions:
         return [Question(list(s.items), own) for s, own in zip(sessions, shown, strict=True)]
 
 
-def _polled(vote: Vote, questions: _Questions, options: InferOptions) -> Predict:
+def _polled(decide: Decide, questions: _Questions, options: InferOptions) -> Predict:
     """A student that is asked about each session as often as the options say."""
     from kdb.student import voting
 
     def predict(sessions: Sequence[Session]) -> list[Decision]:
         polls = [voting.poll(question, options.samples, options.seed) for question in questions.about(sessions)]
-        return vote(polls, [session.id for session in sessions])
+        return decide(polls, [session.id for session in sessions])
 
     return predict
 
@@ -187,6 +189,7 @@ def _asking(options: InferOptions, recipe: Recipe, taught: Path | None) -> dict[
         "free": options.free,
         "max_prompt_tokens": options.max_prompt_tokens,
         "samples": options.samples,
+        "vote": options.vote,
         "temperature": options.temperature,
     }
 

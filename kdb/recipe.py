@@ -29,6 +29,10 @@ at inference.
 """
 
 
+Vote = Literal["answer", "bundles", "pairs"]
+"""What several answers about a session vote on: which of them is given, or each bundle, or each pair of items."""
+
+
 class Lora(Struct, kw_only=True):
     """The adapter: PEFT's own settings, under their usual names."""
 

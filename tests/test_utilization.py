@@ -18,6 +18,7 @@ from kdb.recipe import Recipe
 from kdb.records import Knowledge, Source
 from kdb.stream import Line
 from kdb.student.examples import text_example
+from kdb.student.rules import Serving
 
 FEW = ("--steps", "2", "--batch", "4", "--lora-rank", "4")
 
@@ -80,7 +81,7 @@ def taught_prompts(recipe: Recipe, tiny_student) -> list[list[int]]:
 @pytest.mark.parametrize("target", ["answer", "thought+answer"])
 def test_training_and_inference_show_the_same_tokens_in_text(student, tiny_student, target) -> None:
     from kdb.student.generation import Generated
-    from kdb.student.rules import Serving, build_rule
+    from kdb.student.rules import build_rule
 
     recipe = Recipe(answer="list", demos=3, knowledge=2, target=target)
     taught = taught_prompts(recipe, tiny_student)
@@ -226,7 +227,9 @@ def replace_text(piece: Knowledge, name: str, text: str) -> Knowledge:
     return msgspec.structs.replace(piece, id=name, format="rule", text=text, **bare)
 
 
-@pytest.mark.parametrize("how", [("pairs", "--samples", "2"), ("labels", "--samples", "2", "--temperature", "1")])
+@pytest.mark.parametrize(
+    "how", [("pairs", "--samples", "2"), ("labels", "--samples", "2", "--temperature", "1", "--vote", "pairs")]
+)
 def test_shown_without_an_adapter(kdb, kb, test_sessions, tiny_student, how) -> None:
     argv = ("infer", "--student", tiny_student, "--kb", kb, "--answer", *how)
     argv += ("--demos", "2", "--knowledge", "1", "--formats", "pattern")
@@ -272,12 +275,19 @@ def test_a_thought_as_a_second_task(kdb, kb, tiny_student, test_sessions, tmp_pa
     assert all(len(p["demos"]) == 1 for p in done.records[1:])
 
 
-@pytest.mark.parametrize(("target", "temperature"), [("thought+answer", 0.0), ("answer", 0.5)])
-def test_pairs_writes_and_draws_nothing(student, target, temperature) -> None:
-    from kdb.student.rules import Serving, build_rule
+@pytest.mark.parametrize(
+    ("target", "serving"),
+    [
+        ("thought+answer", Serving(2048)),
+        ("answer", Serving(2048, temperature=0.5)),
+        ("answer", Serving(2048, vote="bundles")),
+    ],
+)
+def test_pairs_writes_draws_and_elects_nothing(student, target, serving) -> None:
+    from kdb.student.rules import build_rule
 
     with pytest.raises(UsageError, match="answer format pairs"):
-        build_rule(student, Recipe(answer="pairs", target=target), Serving(2048, temperature=temperature))
+        build_rule(student, Recipe(answer="pairs", target=target), serving)
 
 
 def test_losses_of_a_batch_that_mixes_tasks(student) -> None:

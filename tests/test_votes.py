@@ -1,13 +1,15 @@
 """Several answers about one session: asked in other orders or drawn, and what is made of them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from shop import TRAINING
 
 from kdb.conversation import Demo, Question, Shown
 from kdb.recipe import Recipe
 from kdb.records import Bundle, Usage
 from kdb.student.decision import Decision
-from kdb.student.voting import medoid, poll
+from kdb.student.voting import elect, medoid, poll
 
 
 def decision(*bundles: list[str], tokens: int = 1) -> Decision:
@@ -20,6 +22,31 @@ def test_the_answer_that_agrees_most_with_the_others_is_taken() -> None:
     assert [b.items for b in chosen.bundles] == [["a", "b"]]
     assert chosen.usage == Usage(4, 4)
     assert medoid([decision(), decision(), decision(["a", "b"])]).bundles == []
+
+
+def test_bundles_in_most_answers_are_kept() -> None:
+    said = [decision(["a", "b"], ["c", "d"]), decision(["b", "a"], ["d", "e"]), decision(["a", "c"], ["d", "c"])]
+    chosen = elect(said, "bundles")
+    assert [b.items for b in chosen.bundles] == [["a", "b"], ["c", "d"]]
+    assert chosen.usage == Usage(3, 3)
+
+
+def test_pairs_in_most_answers_are_linked() -> None:
+    said = [decision(["x", "a", "b"]), decision(["b", "c"], ["y", "z"]), decision(["c", "b", "a"])]
+    assert [b.items for b in elect(said, "pairs").bundles] == [["a", "b", "c"]]
+    assert [b.items for b in elect(said[:2], "bundles").bundles] == [["x", "a", "b"]]  # no majority: the medoid
+
+
+@given(st.lists(st.lists(st.sets(st.integers(0, 6), min_size=2), max_size=3), min_size=1, max_size=5))
+def test_a_vote_keeps_what_all_say_and_nothing_that_nobody_says(said) -> None:
+    polled = [decision(*(sorted(map(str, own)) for own in answer)) for answer in said]
+    sets = [{frozenset(map(str, own)) for own in answer} for answer in said]
+    found = {frozenset(own.items) for own in elect(polled, "bundles").bundles}
+    assert set.intersection(*sets) <= found <= set.union(*sets)
+    for own in (frozenset(own.items) for own in elect(polled, "pairs").bundles):
+        assert all(any({item} < other for other in set.union(*sets)) for item in own)
+    for vote in ("answer", "bundles", "pairs"):
+        assert elect(polled[:1] * 3, vote).bundles == elect(polled[:1], vote).bundles
 
 
 def test_a_poll_shows_other_orders_of_the_same_items() -> None:

@@ -11,7 +11,7 @@ from kdb.cli.student import Device, Goal, MaxPromptTokens, Precision, Seed, Stud
 from kdb.cli.student import formats as known_formats
 from kdb.cli.teacher import with_server
 from kdb.errors import UsageError
-from kdb.recipe import Neighbours
+from kdb.recipe import Neighbours, Vote
 from kdb.teacher.settings import Settings
 
 BASELINES = "whole-session, all-pairs, clusters, patterns, pair-classifier or posterior"
@@ -54,6 +54,9 @@ def infer(
         bool, typer.Option("--free", help="No grammar: answers are repaired, or fail and are counted.")
     ] = False,
     samples: Annotated[int, typer.Option(min=1, help="Ask with items in so many orders; the answers vote.")] = 1,
+    vote: Annotated[
+        Vote, typer.Option(help="What they vote on: one of them, each bundle, or each pair of items (text only).")
+    ] = "answer",
     temperature: Annotated[
         float, typer.Option(min=0, help="Above 0, draw answers instead of taking the likeliest (text only).")
     ] = 0.0,
@@ -80,8 +83,8 @@ def infer(
     A student can only name items of the session (--free lifts that). Predictions come in the order of
     the input, after a `run` record. What a killed run had written is whole: finish it with --resume.
 
-    With --samples, a text answer is chosen that agrees most with the others (mean matched F1); of pairs, the
-    probabilities are averaged.
+    With --samples, a text answer is chosen that agrees most with the others (mean matched F1), or bundles or pairs
+    that most of them name (--vote); of the format pairs, the probabilities are averaged.
 
     With --backend endpoint a server has the student (vLLM with an adapter, transformers serve, any other), and is
     asked the same; its key is read from KDB_TEACHER_KEY. What was answered once is never asked again. Prompts are
@@ -112,6 +115,7 @@ def infer(
         intents=intents and answer == "list",
         free=free,
         samples=samples,
+        vote=vote,
         temperature=temperature,
         objective=objective,
         evidence=evidence,

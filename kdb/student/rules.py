@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kdb.answers import text_answer
 from kdb.errors import UsageError
-from kdb.recipe import PAIRS, Recipe
+from kdb.recipe import PAIRS, Recipe, Vote
 from kdb.student.decision import Rule
 from kdb.student.model import Student
 from kdb.student.score_rule import ScoreRule
@@ -17,13 +17,14 @@ from kdb.student.text_rule import TextRule, Writing
 class Serving:
     """How a student is asked, whatever it was trained on: the longest prompt, and how text is written.
 
-    `free` lifts the grammar; above temperature 0 text is drawn by the seed.
+    `free` lifts the grammar; above temperature 0 text is drawn by the seed; several answers `vote`.
     """
 
     max_prompt_tokens: int
     free: bool = False
     temperature: float = 0.0
     seed: int = 0
+    vote: Vote = "answer"
 
 
 def build_rule(student: Student, recipe: Recipe, serving: Serving) -> Rule:
@@ -35,8 +36,12 @@ def build_rule(student: Student, recipe: Recipe, serving: Serving) -> Rule:
             )
         if serving.temperature:
             raise UsageError("the answer format pairs draws nothing", "leave out --temperature")
+        if serving.vote != "answer":
+            raise UsageError("the answer format pairs averages its probabilities", "leave out --vote")
         return ScoreRule(student, recipe.objective, recipe.evidence, serving.max_prompt_tokens)
     answer = text_answer(recipe.answer, recipe.intents)
     reasoned = recipe.target == "thought+answer"
-    writing = Writing(reasoned, recipe.max_thought_tokens, serving.free, serving.temperature, serving.seed)
+    writing = Writing(
+        reasoned, recipe.max_thought_tokens, serving.free, serving.temperature, serving.seed, serving.vote
+    )
     return TextRule(student, answer, serving.max_prompt_tokens, writing)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from kdb.answers import AnswerError, TextAnswer
 from kdb.conversation import MARKER, Lesson, Message, Question, messages, truth_text
+from kdb.recipe import Vote
 from kdb.records import Bundle, Item, Usage
 from kdb.student.decision import Decision, Rule
 from kdb.student.examples import Example, batches, prompt_ids, shortened, text_example, token_ids
 from kdb.student.generation import Chance, Generated, Generator
 from kdb.student.model import Student
-from kdb.student.voting import medoid
+from kdb.student.voting import elect
 
 FREE_TOKENS = 128
 
@@ -21,7 +22,8 @@ FREE_TOKENS = 128
 class Writing:
     """How answers are written: after a thought of at most `thought_tokens`, or not; inside a grammar, or freely.
 
-    At temperature 0 the likeliest token is taken, above it one is drawn by the `seed` and the prompt.
+    At temperature 0 the likeliest token is taken, above it one is drawn by the `seed` and the prompt. `vote` is
+    for several answers about one session.
     """
 
     reasoned: bool = False
@@ -29,6 +31,7 @@ class Writing:
     free: bool = False
     temperature: float = 0.0
     seed: int = 0
+    vote: Vote = "answer"
 
 
 class TextRule(Rule):
@@ -75,9 +78,9 @@ class TextRule(Rule):
         return [d for d in decisions if d is not None]
 
     def vote(self, polls: Sequence[Sequence[Question]], batch: int) -> list[Decision]:
-        """See `Rule`: the answer that agrees most with the others of its poll."""
+        """See `Rule`: the answers to a poll vote."""
         decisions = iter(self.decide([question for poll in polls for question in poll], batch))
-        return [medoid([next(decisions) for _ in poll]) for poll in polls]
+        return [elect([next(decisions) for _ in poll], self.writing.vote) for poll in polls]
 
     def _answers(self, prompts: Sequence[list[int]], asked: Sequence[Question]) -> list[Generated]:
         """What the student writes after these prompts: thoughts first where they are asked for, then answers."""

@@ -12,7 +12,7 @@ from kdb.answers import TextAnswer
 from kdb.conversation import Question, messages
 from kdb.student.decision import Decision
 from kdb.student.text_rule import Writing, fitted, read
-from kdb.student.voting import medoid
+from kdb.student.voting import elect
 from kdb.teacher import NoAnswer, Rejected, Request, Sampling, Unanswered
 from kdb.teacher.account import Account
 from kdb.teacher.settings import Settings
@@ -57,7 +57,7 @@ class Served:
     async def _attempt(self, poll: Sequence[Question], name: str, slots: asyncio.Semaphore) -> Decision | None:
         try:
             async with slots:
-                return medoid([await self._decide(question) for question in poll])
+                return elect([await self._decide(question) for question in poll], self.writing.vote)
         except Unanswered as error:
             if isinstance(error, NoAnswer):
                 console.say(f"session {name!r} has no answer: {error}")
