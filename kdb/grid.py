@@ -20,19 +20,21 @@ from kdb.errors import KdbError, UsageError
 KB = "{kb}"
 Value = str | int | float | dict[str, str | int | float]
 Fields = dict[str, Any]
+Split = Literal["test", "validation"]
 
 
 class Block(Struct, frozen=True, forbid_unknown_fields=True):
     """Cells of one kind: one for each combination of the values in `over`.
 
-    With `chosen`, cells on validation: the best of them is asked about the test sessions, under that name.
+    `on` says of which split, or of `both`. With `chosen`, cells on validation: the best of them is asked about the
+    test sessions, under that name.
     """
 
     name: str
     select: str = ""
     train: str | None = None
     infer: str = ""
-    on: Literal["test", "validation"] = "test"
+    on: Literal["test", "validation", "both"] = "test"
     chosen: str = ""
     over: dict[str, list[Value]] = {}
 
@@ -61,7 +63,7 @@ class Cell(Struct, frozen=True):
     select: str
     train: str | None
     infer: str
-    on: Literal["test", "validation"]
+    on: Split
     chosen: str = ""
 
 
@@ -94,7 +96,8 @@ def _cells(block: Block, seeds: list[int]) -> Iterator[Cell]:
         raise UsageError(
             f'cell {block.name!r}: chosen needs on = "validation"', "no choice is made on test sessions"
         )
-    for fields in _combinations(block):
+    splits: list[Split] = ["test", "validation"] if block.on == "both" else [block.on]
+    for on, fields in product(splits, _combinations(block)):
         for seed in seeds if is_seeded else seeds[:1]:
             suffix = f", seed {seed}" if is_seeded and len(seeds) > 1 else ""
             flag = f"--seed {seed}"
@@ -103,7 +106,7 @@ def _cells(block: Block, seeds: list[int]) -> Iterator[Cell]:
                 select=f"{_flags(block, block.select, fields)} {flag}" if block.select else "",
                 train=None if block.train is None else f"{_flags(block, block.train, fields)} {flag}".strip(),
                 infer=_flags(block, block.infer, {**fields, "kb": KB}),
-                on=block.on,
+                on=on,
                 chosen=block.chosen and block.chosen + suffix,
             )
 

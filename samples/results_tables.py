@@ -51,8 +51,11 @@ def tables(out: Path) -> Iterator[str]:
                 (["matched F1", "no knowledge", *FORMATS], BY_FORMAT),
                 (["matched F1 of SFT", *RATIOS, "100 %"], BY_RATIO),
             ):
-                if {*names} & {name for its in rows.values() for name in its} & elsewhere:
-                    yield _table(head, [[row, *(_f1(results, name) for name in its)] for row, its in rows.items()])
+                run = {
+                    row: its for row, its in rows.items() if len({*its} & {*names}) > 1
+                }  # one alone compares nothing
+                if run:
+                    yield _table(head, [[row, *(_f1(results, name) for name in its)] for row, its in run.items()])
 
 
 def _run(results: Results, name: str) -> str | None:

@@ -88,6 +88,14 @@ def test_grids_of_the_samples_hold_only_flags_that_exist(file: Path) -> None:
             assert not needs_kb or "{kb}" in flags, cell
 
 
+def test_a_cell_on_both_splits_is_asked_about_each(tmp_path: Path) -> None:
+    text = SMALL.replace('on = "validation"', 'on = "both"')
+    assert [cell.on for cell in cells(read(written(tmp_path, text))) if cell.name == "zero-shot"] == [
+        "test",
+        "validation",
+    ]
+
+
 def test_the_paper_has_every_cell_that_is_reported() -> None:
     names = [cell.name for cell in cells(read(ROOT / "samples" / "grids" / "paper.toml")) if cell.on == "test"]
     for rows in (results_tables.BY_FORMAT, results_tables.BY_RATIO):
