@@ -68,10 +68,13 @@ class Shell:
         self._exports = folder / "exports.sh"
         self._exports.write_text("")
         (folder / "samples").symlink_to(SAMPLES)
-        (folder / "electronic").symlink_to(SAMPLES / "kitchen")  # in the same layout
+        for shop in ("electronic", "clothing"):
+            (folder / shop).symlink_to(SAMPLES / "kitchen")  # in the same layout
         for name in ("Makefile", "pyproject.toml"):
             (folder / name).symlink_to(ROOT / name)
-        for grid, out in (("paper", "out"), ("experiment", "out/electronic"), ("smoke", "out/smoke")):
+        made = [("paper", "out"), ("smoke", "out/smoke")]
+        made += [("experiment", f"out/{shop}") for shop in ("electronic", "clothing")]
+        for grid, out in made:
             # Even a dry run of make reads the rules that kdb grid would have made by then.
             (folder / out).mkdir(parents=True)
             text = rules(read(SAMPLES / "grids" / f"{grid}.toml"), [], [folder / "electronic"], Path(out))
