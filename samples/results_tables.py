@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kdb import stream
+from kdb.evaluation.metric_names import QUALITY
 from kdb.report.blocks import p_value, signed
 from kdb.report.results import MAIN, Results, collect
-from kdb.scoring.metric_names import QUALITY
 
 SHOWN = ("precision", "recall", "coverage", "matched_f1")
 FORMATS = ("patterns", "rules", "thoughts", "all formats")

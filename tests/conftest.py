@@ -1,16 +1,13 @@
 """What all tests share: the command line as a real process, and the public data where it is present."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hypothesis
-import msgspec
 import pytest
+from support.command_line import SAMPLES, Result, run_kdb, run_process
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports a Hugging Face library
 
@@ -18,44 +15,17 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports a Hugging Face lib
 hypothesis.settings.register_profile("kdb", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("kdb")
 
-ROOT = Path(__file__).parent.parent
-SAMPLES = ROOT / "samples"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a finished command left behind."""
-
-    code: int
-    out: bytes
-    stderr: str
-
-    @property
-    def stdout(self) -> str:
-        return self.out.decode()
-
-    @property
-    def records(self) -> list[dict]:
-        """The lines of stdout as JSON objects."""
-        return [msgspec.json.decode(line) for line in self.out.splitlines()]
-
-
-def run_kdb(*argv: object, stdin: str | bytes = b"", cwd: Path | None = None, timeout: float = 300) -> Result:
-    """Run `kdb ARGV` to its end."""
-    done = subprocess.run(
-        [sys.executable, "-m", "kdb", *map(str, argv)],
-        input=stdin.encode() if isinstance(stdin, str) else stdin,
-        cwd=cwd,
-        capture_output=True,
-        timeout=timeout,
-    )
-    return Result(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
-
 
 @pytest.fixture(scope="session")
 def kdb() -> Callable[..., Result]:
-    """The command line: `kdb("import", folder, stdin=b"", cwd=...)` gives code, stdout, stderr, records."""
+    """The command line in this process: `kdb("import", folder, cwd=...)` gives code, stdout, stderr, records."""
     return run_kdb
+
+
+@pytest.fixture(scope="session")
+def kdb_process() -> Callable[..., Result]:
+    """The same as a process of its own."""
+    return run_process
 
 
 @pytest.fixture(scope="session")
@@ -89,10 +59,10 @@ def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    from kdb import models
+    from kdb import weights
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    tokenizer = AutoTokenizer.from_pretrained(models.student_path(models.STUDENT))
+    tokenizer = AutoTokenizer.from_pretrained(weights.student_path(weights.STUDENT))
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(

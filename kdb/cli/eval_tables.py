@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from kdb import design
+from kdb.evaluation.metric_names import AGAINST_TEACHER, ANSWERS, COST, QUALITY, RELEASED, SIZES
 from kdb.records import Comparison, Metric, Record
-from kdb.scoring.metric_names import AGAINST_TEACHER, ANSWERS, COST, QUALITY, RELEASED, SIZES
+from kdb.report import factors
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,7 +26,7 @@ def show(records: Iterable[Record]) -> None:
     console = Console(markup=False, highlight=False)
     found = list(records)
     metrics = [r for r in found if isinstance(r, Metric)]
-    names = design.labels(m for m in metrics if not m.by)
+    names = factors.labels(m for m in metrics if not m.by)
     for domain in dict.fromkeys(m.domain for m in metrics):
         own = [m for m in metrics if m.domain == domain]
         sessions = max(m.sessions for m in own)

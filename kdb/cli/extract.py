@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kdb.cli.shared import Streams, with_streams
+from kdb.cli.streams import Streams, with_streams
 from kdb.errors import UsageError
 
 app = typer.Typer(
@@ -42,8 +42,8 @@ def pattern(
 
     Example: kdb import DATA --split train | kdb extract pattern > kb.jsonl
     """
-    from kdb.knowledge import itemsets, spark
-    from kdb.knowledge.patterns import Mining
+    from kdb.extraction import itemsets, spark
+    from kdb.extraction.patterns import Mining
     from kdb.stages import extract_pattern as stage
 
     if master and engine != "spark":

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from kdb.cli.shared import Streams, with_streams
+from kdb.cli.streams import Streams, with_streams
 
 
 @with_streams(without=("paths", "keep_going", "rejects"))
@@ -24,8 +24,8 @@ def grid(
     Example: kdb grid samples/grids/paper.toml --data electronic --out out > grid.mk && make -k -f grid.mk cells
     """
     from kdb import stream
-    from kdb.grid import read
-    from kdb.grid_rules import rules
+    from kdb.grid.makefile import rules
+    from kdb.grid.matrix import read
 
     text = rules(read(file), seed or [], data, out)
     with stream.output(streams.output, streams.force) as output:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Argument, Option
 
-from kdb.cli.shared import Streams, with_streams
+from kdb.cli.streams import Streams, with_streams
 from kdb.errors import UsageError
 
 if TYPE_CHECKING:

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from kdb import models
-from kdb.cli.shared import Streams, with_streams
+from kdb import weights
+from kdb.cli.streams import Streams, with_streams
 from kdb.cli.student import Device, Goal, MaxPromptTokens, Precision, Seed, Student
 from kdb.cli.student import formats as known_formats
 from kdb.cli.teacher import with_server
 from kdb.errors import UsageError
-from kdb.recipe import Neighbours, Vote
-from kdb.teacher.settings import Settings
+from kdb.student.config import Neighbours, Vote
+from kdb.teacher.config import Settings
 
 BASELINES = "whole-session, all-pairs, clusters, patterns, pair-classifier or posterior"
 
@@ -22,7 +22,7 @@ BASELINES = "whole-session, all-pairs, clusters, patterns, pair-classifier or po
 def infer(
     streams: Streams,
     server: Settings | None,
-    student: Student = models.STUDENT,
+    student: Student = weights.STUDENT,
     adapter: Annotated[Path | None, typer.Option(help="A folder made by kdb train.")] = None,
     kb: Annotated[
         list[Path] | None, typer.Option(help="Training sessions and knowledge to draw on; repeatable.")
@@ -92,15 +92,16 @@ def infer(
 
     Example: kdb import DATA --split test | kdb infer --adapter adapter/ | kdb eval
     """
-    from kdb import predictors, stream
-    from kdb.knowledge.knowledge_base import KnowledgeBase
+    from kdb import stream
+    from kdb.predictors.student import InferOptions, build
+    from kdb.retrieval.knowledge_base import KnowledgeBase
     from kdb.stages import infer as stage
 
     if server and baseline:
         raise UsageError("a baseline needs no server", "leave out --backend or --baseline")
     if resume and streams.output:
         raise UsageError("--resume finishes a file in place", "leave out --output")
-    options = predictors.InferOptions(
+    options = InferOptions(
         student=student,
         server=server,
         adapter=adapter,
@@ -126,7 +127,7 @@ def infer(
         seed=seed,
     )
     base = KnowledgeBase.read(streams.read_files(kb, ("session", "knowledge"))) if kb else KnowledgeBase()
-    predictor = predictors.build(options, base)
+    predictor = build(options, base)
     lines = streams.read("session")
     if resume is None:
         streams.write(stage.run(lines, predictor))

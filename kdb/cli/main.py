@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kdb import __version__
-from kdb.cli import extract, extract_taught, prompts
+from kdb.cli import extract, extract_teacher, prompts
 from kdb.cli.eval import eval_
 from kdb.cli.export import export
 from kdb.cli.grid import grid
@@ -41,8 +41,8 @@ def options(
 
 
 app.add_typer(extract.app, name="extract")
-extract.app.command("rule")(extract_taught.rule)
-extract.app.command("thought")(extract_taught.thought)
+extract.app.command("rule")(extract_teacher.rule)
+extract.app.command("thought")(extract_teacher.thought)
 app.add_typer(prompts.app, name="prompts")
 app.command("import")(import_)
 app.command("select")(select)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kdb.cli.shared import Streams, with_streams
+from kdb.cli.streams import Streams, with_streams
 from kdb.errors import KdbError
 
 app = typer.Typer(no_args_is_help=True, help="Show the prompts, all of which are text files in one folder.")
@@ -30,8 +30,8 @@ def show(
 
     Example: kdb prompts show thought samples/sessions.jsonl
     """
-    from kdb.prompt_view import rendered
     from kdb.records import Session
+    from kdb.stages.prompts import rendered
 
     for line in streams.read("session"):
         if isinstance(line.record, Session) and session in ("", line.record.id):

@@ -5,11 +5,11 @@ from typing import Annotated
 
 from typer import Option
 
-from kdb.cli.shared import Streams, with_streams
+from kdb.cli.streams import Streams, with_streams
 from kdb.cli.teacher import with_teacher
 from kdb.errors import UsageError
 from kdb.teacher import ANNOTATIONS
-from kdb.teacher.settings import Settings
+from kdb.teacher.config import Settings
 
 
 @with_streams()
@@ -30,8 +30,8 @@ def rate(
     Example: kdb rate predictions.jsonl --sessions test.jsonl --teacher http://localhost:8000/v1 --model NAME
     """
     from kdb.stages import rate as stage
-    from kdb.teacher.desk import open_desk
-    from kdb.teacher.plan import Plan
+    from kdb.teacher.client import open_desk
+    from kdb.teacher.cost_estimate import Plan
 
     if settings.teacher == ANNOTATIONS:
         raise UsageError(f"the teacher {ANNOTATIONS!r} cannot rate", "name a server, a model folder or a hub id")

@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Option
 
 from kdb import console
-from kdb.cli.shared import Streams, with_streams
+from kdb.cli.streams import Streams, with_streams
 from kdb.errors import UsageError
 
 

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from typer import Option
 
-from kdb import models
-from kdb.cli.shared import Streams, with_streams
+from kdb import weights
+from kdb.cli.streams import Streams, with_streams
 from kdb.cli.student import Formats, names
 from kdb.cli.student import formats as known_formats
 from kdb.errors import UsageError
@@ -43,10 +43,12 @@ def select(
     per_domain: PerDomain = False,
     formats: Formats = "",
     predictions: Predictions = None,
-    embedder: Annotated[str, Option(help="For diversity.")] = models.EMBEDDER,
+    embedder: Annotated[str, Option(help="For diversity.")] = weights.EMBEDDER,
     student: Annotated[
         str,
-        Option(help="Whose tokens are counted; if given, its loss is the difficulty.", show_default=models.STUDENT),
+        Option(
+            help="Whose tokens are counted; if given, its loss is the difficulty.", show_default=weights.STUDENT
+        ),
     ] = "",
     adapter: Annotated[
         Path | None, Option(help="Difficulty is the loss of this adapter's student.", show_default=False)
@@ -80,7 +82,7 @@ def select(
         formats=known_formats(formats),
         per_domain=per_domain,
         ranking=Ranking(strategy, _preference(strategy, prefer), seed, embedder),
-        quantity=Quantity(ratio, count, tokens, student or models.STUDENT),
+        quantity=Quantity(ratio, count, tokens, student or weights.STUDENT),
         judge=str(predictions or adapter or student or "rules") if strategy == "difficulty" else "",
     )
     streams.write(stage.run(streams.read(*stage.KINDS), selection, judge))

@@ -5,8 +5,8 @@ from typing import Annotated, get_args
 from typer import Option
 
 from kdb.errors import UsageError
-from kdb.recipe import Neighbours, Target
 from kdb.records import Format
+from kdb.student.config import Neighbours, Target
 
 Student = Annotated[str, Option(help="Model folder, hub id, packaged name, or what kdb export made.")]
 Formats = Annotated[str, Option(help="Only this knowledge: pattern,rule,thought.", show_default="all")]

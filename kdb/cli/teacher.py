@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from kdb.cli.shared import Streams
+from kdb.cli.streams import Streams
 from kdb.errors import UsageError
-from kdb.teacher.settings import Settings
+from kdb.teacher.config import Settings
 
 TEACHER = "annotations (no model), the address of an OpenAI-compatible server, or a model folder or hub id."
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from kdb import console, models, stream
-from kdb.cli.shared import Streams, with_streams
+from kdb import console, stream, weights
+from kdb.cli.streams import Streams, with_streams
 from kdb.cli.student import Device, Formats, Goal, MaxPromptTokens, Nearness, Precision, Seed, Student, names
 from kdb.cli.student import formats as known_formats
 from kdb.errors import UsageError
@@ -28,7 +28,7 @@ def train(
         typer.Option(help="Train a router over these adapters of one prompt, by commas; they stay as they are."),
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="Overwrite the folder or file.")] = False,
-    student: Student = models.STUDENT,
+    student: Student = weights.STUDENT,
     answer: Annotated[str, typer.Option(help="Answer format: pairs, list or labels.")] = "pairs",
     intents: Annotated[bool, typer.Option(help="Let answers name intents (list only).")] = True,
     objective: Annotated[str, typer.Option(help="What decisions aim at: f1 or precision (pairs).")] = "f1",
@@ -82,17 +82,17 @@ def train(
 
     Example: kdb train kb.jsonl --student smollm2-135m -o adapter/
     """
-    from kdb.student import processes
+    from kdb.student import distributed
 
-    console.process = processes.rank()
-    if processes.count() > 1:
+    console.process = distributed.rank()
+    if distributed.count() > 1:
         if emit:
             raise UsageError("--emit trains nothing", "run it in one process")
         if not streams.paths or stream.STDIN in streams.paths:
             raise UsageError("several processes cannot share stdin", "name the files to train on")
-    from kdb import recipe as recipes
     from kdb.stages import emit as emitting
     from kdb.stages import train as training
+    from kdb.student import config as recipes
     from kdb.student.experts import routed_recipe
 
     recipe = recipes.Recipe(

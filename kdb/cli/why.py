@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from kdb.cli.shared import Streams, with_streams
+from kdb.cli.streams import Streams, with_streams
 
 SHARED = ("paths", "output", "force", "keep_going", "rejects")
 

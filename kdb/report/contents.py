@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from kdb.evaluation.metric_names import AGAINST_TEACHER, ANSWERS, COST
 from kdb.records import Run
 from kdb.report import data_policy, facts, plots, questions, tables
 from kdb.report.blocks import Block, Heading, Text
 from kdb.report.results import Results
-from kdb.scoring.metric_names import AGAINST_TEACHER, ANSWERS, COST
 
 READING = (
     "Strict protocol: a predicted bundle hits if it lies within a true one; sessions without a valid prediction "

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from kdb.design import Settings
 from kdb.records import Run
 from kdb.report.blocks import Block, Cell, Heading, Table, Text
+from kdb.report.factors import Settings
 from kdb.report.results import Results
 
 Facts = dict[str, str]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kdb.design import FORMATS, UTILIZATIONS, Factors
+from kdb.evaluation.metric_names import QUALITY
 from kdb.report.blocks import NOT_RUN, Cell, Table, number, value_cell
+from kdb.report.factors import FORMATS, UTILIZATIONS, Factors
 from kdb.report.results import Results
-from kdb.scoring.metric_names import QUALITY
 
 METRICS = {key: QUALITY[key] for key in ("precision", "recall", "coverage", "matched_f1")}
 QUESTIONS = {

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from kdb.design import Factors, factors, labels
 from kdb.errors import KdbError
 from kdb.records import Comparison, Metric
+from kdb.report.factors import Factors, factors, labels
 from kdb.stream import Line
 
 ALPHA = 0.05

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from kdb.evaluation.metric_names import COST, QUALITY, RELEASED
 from kdb.report.blocks import NOT_RUN, Cell, Table, Text, amount_cell, p_value, signed, value_cell
 from kdb.report.results import ALPHA, MAIN, Results
-from kdb.scoring.metric_names import COST, QUALITY, RELEASED
 
 
 def quality(results: Results, cells: Sequence[str] = ()) -> Table:

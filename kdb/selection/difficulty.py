@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import UnsetType
 
+from kdb.evaluation.metrics import matched_f1
 from kdb.records import FirstRound, Key, Knowledge, Prediction
-from kdb.scoring.metrics import matched_f1
 
 
 def of_rules(knowledge: Iterable[Knowledge]) -> dict[Key, float]:

@@ -10,12 +10,12 @@ from kdb import console
 from kdb.errors import KdbError
 from kdb.prompts import numbered
 from kdb.records import Key, Knowledge, Session
-from kdb.selection import difficulty, sampling
+from kdb.selection import difficulty, orderings
 
 Strategy = Literal["random", "length", "diversity", "difficulty"]
 Ranked = Sequence[Session | Knowledge]
 
-PREFERENCES: dict[str, dict[str, sampling.Prefer]] = {
+PREFERENCES: dict[str, dict[str, orderings.Prefer]] = {
     "length": {"long": "high", "short": "low", "spread": "spread"},
     "difficulty": {"hard": "high", "easy": "low", "spread": "spread"},
 }
@@ -45,18 +45,18 @@ class Quantity:
 def order(records: Ranked, ranking: Ranking, difficulties: Mapping[Key, float]) -> list[int]:
     """The positions of the records, those to take first at the head."""
     if ranking.strategy == "random":
-        return sampling.shuffled(len(records), ranking.seed)
+        return orderings.shuffled(len(records), ranking.seed)
     if ranking.strategy == "diversity":
-        from kdb.embed import Embedder
+        from kdb.retrieval.embedder import Embedder
 
         vectors = Embedder(ranking.embedder).encode([_embedded(record) for record in records])
-        return sampling.farthest_first(vectors, ranking.seed)
+        return orderings.farthest_first(vectors, ranking.seed)
     values: list[float | None]
     if ranking.strategy == "length":
         values = [_length(record) for record in records]
     else:
         values = _difficulties(records, difficulties)
-    return sampling.by_value(values, PREFERENCES[ranking.strategy][ranking.prefer], ranking.seed)
+    return orderings.by_value(values, PREFERENCES[ranking.strategy][ranking.prefer], ranking.seed)
 
 
 def head(ranked: Sequence[int], records: Ranked, quantity: Quantity) -> Sequence[int]:
@@ -66,7 +66,7 @@ def head(ranked: Sequence[int], records: Ranked, quantity: Quantity) -> Sequence
     if quantity.tokens is not None:
         from kdb.student.tokens import counts
 
-        return sampling.head(ranked, counts([_prompted(r) for r in records], quantity.student), quantity.tokens)
+        return orderings.head(ranked, counts([_prompted(r) for r in records], quantity.student), quantity.tokens)
     return ranked[: quantity.count]
 
 
@@ -77,7 +77,7 @@ def _length(record: Session | Knowledge) -> float:
 
 def _embedded(record: Session | Knowledge) -> str:
     """What stands for a record when records are compared: only what is known at inference."""
-    from kdb.knowledge.neighbours import titles_text
+    from kdb.retrieval.neighbours import titles_text
 
     return titles_text(record) if isinstance(record, Session) else record.text
 

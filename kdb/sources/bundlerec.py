@@ -17,8 +17,8 @@ from pathlib import Path
 from msgspec import UNSET
 
 from kdb.records import Bundle, Item, Session, check_bundles
+from kdb.sources.csv_rows import rows
 from kdb.stream import Rejects
-from kdb.table import rows
 
 TITLES = ("item ID", "titles")
 FILES = ("session_item", "session_bundle", "bundle_item", "bundle_intent", "item_titles", "item_categories")

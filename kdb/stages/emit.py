@@ -8,10 +8,10 @@ from typing import BinaryIO
 import msgspec
 
 from kdb import console
-from kdb.recipe import Recipe
 from kdb.records import Run
 from kdb.stream import Line
-from kdb.student.course import prepare
+from kdb.student.config import Recipe
+from kdb.student.setup import prepare
 
 
 def run(lines: Iterable[Line], recipe: Recipe, max_prompt_tokens: int, file: BinaryIO) -> Run:

@@ -14,11 +14,11 @@ from msgspec import structs
 
 from kdb import console
 from kdb.errors import KdbError
+from kdb.evaluation.comparison import compare
+from kdb.evaluation.cost import cost, cost_shares, retention
+from kdb.evaluation.score_table import COLUMNS, PROTOCOLS, Aligned, Estimate, Scores
+from kdb.evaluation.scored_runs import KINDS, ScoredRuns
 from kdb.records import Comparison, Metric, Record
-from kdb.scoring.comparison import compare
-from kdb.scoring.cost import cost, cost_shares, retention
-from kdb.scoring.scored_runs import KINDS, ScoredRuns
-from kdb.scoring.scores import COLUMNS, PROTOCOLS, Aligned, Estimate, Scores
 from kdb.stream import Line, Rejects
 
 __all__ = ["KINDS", "SLICES", "EvalOptions", "run"]

@@ -11,18 +11,18 @@ from pathlib import Path
 import msgspec
 
 from kdb import console, provenance
-from kdb import recipe as recipes
-from kdb.conversation import Lesson, Question
 from kdb.errors import KdbError
-from kdb.models import hub_name
-from kdb.recipe import Recipe
+from kdb.prompts.messages import Lesson, Question
 from kdb.records import Bundle, Item, Run, Session
 from kdb.stream import output_folder
 from kdb.student import adapter
+from kdb.student import config as recipes
+from kdb.student.config import Recipe
 from kdb.student.examples import batches
+from kdb.student.methods.build import Serving, build_rule
+from kdb.student.methods.pairs import FILE
 from kdb.student.model import Student, answer_logits, load
-from kdb.student.rules import Serving, build_rule
-from kdb.student.score_rule import FILE
+from kdb.weights import hub_name
 
 BATCH = 16
 TOLERANCE = {"fp32": 0.01, "bf16": 2.0}

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from kdb import console
-from kdb.knowledge.itemsets import Engine, frequent
-from kdb.knowledge.patterns import Mining, Thing, Transaction, mine, transactions
+from kdb.extraction.itemsets import Engine, frequent
+from kdb.extraction.patterns import Mining, Thing, Transaction, mine, transactions
 from kdb.records import Knowledge, Session
 from kdb.stream import Line
 

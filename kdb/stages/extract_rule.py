@@ -9,17 +9,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from kdb import console, prompts
-from kdb.embed import Embedder
-from kdb.knowledge import consolidation, rules
-from kdb.knowledge.consolidation import Merged, RawRule
+from kdb.extraction import rule_merging, rules
+from kdb.extraction.rule_merging import Merged, RawRule
 from kdb.provenance import content_hash
 from kdb.records import FirstRound, Knowledge, Run, Session, Source, Usage
+from kdb.retrieval.embedder import Embedder
 from kdb.stream import Line
-from kdb.teacher import ANNOTATIONS, Answer, Sampling, annotated
-from kdb.teacher.account import Account, total
-from kdb.teacher.plan import Plan
+from kdb.teacher import ANNOTATIONS, Answer, Sampling, annotation_teacher
+from kdb.teacher.cost_estimate import Plan
+from kdb.teacher.metered import Account, total
 from kdb.teacher.reflection import Reflection, reflect
-from kdb.teacher.sessions import Choice, Survey
+from kdb.teacher.session_map import Choice, Survey
 
 KINDS = ("session",)
 
@@ -71,7 +71,7 @@ def from_annotations(lines: Iterable[Line], choice: Choice) -> Iterator[Line | K
             made += 1
             domains.setdefault(line.record.domain, []).append(line.record)
     for domain, sessions in domains.items():
-        found = list(annotated.rules(domain, sessions))
+        found = list(annotation_teacher.rules(domain, sessions))
         console.say(f"{domain}: {len(found)} rules from {ANNOTATIONS} of {len(sessions)} sessions")
         yield from found
 
@@ -83,7 +83,7 @@ def _consolidated(reflections: list[Reflection], teacher: str, merge: float) -> 
     for domain, own in domains.items():
         raw = [rule for reflection in own for rule in _raw(reflection)]
         vectors = Embedder().encode([rule.subject for rule in raw])
-        merged = consolidation.consolidate(raw, vectors, merge)
+        merged = rule_merging.consolidate(raw, vectors, merge)
         flagged = sum(bool(group.contradicts) for group in merged)
         made = f"{len(merged)} rules merged from {len(raw)} of {len(own)} sessions"
         console.say(f"{domain}: {made}, {flagged} contradicted")

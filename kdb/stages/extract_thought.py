@@ -1,6 +1,6 @@
 """Adds after each annotated training session the thought that leads to its bundles.
 
-A thought is checked (`kdb.knowledge.thoughts`); one that fails is asked for again with the reason, a few times.
+A thought is checked (`kdb.extraction.thoughts`); one that fails is asked for again with the reason, a few times.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from kdb import console, prompts, replies
-from kdb.knowledge import thoughts
+from kdb import console, prompts
+from kdb.extraction import thoughts
+from kdb.prompts import replies
 from kdb.provenance import content_hash
 from kdb.records import Knowledge, Run, Session, Source
 from kdb.stream import Line
-from kdb.teacher import ANNOTATIONS, Answer, Request, Sampling, annotated
-from kdb.teacher.account import Account, Desk, total
-from kdb.teacher.plan import Plan
-from kdb.teacher.sessions import Choice, Survey
+from kdb.teacher import ANNOTATIONS, Answer, Request, Sampling, annotation_teacher
+from kdb.teacher.cost_estimate import Plan
+from kdb.teacher.metered import Account, Desk, total
+from kdb.teacher.session_map import Choice, Survey
 
 KINDS = ("session",)
 
@@ -74,7 +75,7 @@ def from_annotations(lines: Iterable[Line], choice: Choice) -> Iterator[Line | K
 
 
 def _annotated(session: Session) -> Knowledge:
-    thought = annotated.thought(session)
+    thought = annotation_teacher.thought(session)
     thoughts.verify(thought, session)
     return _knowledge(session, thoughts.render(thought, session), ANNOTATIONS, "", [], list(thoughts.CHECKS))
 

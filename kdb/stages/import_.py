@@ -16,9 +16,9 @@ from msgspec.structs import replace
 from kdb import console
 from kdb.provenance import content_hash, file_hash
 from kdb.records import Imported, Session, Split
-from kdb.sources import bundlerec, session_lines, splits, untitled
+from kdb.sources import bundlerec, jsonl, policy, splits
+from kdb.sources.policy import Untitled
 from kdb.sources.truth import minimal
-from kdb.sources.untitled import Untitled
 from kdb.stream import Line, Rejects
 
 Truth = Literal["minimal", "raw"]
@@ -61,8 +61,8 @@ def from_bundlerec(folder: Path, settings: Settings, rejects: Rejects) -> list[S
     if settings.split_file:
         sessions = _split_by_file(sessions, settings.split_file, left_out)
     sessions = _annotated(sessions, settings, left_out)
-    imported = _stamp(folder, settings, *untitled.count_untitled(sessions))
-    titled = untitled.treat(sessions, settings.untitled, folder)
+    imported = _stamp(folder, settings, *policy.count_untitled(sessions))
+    titled = policy.treat(sessions, settings.untitled, folder)
     left_out["with fewer than two titled items"] = len(sessions) - len(titled)
     sessions = _annotated(titled, settings, left_out)
     if settings.truth == "minimal":
@@ -99,7 +99,7 @@ def from_jsonl(lines: Iterable[Line], settings: Settings, rejects: Rejects) -> I
     stamped with how.
     A drawn split needs all lines before the first is handed on.
     """
-    checked = session_lines.checked(lines, settings.domain, settings.untitled == "keep", rejects)
+    checked = jsonl.checked(lines, settings.domain, settings.untitled == "keep", rejects)
     given = splits.read_split_file(settings.split_file) if settings.split_file else {}
     drawn: dict[tuple[str, str], Split] = {}
     if settings.split_ratio:
@@ -121,7 +121,7 @@ def from_jsonl(lines: Iterable[Line], settings: Settings, rejects: Rejects) -> I
             left_out["of other splits"] += 1
         else:
             kept += 1
-            yield session_lines.restated(line, session, split, settings.truth == "minimal", way)
+            yield jsonl.restated(line, session, split, settings.truth == "minimal", way)
     _say(f"{kept} sessions", left_out)
 
 

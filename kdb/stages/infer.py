@@ -8,10 +8,10 @@ from itertools import chain, islice
 
 from kdb import console
 from kdb.errors import KdbError
-from kdb.predictors import Predictor
+from kdb.predictors.student import Predictor
 from kdb.records import Prediction, Record, Session
 from kdb.stream import Line
-from kdb.student.decision import Decision
+from kdb.student.methods.method import Decision
 
 WINDOW = 64
 """So many sessions are answered together, grouped by length, and then come out in the order of the input."""

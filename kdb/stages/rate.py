@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 
 from kdb import console
+from kdb.evaluation import intents
+from kdb.evaluation.matches import matched_intents
 from kdb.records import Prediction, Rating, Run, Session
-from kdb.scoring import intents
-from kdb.scoring.matches import matched_intents
 from kdb.stream import Line
 from kdb.teacher import NoAnswer, Request, Sampling, Unanswered
-from kdb.teacher.account import Account, Desk
-from kdb.teacher.in_order import Work, in_order
-from kdb.teacher.plan import Plan
+from kdb.teacher.cost_estimate import Plan
+from kdb.teacher.metered import Account, Desk
+from kdb.teacher.ordered_map import Work, in_order
 
 KINDS = ("prediction",)
 

@@ -58,7 +58,7 @@ def predictions(lines: Iterable[Line]) -> Judge:
 
 def losses(student: str, adapter: Path | None) -> Judge:
     """Judge by a student's loss on each session."""
-    from kdb.student.surprise import session_losses
+    from kdb.student.session_loss import session_losses
 
     return lambda records: session_losses((r for r in records if isinstance(r, Session)), student, adapter)
 

@@ -15,18 +15,18 @@ import msgspec
 from msgspec import Struct, field
 
 from kdb import console
-from kdb import recipe as recipes
 from kdb.errors import UsageError
-from kdb.recipe import Recipe
+from kdb.evaluation import metrics
 from kdb.records import Run
-from kdb.scoring import metrics
 from kdb.stream import Line
-from kdb.student import adapter, processes, routing
-from kdb.student.course import Course, prepare
-from kdb.student.decision import Rule
-from kdb.student.lessons import Lessons
+from kdb.student import adapter, distributed, router
+from kdb.student import config as recipes
+from kdb.student.config import Recipe
+from kdb.student.methods.method import Rule
 from kdb.student.model import Student
-from kdb.student.training import CHECKPOINT, Progress, Trainer, mean_loss
+from kdb.student.setup import Course, prepare
+from kdb.student.trainer import CHECKPOINT, Progress, Trainer, mean_loss
+from kdb.student.training_set import Lessons
 
 SETTINGS = "settings.json"
 
@@ -57,20 +57,20 @@ def run(lines: Iterable[Line], recipe: Recipe, options: TrainOptions) -> Run | N
     processes (see `processes`) only the first writes and has a record.
     """
     part = _working_folder(options)
-    with processes.joined(options.device) as device:
-        recipe.training.processes = processes.of_first(_processes(part, options.resume))
+    with distributed.joined(options.device) as device:
+        recipe.training.processes = distributed.of_first(_processes(part, options.resume))
         course = prepare(lines, recipe, device, options.max_prompt_tokens)
         if options.experts:
-            course.student.model = routing.attach(course.student.model, options.experts)
+            course.student.model = router.attach(course.student.model, options.experts)
         else:
             adapter.attach(course.student, recipe.lora, recipe.training.seed)
-        if processes.first():
+        if distributed.first():
             _same_run(part, Settings(recipe, course.inputs), options.resume)
         trainer = Trainer(course.student, recipe.training, part)
         if options.resume and trainer.resume():
             console.say(f"going on from step {trainer.progress.step}")
         _say_start(course, trainer)
-        if not processes.first():
+        if not distributed.first():
             trainer.run(course.training.examples, None)
             return None
         return _first(course, trainer, options)
@@ -101,7 +101,7 @@ def _first(course: Course, trainer: Trainer, options: TrainOptions) -> Run:
         "validation": ", ".join(f"{k} {v:.4f}" for k, v in record.measured.get("best", {}).items()) or "none",
     }
     if options.experts:
-        routing.write(student.model, trainer.weights(), options.experts, part)
+        router.write(student.model, trainer.weights(), options.experts, part)
     else:
         adapter.write(student, trainer.weights(), part)
     recipes.save(recipe, part)
@@ -117,7 +117,7 @@ def _working_folder(options: TrainOptions) -> Path:
     if folder.exists() and not options.force:
         raise UsageError(f"{folder} exists", "name another folder or pass --force")
     part = folder.with_name(folder.name + ".part")
-    if processes.first():
+    if distributed.first():
         if part.exists() and not options.resume:
             shutil.rmtree(part)
         part.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ def _processes(part: Path, resume: bool) -> int:
     if resume and file.exists():
         with suppress(msgspec.DecodeError):  # a file that says nothing is refused later
             return msgspec.json.decode(file.read_bytes(), type=Settings).recipe.training.processes
-    return processes.count()
+    return distributed.count()
 
 
 def _validate(student: Student, rule: Rule, lessons: Lessons, batch: int) -> dict[str, float]:
@@ -191,7 +191,7 @@ def _expert_facts(course: Course) -> dict[str, Any]:
         return {}
     prompts = [example.prompt for example in course.validation.examples(0)]
     pad, batch = student.tokenizer.pad_token_id, 2 * recipe.training.batch
-    found = dict(zip(recipe.experts, routing.mean_weights(student.model, prompts, pad, batch), strict=True))
+    found = dict(zip(recipe.experts, router.mean_weights(student.model, prompts, pad, batch), strict=True))
     console.say("mean weights: " + ", ".join(f"{name} {weight:.3f}" for name, weight in found.items()))
     return {"experts": found}
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from kdb.design import label
 from kdb.errors import KdbError
+from kdb.evaluation.matches import matches
+from kdb.evaluation.metrics import Score
+from kdb.evaluation.scored_runs import scored
 from kdb.records import Item, Knowledge, Match, Prediction, Run, Session
-from kdb.scoring.matches import matches
-from kdb.scoring.metrics import Score
-from kdb.scoring.scored_runs import scored
+from kdb.report.factors import label
 from kdb.stream import Line
 
 KINDS = ("prediction", "run", "session", "knowledge")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kdb import recipe as recipes
-from kdb.conversation import prompt_hash
 from kdb.errors import KdbError
-from kdb.models import hub_name
-from kdb.recipe import Lora, Recipe
+from kdb.prompts.messages import prompt_hash
 from kdb.records import Run
+from kdb.student import config as recipes
+from kdb.student.config import Lora, Recipe
 from kdb.student.model import Student
+from kdb.weights import hub_name
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kdb.conversation import Message
+from kdb.prompts.messages import Message
 
 ANSWER, THOUGHT = "answer", "thought"
 """Tasks."""

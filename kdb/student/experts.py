@@ -10,8 +10,8 @@ import msgspec
 
 from kdb.errors import UsageError
 from kdb.provenance import file_hash
-from kdb.recipe import Recipe
 from kdb.student.adapter import read_recipe
+from kdb.student.config import Recipe
 
 ASKED = ("student", "load_in_4bit", "answer", "intents", "demos", "knowledge", "neighbours")
 """What decides on the prompt and the form of the answer; where knowledge is shown, its formats do too."""

@@ -13,9 +13,9 @@ from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdb import models
+from kdb import weights
 from kdb.errors import KdbError, UsageError
-from kdb.student import attention, routing
+from kdb.student import attention, router
 from kdb.student.examples import Example
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def load(
     device: str = "",
     load_in_4bit: bool = False,
 ) -> Student:
-    """Load the weights of `name` (see `kdb.models`), and an adapter over them.
+    """Load the weights of `name` (see `kdb.weights`), and an adapter over them.
 
     `precision` auto is bf16 where the processor or GPU computes in it, else fp32; the device is the GPU if
     there is one. KdbError where the weights or the adapter cannot be loaded.
@@ -69,7 +69,7 @@ def load(
 
     device = device or _device()
     dtype = torch.bfloat16 if precision == "bf16" or (precision == "auto" and _bf16(device)) else torch.float32
-    path = models.student_path(name)
+    path = weights.student_path(name)
     if load_in_4bit and not quantises(device):
         raise UsageError("--load-in-4bit needs bitsandbytes and a CUDA device", "leave it out, or kdb[4bit] there")
     how = _four_bits(dtype, device) if load_in_4bit else {}
@@ -83,8 +83,8 @@ def load(
         attention.use(model)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token_id = tokenizer.eos_token_id
-    if adapter is not None and (adapter / routing.FILE).exists():
-        model = routing.read(model, adapter)
+    if adapter is not None and (adapter / router.FILE).exists():
+        model = router.read(model, adapter)
     elif adapter is not None:
         from peft import PeftModel
 
@@ -136,7 +136,7 @@ def read_prefix(model: Any, ids: Sequence[int]) -> Prefix:
     import torch
     from transformers import DynamicCache
 
-    if routing.routed(model):
+    if router.routed(model):
         return Prefix(ids)
     cache = DynamicCache(config=model.config)
     with torch.inference_mode():
@@ -159,7 +159,7 @@ def answer_logits(model: Any, batch: Sequence[Example], pad: int, prefix: Prefix
 
     if prefix and prefix.cache is None:
         batch, prefix = [example.after(prefix.ids) for example in batch], None
-    routing.route(model, [example.prompt for example in batch], pad)
+    router.route(model, [example.prompt for example in batch], pad)
     width = max(map(len, batch))
     shifts = [width - len(example) for example in batch]
     ids = [[pad] * shift + example.ids for shift, example in zip(shifts, batch, strict=True)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdb import models
+from kdb import weights
 from kdb.errors import KdbError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def counts(texts: Sequence[str], student: str) -> list[int]:
     """The number of tokens of each text, without those that frame a message."""
-    tokenizer = _tokenizer(models.student_path(student), student)
+    tokenizer = _tokenizer(weights.student_path(student), student)
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return [len(found.ids) for found in tokenizer.encode_batch(list(texts), add_special_tokens=False)]

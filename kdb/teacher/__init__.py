@@ -1,7 +1,7 @@
 """Teachers: the large models that knowledge is drawn from, behind one protocol.
 
 A teacher answers one request at a time and may be asked many at once. What it answers is kept by
-`kdb.teacher.account`, which every request passes through, so that nothing is asked or paid twice.
+`kdb.teacher.metered`, which every request passes through, so that nothing is asked or paid twice.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from msgspec import Struct, structs
 
 from kdb.errors import KdbError, UsageError
 from kdb.teacher import Answer, Request
-from kdb.teacher.body import chat_body
-from kdb.teacher.ledger import Ledger
+from kdb.teacher.cache import Ledger
+from kdb.teacher.openai_wire import chat_body
 from kdb.teacher.prices import Price
 from kdb.teacher.reply import decode
 

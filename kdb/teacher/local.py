@@ -14,7 +14,7 @@ import msgspec
 
 from kdb.errors import KdbError
 from kdb.records import Usage
-from kdb.student.generation import Chance, Generator
+from kdb.student.generate import Chance, Generator
 from kdb.student.model import load
 from kdb.teacher import Answer, NoAnswer, Refused, Request, Unanswered
 

@@ -1,16 +1,16 @@
-"""The conversation in which a teacher learns from its errors about one session (see `kdb.knowledge.rules`)."""
+"""The conversation in which a teacher learns from its errors about one session (see `kdb.extraction.rules`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from kdb import replies
-from kdb.knowledge import rules
+from kdb.evaluation import metrics
+from kdb.extraction import rules
+from kdb.prompts import replies
 from kdb.records import FirstRound, Session, Usage
-from kdb.scoring import metrics
 from kdb.teacher import Answer, Message, Request, Sampling
-from kdb.teacher.account import Desk, total
+from kdb.teacher.metered import Desk, total
 
 
 @dataclass

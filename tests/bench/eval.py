@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from rows import Row, conclude
 
+from kdb.evaluation.bootstrap import resampled_sums
+from kdb.evaluation.score_table import COLUMNS
 from kdb.records import Bundle, Prediction
-from kdb.scoring.bootstrap import resampled_sums
-from kdb.scoring.scores import COLUMNS
 from kdb.stream import write
 
 GOAL_SECONDS, GOAL_MIB, GOAL_BOOTSTRAP, GOAL_SMALL = 120, 1000, 30, 1

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rows import Row, conclude
 
-from kdb import models, stream
-from kdb.conversation import Question
+from kdb import stream, weights
+from kdb.prompts.messages import Question
 from kdb.student.examples import batches
+from kdb.student.methods.pair_prompts import Asked, Rows, log_odds
 from kdb.student.model import Student, load
-from kdb.student.rows import Asked, Rows, log_odds
 
 BATCH, ROUNDS = 16, 2
 ONE, MANY, LLAMA = "generate, one prompt at a time", f"generate, {BATCH} prompts at a time", "llama.cpp, 8 bits"
@@ -141,8 +141,8 @@ def main() -> None:
 
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else SAMPLES
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 24
-    student = load(models.STUDENT)
-    plain = load(models.STUDENT)
+    student = load(weights.STUDENT)
+    plain = load(weights.STUDENT)
     plain.model.set_attn_implementation("sdpa")  # what Transformers itself takes
     rows = Rows(student, 2048)
     read = [line.record for line in stream.read([file], ("session",)) if line.record is not None]

@@ -20,8 +20,8 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np
 from rows import Row, conclude
 
-from kdb.embed import Embedder
-from kdb.knowledge.vector_index import Pool
+from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.vector_index import Pool
 
 WIDTH, QUERIES, NEAREST, ROUNDS = 384, 1000, 10, 2
 GOAL_SPEED, GOAL_RECALL = 20, 0.95

@@ -18,7 +18,7 @@ from rows import Row, conclude
 
 LATENCY, CONCURRENCY = 0.1, 32
 GOAL_SPEED, GOAL_MB, GOAL_DELAY = 250, 50, 1
-SERVER = Path(__file__).parent.parent / "fake_teacher.py"
+SERVER = Path(__file__).parents[1] / "support" / "fake_teacher.py"
 
 
 def sessions(count: int) -> bytes:

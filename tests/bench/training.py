@@ -15,14 +15,14 @@ import datasets
 from rows import Row, conclude
 from trl import SFTConfig, SFTTrainer
 
-from kdb import models, stream
-from kdb.answers import text_answer
-from kdb.conversation import Question, messages, truth_text
-from kdb.recipe import Lora, Training
+from kdb import stream, weights
+from kdb.prompts.answers import text_answer
+from kdb.prompts.messages import Question, messages, truth_text
 from kdb.student import adapter
+from kdb.student.config import Lora, Training
 from kdb.student.examples import text_example
 from kdb.student.model import load
-from kdb.student.training import Trainer
+from kdb.student.trainer import Trainer
 
 BATCH = 8
 SAMPLES = Path(__file__).parents[2] / "samples" / "sessions.jsonl"
@@ -40,7 +40,7 @@ def conversations() -> list[tuple[list[dict[str, str]], str]]:
 
 def ours(steps: int) -> tuple[float, int]:
     """Seconds and tokens of kdb's loop."""
-    student = load(models.STUDENT, precision="fp32")
+    student = load(weights.STUDENT, precision="fp32")
     adapter.attach(student, Lora(depth=1.0), seed=0)
     examples = [text_example(student.tokenizer, turns, answer) for turns, answer in conversations()]
     with tempfile.TemporaryDirectory() as folder:
@@ -52,7 +52,7 @@ def ours(steps: int) -> tuple[float, int]:
 
 def trl(steps: int) -> tuple[float, int]:
     """Seconds and tokens of SFTTrainer, with the adapter that kdb puts on."""
-    student = load(models.STUDENT, precision="fp32")
+    student = load(weights.STUDENT, precision="fp32")
     adapter.attach(student, Lora(depth=1.0), seed=0)
     rows = [
         {"prompt": turns, "completion": [{"role": "assistant", "content": answer}]}

@@ -1,8 +1,7 @@
 """Every command prints on the samples what is recorded in `golden/` (see `golden.py`)."""
 
 import pytest
-
-from .golden import CASES, GOLDEN, recorded
+from golden import CASES, GOLDEN, recorded
 
 
 @pytest.fixture(scope="module")

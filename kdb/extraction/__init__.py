@@ -1,0 +1,1 @@
+"""What knowledge is extracted from sessions: patterns, rules, thoughts."""

@@ -1,0 +1,203 @@
+"""The cells of a grid as rules for make, so that what is done is not done again and `-j` works.
+
+A file's name holds a hash of all flags that it was made with, those of what it was made from included: a changed
+setting is another file, and only what depends on it is made anew.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec import structs
+
+from kdb.errors import UsageError
+from kdb.grid.matrix import KB, Cell, Extraction, Grid, cells
+from kdb.provenance import content_hash
+from kdb.sources.policy import EXTRA_TITLES
+
+SPLIT_FILE = "split.json"
+DRAWN_SPLIT = "--split-ratio 7:1:2 --seed 0"
+"""How folders without a split of their own are split."""
+
+HEADER = """\
+# Made by kdb grid. `make -k cells` makes every run that can be made, `make reports` tells of those that are there.
+KDB ?= kdb
+OUT := {out}
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: cells reports test-report validation-report
+
+# What a stopped run left is gone on with, unless what it was made from is newer.
+outdated = for file in $^; do [ ! "$$file" -nt $1.part ] || rm -rf $1.part; done
+going_on = $$([ -e $@.part ] && echo --resume || echo -o) $@ --force
+"""
+WHOLE = "> $@.new && mv $@.new $@"
+"""A file is there when it is whole, even if make itself is killed."""
+
+
+Planned = tuple[str, str, str]
+"""The name of a run, the split it is on, and its file."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A file, what it is made from, and the commands that make it."""
+
+    target: str
+    needs: list[str]
+    recipe: list[str]
+
+    def __str__(self) -> str:
+        lines = "".join(f"\t{command}\n" for command in self.recipe)
+        return f"{self.target}: {' '.join(self.needs)}\n{lines}"
+
+
+def rules(grid: Grid, seeds: Sequence[int], data: Sequence[Path], out: Path) -> str:
+    """The makefile of a grid on the data of some folders, all files of which go into `out`.
+
+    `seeds` stand for those of the grid, if there are any.
+    """
+    for path in [*data, out]:
+        if re.search(r"[^\w./+@-]", str(path)):
+            raise UsageError(f"{path}: make cannot handle such a path", "use letters, digits, '.', '-' and '_'")
+    return "\n".join(
+        [
+            HEADER.format(out=out),
+            *map(str, _Maker(structs.replace(grid, seeds=list(seeds) or grid.seeds), data).rules()),
+        ]
+    )
+
+
+class _Maker:
+    """Collects rules; two cells that need the same file share it."""
+
+    def __init__(self, grid: Grid, data: Sequence[Path]) -> None:
+        self.grid, self.data = grid, data
+        self.found: dict[str, Rule] = {}
+
+    def rules(self) -> list[Rule]:
+        planned = self._planned()
+        targets = " ".join(target for *_, target in planned)
+        reports = [self._report(on, planned) for on in ("test", "validation")]
+        made = [rule for rule in reports if rule]
+        return [
+            Rule("cells", [targets], []),
+            Rule("reports", [rule.target for rule in made], []),
+            *made,
+            *self.found.values(),
+        ]
+
+    def _planned(self) -> list[Planned]:
+        found = cells(self.grid)
+        planned: list[Planned] = [(cell.name, cell.on, self._run(cell)) for cell in found]
+        for name in dict.fromkeys(cell.chosen for cell in found if cell.chosen):
+            group = [cell for cell in found if cell.chosen == name]
+            planned.append((name, "test", self._choice(name, group)))
+        return planned
+
+    def _add(self, target: str, needs: list[str], *recipe: str) -> str:
+        self.found.setdefault(target, Rule(target, needs, [f"@mkdir -p {Path(target).parent}", *recipe]))
+        return target
+
+    def _file(self, folder: str, name: str, *settings: str) -> str:
+        slug = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")[:60]
+        return f"$(OUT)/{folder}/{slug}-{content_hash(settings)[:8]}.jsonl"
+
+    def _imported(self, split: str, *then: str) -> str:
+        """The sessions of a split, from all folders, through further commands."""
+        imports = [f"$(KDB) import {_import_flags(folder)} --split {split}" for folder in self.data]
+        head = imports[0] if len(imports) == 1 else f"{{ {' && '.join(imports)}; }}"
+        files = sorted(str(file) for folder in self.data for file in folder.glob("*") if file.is_file())
+        target = self._file("data", split.replace(",", "-"), head, *then)
+        return self._add(target, files, f"{' | '.join([head, *then])} {WHOLE}")
+
+    def _known(self) -> str:
+        """Training and validation sessions with the knowledge drawn from them."""
+        return self._imported("train,validation", *_extractions(self.grid.extract))
+
+    def _kb(self, cell: Cell) -> str:
+        known = self._known()
+        if not cell.select:
+            return known
+        target = self._file("kb", cell.select, known, cell.select)
+        return self._add(target, [known], f"$(KDB) select {known} {_recipe(cell.select)} {WHOLE}")
+
+    def _adapter(self, cell: Cell) -> str:
+        """The `run` record of a training, beside which the adapter lies in a folder of that name."""
+        kb = self._kb(cell)
+        target = self._file("adapters", f"{cell.select} {cell.train}", kb, cell.train or "")
+        flags = f"{_recipe(cell.train or '')} --resume --force -o {_folder(target)}"
+        outdated = f"@$(call outdated,{_folder(target)})"
+        return self._add(target, [kb], outdated, f"$(KDB) train {kb} {flags} {WHOLE}")
+
+    def _asked(self, cell: Cell, name: str, on: str) -> tuple[list[str], str]:
+        """What a run is made from, and the command that makes it, but for where it goes."""
+        sessions, kb = self._imported(on), self._kb(cell)
+        needs, flags = [sessions], _recipe(f"--name {shlex.quote(name)} {cell.infer}")
+        if cell.train is not None:
+            adapter = self._adapter(cell)
+            needs.append(adapter)
+            flags = f"--adapter {_folder(adapter)} {flags}"
+        if KB in cell.infer:
+            needs.append(kb)
+        return needs, f"$(KDB) infer {sessions} {flags.replace(KB, kb)}".rstrip()
+
+    def _run(self, cell: Cell) -> str:
+        needs, command = self._asked(cell, cell.name, cell.on)
+        target = self._file("runs", cell.name, command)
+        return self._add(target, needs, "@$(call outdated,$@)", f"{command} $(going_on)")
+
+    def _choice(self, name: str, group: Sequence[Cell]) -> str:
+        """The run on test of whichever cell is the best on validation."""
+        tried = [self._run(cell) for cell in group]
+        asked = [self._asked(cell, name, "test") for cell in group]
+        cases = [
+            f"{_recipe(shlex.quote(cell.name))}) {command} $(going_on);;"
+            for cell, (_, command) in zip(group, asked, strict=True)
+        ]
+        best = f'case "$$($(KDB) eval {" ".join(tried)} --best)" in'
+        script = " \\\n\t  ".join([best, *cases, "*) exit 1;; esac"])
+        needs = [*tried, *dict.fromkeys(need for its, _ in asked for need in its)]
+        return self._add(self._file("runs", name, script), needs, "@$(call outdated,$@)", script)
+
+    def _report(self, on: str, planned: Sequence[Planned]) -> Rule | None:
+        """Scores the runs on one split that are there, and tells of the others that they are not."""
+        own = [(name, target) for name, where, target in planned if where == on]
+        if not own:
+            return None
+        folder, sessions = f"$(OUT)/{on}", self._imported(on)
+        runs = f"$(wildcard {' '.join(target for _, target in own)})"
+        named = " ".join(f"--cell {shlex.quote(name)}" for name, _ in own)
+        flags = _recipe(f"{named} --title {shlex.quote(f'{self.grid.title}: {on} sessions')}")
+        recipe = [
+            f"@mkdir -p {folder}",
+            f"$(KDB) eval {runs} {sessions} --force -o {folder}/metrics.jsonl",
+            f"$(KDB) report {folder}/metrics.jsonl {runs} {flags} --force -o {folder}",
+        ]
+        return Rule(f"{on}-report", [sessions], recipe)
+
+
+def _import_flags(folder: Path) -> str:
+    """A folder with what it has: extra titles, or else untitled items are left out; its split, or one drawn."""
+    extra, split = folder / EXTRA_TITLES, folder / SPLIT_FILE
+    titles = f"--titles {extra}" if extra.is_file() else "--untitled drop"
+    return f"{folder} {titles} " + (f"--split-file {split}" if split.is_file() else DRAWN_SPLIT)
+
+
+def _extractions(extract: Extraction) -> list[str]:
+    flags = {name: getattr(extract, name) for name in ("pattern", "rule", "thought")}
+    return [f"$(KDB) extract {name} {_recipe(its)}".strip() for name, its in flags.items() if its is not None]
+
+
+def _folder(record: str) -> str:
+    return record.removesuffix(".jsonl")
+
+
+def _recipe(text: str) -> str:
+    """Text as make hands it to the shell unchanged."""
+    return text.replace("$", "$$").strip()

@@ -1,1 +1,0 @@
-"""Knowledge about bundles: its formats, and how it is found again."""

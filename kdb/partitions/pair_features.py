@@ -1,0 +1,149 @@
+"""What needs no language model, as evidence that two items share a bundle: titles, categories, mined patterns.
+
+Three numbers a pair: the cosine of the titles; how far the items' categories agree; and how much oftener
+than chance items of these categories shared a bundle in training. An item's category is inferred from the
+training items with the nearest titles and its own is never read, because in the public data an item has a
+category if and only if it is in some bundle.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdb.extraction.patterns import category
+from kdb.records import Item, Session
+from kdb.retrieval.embedder import Embedder, cosines
+
+KINDS = 3
+FOLDS = 5
+NEIGHBOURS = 10
+"""So many training items tell an item's category, weighted by exp(cosine / TEMPERATURE)."""
+TEMPERATURE = 0.05
+PRIOR_PAIRS = 2.0
+"""The association of two categories is held back by so many pairs at the average rate."""
+LEVEL = 99
+"""The depth of the category paths: all of it, the narrowest name included."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass
+class Evidence:
+    """Evidence learnt from training sessions; four arrays that can be kept.
+
+    `vectors` (items, d) are the titles of the training items that are in a bundle and have a category,
+    `memberships` (items,) the numbers of their categories, `association` (categories, categories) the log
+    odds ratios, `scale` (2, KINDS) mean and standard deviation of the evidence.
+    """
+
+    embedder: Embedder
+    vectors: Floats
+    memberships: NDArray[np.int64]
+    association: Floats
+    scale: Floats
+
+    def pairs(self, items: Sequence[Item]) -> Floats:
+        """(n, n, KINDS), standardised; symmetric."""
+        titles = self.embedder.encode([item.title for item in items])
+        return self._standard(_raw(titles, self._categories(titles), self.association))
+
+    def _categories(self, titles: Floats, own: NDArray[np.bool_] | None = None) -> Floats:
+        """How far each item is of each category: (n, categories); `own` marks training items not to ask."""
+        count = len(self.association)
+        found = np.zeros((len(titles), count), dtype=np.float32)
+        if not len(self.vectors):
+            return found
+        near = cosines(titles, self.vectors)
+        if own is not None:
+            near = np.where(own, -1, near)
+        best = np.argsort(-near, axis=1, kind="stable")[:, :NEIGHBOURS]
+        weights = np.exp(np.take_along_axis(near, best, 1) / TEMPERATURE)
+        weights /= weights.sum(1, keepdims=True)
+        rows = np.repeat(np.arange(len(titles)), best.shape[1])
+        np.add.at(found, (rows, self.memberships[best].ravel()), weights.ravel())
+        return found
+
+    def _standard(self, raw: Floats) -> Floats:
+        return ((raw - self.scale[0]) / self.scale[1]).astype(np.float32)
+
+
+def learn(embedder: Embedder, training: Sequence[Session]) -> tuple[Evidence, list[Floats]]:
+    """The evidence of annotated sessions, and the pairs of these sessions themselves.
+
+    The latter are cross-fitted, so that they look as those of new sessions will: an item's own category is
+    not asked for, and a session's bundles do not count in the association that it is given.
+    """
+    categories = _known_categories(training)
+    names = sorted(set(categories.values()))
+    number = {name: n for n, name in enumerate(names)}
+    titles = sorted(categories)
+    members = np.array([number[categories[title]] for title in titles], dtype=np.int64)
+    empty = np.zeros((len(names), len(names)), dtype=np.float32)
+    scale = np.array([[0.0] * KINDS, [1.0] * KINDS], dtype=np.float32)
+    found = Evidence(embedder, embedder.encode(titles), members, empty, scale)
+    place = {title: n for n, title in enumerate(titles)}
+    vectors = [embedder.encode([item.title for item in session.items]) for session in training]
+    kinds = []
+    for session, rows in zip(training, vectors, strict=True):
+        own = np.zeros(len(titles), dtype=bool)
+        own[[place[item.title] for item in session.items if item.title in place]] = True
+        kinds.append(found._categories(rows, own))
+    together = [_together(session) for session in training]
+    fold = [zlib.crc32(f"{session.domain}/{session.id}".encode()) % FOLDS for session in training]
+    crossed: list[Floats] = [np.zeros(0, dtype=np.float32)] * len(training)
+    for k in range(FOLDS):
+        rest = [n for n in range(len(training)) if fold[n] != k]
+        association = _association([kinds[n] for n in rest], [together[n] for n in rest], len(names))
+        for n in range(len(training)):
+            if fold[n] == k:
+                crossed[n] = _raw(vectors[n], kinds[n], association)
+    found.association = _association(kinds, together, len(names))
+    flat = np.concatenate([raw[np.triu_indices(len(raw), 1)] for raw in crossed])
+    found.scale = np.stack([flat.mean(0), flat.std(0) + 1e-6]).astype(np.float32)
+    return found, [found._standard(raw) for raw in crossed]
+
+
+def _known_categories(training: Sequence[Session]) -> dict[str, str]:
+    """Title -> category of the items in true bundles."""
+    known: dict[str, str] = {}
+    for session in training:
+        inside = {i for bundle in session.truth or [] for i in bundle.items}
+        for item in session.items:
+            path = category(item, LEVEL) if item.id in inside else None
+            if path:
+                known[item.title] = " > ".join(path)
+    return known
+
+
+def _raw(titles: Floats, kinds: Floats, association: Floats) -> Floats:
+    lengths = np.linalg.norm(kinds, axis=1, keepdims=True)
+    unit = kinds / np.where(lengths > 0, lengths, 1)
+    return np.stack([cosines(titles, titles), unit @ unit.T, kinds @ association @ kinds.T], -1)
+
+
+def _together(session: Session) -> Floats:
+    """1 where two items share a true bundle: (n, n), 0 on the diagonal."""
+    bundles = [set(bundle.items) for bundle in session.truth or []]
+    ids = [item.id for item in session.items]
+    share = [[a != b and any({a, b} <= bundle for bundle in bundles) for b in ids] for a in ids]
+    return np.array(share, dtype=np.float32)
+
+
+def _association(kinds: Sequence[Floats], together: Sequence[Floats], count: int) -> Floats:
+    """For each two categories the log odds that their items share a bundle, less that of any two items."""
+    if not count or not kinds:
+        return np.zeros((count, count), dtype=np.float32)
+    shared, met = np.zeros((count, count)), np.zeros((count, count))
+    for own, pairs in zip(kinds, together, strict=True):
+        others = 1 - np.eye(len(own))
+        shared += own.T @ pairs @ own
+        met += own.T @ others @ own
+    average = np.clip(shared.sum() / max(met.sum(), 1e-9), 1e-3, 1 - 1e-3)
+    rate = (shared + PRIOR_PAIRS * average) / (met + PRIOR_PAIRS)
+    rate = np.clip(rate, 1e-4, 1 - 1e-4)
+    return (np.log(rate / (1 - rate)) - np.log(average / (1 - average))).astype(np.float32)

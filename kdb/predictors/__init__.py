@@ -1,0 +1,1 @@
+"""Who predicts bundles: baselines, students here, students behind a server."""

@@ -1,0 +1,83 @@
+"""A student that a server has: asked what a student in this process is asked, through an account as a teacher's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from kdb import console
+from kdb.prompts import replies
+from kdb.prompts.answers import TextAnswer
+from kdb.prompts.messages import Question, messages
+from kdb.student.aggregation import elect
+from kdb.student.methods.generation import Writing, fitted, read
+from kdb.student.methods.method import Decision
+from kdb.teacher import NoAnswer, Rejected, Request, Sampling, Unanswered
+from kdb.teacher.config import Settings
+from kdb.teacher.metered import Account
+
+
+class Served:
+    """Decides on sessions by the answers of a server, which may know grammars or not."""
+
+    def __init__(
+        self, account: Account, answer: TextAnswer, writing: Writing, max_prompt_tokens: int, settings: Settings
+    ) -> None:
+        self.account, self.answer, self.writing = account, answer, writing
+        self.max_prompt_tokens, self.settings = max_prompt_tokens, settings
+        self.counts: Counter[str] = Counter()
+        self._runner = asyncio.Runner()  # one event loop for all, for connections belong to theirs
+
+    def vote(self, polls: Sequence[Sequence[Question]], names: Sequence[str]) -> list[Decision]:
+        """One decision for each poll, about the session of this name; KdbError where one has no answer (yet).
+
+        A request that the server rejects is an answer that failed.
+        """
+        found = self._runner.run(self._all(polls, names))
+        answered = [decision for decision in found if decision is not None]
+        if len(answered) < len(found):
+            self.account.settle(len(found) - len(answered), len(found))
+        self.counts.update(decision.status for decision in answered)
+        return answered
+
+    def finish(self) -> None:
+        """Say what that took, and how many answers were of another form than asked for."""
+        self.account.settle(0, self.counts.total())
+        if other := self.counts["repaired"] + self.counts["failed"]:
+            failed = f"{self.counts['failed']} failed, {self.counts['repaired']} repaired"
+            console.say(f"{other} of {self.counts.total()} answers were in another form than asked for: {failed}")
+
+    async def _all(self, polls: Sequence[Sequence[Question]], names: Sequence[str]) -> list[Decision | None]:
+        slots = asyncio.Semaphore(self.settings.concurrency)
+        return list(
+            await asyncio.gather(*(self._attempt(*asked, slots) for asked in zip(polls, names, strict=True)))
+        )
+
+    async def _attempt(self, poll: Sequence[Question], name: str, slots: asyncio.Semaphore) -> Decision | None:
+        try:
+            async with slots:
+                return elect([await self._decide(question) for question in poll], self.writing.vote)
+        except Unanswered as error:
+            if isinstance(error, NoAnswer):
+                console.say(f"session {name!r} has no answer: {error}")
+            return Decision([], "failed") if isinstance(error, Rejected) else None
+
+    async def _decide(self, question: Question) -> Decision:
+        question, left_out = fitted(question, lambda own: self._request(own).prompt_tokens, self.max_prompt_tokens)
+        answer = await self.account.ask(self._request(question))
+        said = self.answer.from_json(replies.spoken(answer.text).strip())
+        decision = read(self.answer, said, question.items)
+        return replace(decision, raw=answer.text, usage=answer.usage, shown=question.shown, left_out=left_out)
+
+    def _request(self, question: Question) -> Request:
+        size, writing = len(question.items), self.writing
+        bound = not (writing.free or writing.reasoned)  # what comes before an answer fits no grammar
+        return Request(
+            purpose="infer",
+            messages=messages(self.answer, question, writing.reasoned),
+            schema=self.answer.schema(size) if bound else None,
+            sampling=Sampling(writing.temperature, writing.seed + question.draw, self.settings.max_tokens),
+            grammar=self.answer.grammar(size) if bound else "",
+        )

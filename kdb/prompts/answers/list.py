@@ -1,0 +1,124 @@
+"""The format `list`: one line a bundle, its item numbers in brackets, then its intent: `[1, 3] camera kit`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from kdb.prompts import quoted
+from kdb.prompts.answers import AnswerError, Group
+
+NOTHING = "none"
+MOST_BUNDLES = 6
+INTENT_LENGTH = 60
+_INTENT = "[A-Za-z0-9][A-Za-z0-9 ,&'/-]"
+_LINE = re.compile(r"\[(\d+(?:, \d+)+)\](?: (.+))?")
+_LOOSE = re.compile(r"[\[(]\s*(\d+(?:\s*(?:,|and|&|\s)\s*\d+)+)\s*[\])]")
+
+
+class Stated(Struct):
+    """A bundle in JSON, its products by their numbers."""
+
+    products: list[int]
+    intent: str = ""
+
+
+class Statement(Struct):
+    """An answer in JSON."""
+
+    bundles: list[Stated]
+
+
+@dataclass
+class Lists:
+    """A list of item-number lists."""
+
+    intents: bool = False
+    name: str = "list"
+
+    def target(self, groups: list[Group], intents: list[str], items: int) -> str:
+        """See `TextAnswer`; the largest bundles first, at most MOST_BUNDLES."""
+        ordered = sorted(zip(groups, intents, strict=True), key=lambda pair: (-len(pair[0]), pair[0]))
+        lines = [self._line(group, intent) for group, intent in ordered[:MOST_BUNDLES]]
+        return "\n".join(lines) or NOTHING
+
+    def _line(self, group: Group, intent: str) -> str:
+        numbers = f"[{', '.join(str(i + 1) for i in group)}]"
+        return f"{numbers} {_plain(intent)}" if self.intents else numbers
+
+    def grammar(self, items: int) -> str:
+        """See `TextAnswer`; ascending numbers make an item stand at most once in a bundle."""
+        if items < 2:
+            return f'root ::= "{NOTHING}"'
+        most = min(items, MOST_BUNDLES)
+        intent = f'" " {_INTENT}{{0,{INTENT_LENGTH - 1}}}' if self.intents else ""
+        firsts = [f'"{i}" more{i}' for i in range(1, items)]
+        rules = [
+            f'root ::= "{NOTHING}" | bundle ("\\n" bundle){{0,{most - 1}}}',
+            f'bundle ::= "[" ({" | ".join(firsts)}) "]" {intent}',
+        ]
+        for i in range(1, items):
+            nexts = [f'", {j}" rest{j}' for j in range(i + 1, items + 1)]
+            rules.append(f"more{i} ::= {' | '.join(nexts)}")
+        for i in range(2, items):
+            rules.append(f'rest{i} ::= "" | more{i}')
+        return "\n".join([*rules, f'rest{items} ::= ""'])
+
+    def schema(self, items: int) -> dict[str, Any]:
+        """See `TextAnswer`."""
+        numbers = {"type": "integer", "enum": list(range(1, items + 1))}
+        fields: dict[str, Any] = {"products": {"type": "array", "items": numbers, "minItems": 2}}
+        fields |= {"intent": {"type": "string"}} if self.intents else {}
+        return _closed({"bundles": {"type": "array", "items": _closed(fields)}})
+
+    def from_json(self, text: str) -> str:
+        """See `TextAnswer`; numbers ascend and stand once, which no schema can ask for."""
+        try:
+            bundles = msgspec.json.decode(text, type=Statement).bundles
+        except (msgspec.DecodeError, RecursionError):
+            return text
+        return "\n".join(self._line(sorted({n - 1 for n in b.products}), b.intent) for b in bundles) or NOTHING
+
+    def length(self, items: int) -> int:
+        """See `TextAnswer`."""
+        numbers = sum(len(str(i)) + 2 for i in range(1, items + 1))
+        line = numbers + 1 + (INTENT_LENGTH + 1 if self.intents else 0)
+        return max(len(NOTHING), min(items, MOST_BUNDLES) * line)
+
+    def parse(self, text: str, items: int) -> tuple[list[Group], list[str]]:
+        """See `TextAnswer`; the same bundle said twice counts once."""
+        found: dict[tuple[int, ...], str] = {}
+        for line in [] if text.strip() == NOTHING else text.strip().split("\n"):
+            match = _LINE.fullmatch(line)
+            if not match:
+                raise AnswerError(f"not a bundle: {line!r}")
+            group = [int(n) - 1 for n in match.group(1).split(", ")]
+            if group != sorted(set(group)) or group[-1] >= items or group[0] < 0:
+                raise AnswerError(f"not items of the session in ascending order: {line!r}")
+            found.setdefault(tuple(group), match.group(2) or "")
+        return [list(group) for group in found], list(found.values())
+
+    def repair(self, text: str, items: int) -> tuple[list[Group], list[str]]:
+        """See `TextAnswer`; keeps every bracketed list, without what is not of the session."""
+        found: dict[tuple[int, ...], str] = {}
+        for match in _LOOSE.finditer(text):
+            group = sorted({int(n) - 1 for n in re.findall(r"\d{1,4}", match.group(1))} & set(range(items)))
+            if len(group) > 1:
+                found.setdefault(tuple(group), "")
+        return [list(group) for group in found], list(found.values())
+
+
+def _plain(intent: str) -> str:
+    """An intent in the characters of the grammar, on one line, or a stand-in for one that has none."""
+    text = re.sub(r"[^A-Za-z0-9 ,&'/-]+", " ", quoted(intent, 10 * INTENT_LENGTH))
+    text = re.sub(r" +", " ", text).strip(" ,&'/-")
+    return text[:INTENT_LENGTH].strip(" ,&'/-") or "bought together"
+
+
+def _closed(fields: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an object with these fields, all of them and no others."""
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}

@@ -1,0 +1,1 @@
+"""How knowledge is found again for a session: embedder, vector index, demonstrations."""

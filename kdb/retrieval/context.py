@@ -1,0 +1,85 @@
+"""What is shown beside a session: the demonstrations nearest to it, and the knowledge that bears on it.
+
+Only titles of the session are looked at: nothing else of it may be known at inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kdb.errors import KdbError, UsageError
+from kdb.prompts.messages import Demo, Shown
+from kdb.records import Knowledge, Session
+from kdb.retrieval import neighbours
+from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.knowledge_base import KnowledgeBase, thoughts
+from kdb.retrieval.relevance import Relevance
+from kdb.student.config import Recipe
+
+
+class Retriever:
+    """Finds what a recipe wants shown, in a knowledge base."""
+
+    def __init__(self, base: KnowledgeBase, recipe: Recipe, embedder: Embedder) -> None:
+        for session in base.training:
+            if session.split == "test":
+                raise KdbError(
+                    f"session {session.id!r} is of the test split", "no demonstration may come from there"
+                )
+        self.recipe, self.training, self.embedder = recipe, base.training, embedder
+        knowledge = base.of_formats(recipe.formats) if recipe.knowledge else []
+        self._thoughts = thoughts(knowledge)
+        self._search = neighbours.search(recipe.neighbours, embedder, base.training)
+        self._relevance = {
+            domain: Relevance(embedder, [k for k in knowledge if k.domain == domain and k.format != "thought"])
+            for domain in {k.domain for k in knowledge}
+        }
+
+    def shown(self, sessions: Sequence[Session]) -> list[Shown]:
+        """For each session the demonstrations, most similar last, and the knowledge, most relevant first.
+
+        Never the session itself, no thought about it, and only knowledge of its domain that was not drawn from
+        it alone.
+        """
+        demos = self._demos(sessions)
+        return [Shown(own, self._knowledge(session)) for session, own in zip(sessions, demos, strict=True)]
+
+    def _demos(self, sessions: Sequence[Session]) -> list[list[Demo]]:
+        if not self.recipe.demos or not self.training:
+            return [[] for _ in sessions]
+        # One more, because the session itself may be among them.
+        found = self._search.nearest(sessions, self.recipe.demos + 1)
+        demos = []
+        for session, places in zip(sessions, found, strict=True):
+            others = [self.training[n] for n in places if _key(self.training[n]) != _key(session)]
+            nearby = others[: self.recipe.demos]
+            demos.append([Demo(other, self._thoughts.get(_key(other))) for other in reversed(nearby)])
+        return demos
+
+    def _knowledge(self, session: Session) -> list[Knowledge]:
+        relevance = self._relevance.get(session.domain)
+        if relevance is None:
+            return []
+        titles = self.embedder.encode([item.title for item in session.items])
+        pieces = (relevance.pieces[n] for n in relevance.ranked(titles))
+        others = (piece for piece in pieces if piece.source.sessions != [session.id])
+        return [piece for piece, _ in zip(others, range(self.recipe.knowledge), strict=False)]
+
+
+def beside(base: KnowledgeBase, recipe: Recipe, sessions: Sequence[Session]) -> list[Shown]:
+    """What `Retriever` shows beside sessions; nothing where the recipe wants nothing."""
+    retriever = build(base, recipe)
+    return retriever.shown(sessions) if retriever else [Shown()] * len(sessions)
+
+
+def build(base: KnowledgeBase, recipe: Recipe) -> Retriever | None:
+    """The retriever that a recipe asks for; UsageError where there is nothing to draw on."""
+    if not (recipe.demos or recipe.knowledge):
+        return None
+    if not (base.training or base.knowledge):
+        raise UsageError("no training session or knowledge to show", "pass a record file with --kb")
+    return Retriever(base, recipe, Embedder())
+
+
+def _key(session: Session) -> tuple[str, str]:
+    return session.domain, session.id

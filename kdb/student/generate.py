@@ -1,0 +1,122 @@
+"""Text from a student, each sequence of a batch inside its own grammar."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from kdb.student.model import Student
+from kdb.student.router import route
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Generated(NamedTuple):
+    """One answer and the number of tokens that it took."""
+
+    text: str
+    tokens: int
+
+
+class Chance(NamedTuple):
+    """How answers are drawn: at a temperature above 0, and by a seed for each answer."""
+
+    temperature: float
+    seeds: Sequence[str]
+
+
+class _Noise:
+    """Adds Gumbel noise to logits, so that the largest of them is a draw from their softmax.
+
+    (The Gumbel-max trick: Maddison, Tarlow and Minka, arXiv 1411.0030.) Each sequence has a generator of its
+    own, so what is drawn for it does not depend on the others in its batch, as with PyTorch's it would.
+    """
+
+    def __init__(self, chance: Chance) -> None:
+        self.temperature = chance.temperature
+        self._generators = [np.random.default_rng(random.Random(seed).getrandbits(64)) for seed in chance.seeds]
+
+    def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        noise = np.stack([own.gumbel(size=scores.shape[1]) for own in self._generators])
+        return scores.float() / self.temperature + torch.from_numpy(noise).to(scores.device, torch.float32)
+
+
+class Generator:
+    """Generates for one student; grammars are compiled once and kept."""
+
+    def __init__(self, student: Student) -> None:
+        self.student = student
+        self._compiled: dict[str, Any] = {}
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        grammars: Sequence[str] | None,
+        most_tokens: int,
+        chance: Chance | None = None,
+        stop: str = "",
+    ) -> list[Generated]:
+        """Answers to prompts of token ids, at most `most_tokens` long; greedy, or drawn by `chance`.
+
+        With `grammars` (EBNF, one a prompt) an answer is always in its grammar if `most_tokens` suffices.
+        With `stop` an answer ends once it has said that.
+        """
+        import torch
+
+        tokenizer = self.student.tokenizer
+        width = max(map(len, prompts))
+        ids = [[tokenizer.pad_token_id] * (width - len(p)) + list(p) for p in prompts]
+        mask = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
+        device = self.student.device
+        route(self.student.model, prompts, tokenizer.pad_token_id)
+        processors = [self._processor(grammars)] if grammars else []
+        processors += [_Noise(chance)] if chance else []
+        with torch.inference_mode():
+            out = self.student.model.generate(
+                input_ids=torch.tensor(ids, device=device),
+                attention_mask=torch.tensor(mask, device=device),
+                max_new_tokens=most_tokens,
+                logits_processor=processors or None,
+                do_sample=False,
+                pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                stopping_criteria=[self._said(stop)] if stop else None,
+            )
+        return [self._read(row) for row in out[:, width:].tolist()]
+
+    def _read(self, row: list[int]) -> Generated:
+        end = self.student.tokenizer.eos_token_id
+        tokens = row[: row.index(end)] if end in row else row
+        return Generated(self.student.tokenizer.decode(tokens, skip_special_tokens=True), len(tokens))
+
+    def _processor(self, grammars: Sequence[str]) -> Any:
+        from xgrammar.contrib.hf import LogitsProcessor
+
+        for grammar in set(grammars) - self._compiled.keys():
+            self._compiled[grammar] = self._compiler.compile_grammar(grammar)
+        return LogitsProcessor([self._compiled[grammar] for grammar in grammars])
+
+    def _said(self, stop: str) -> Callable[..., torch.Tensor]:
+        """Whether each sequence ends in `stop`, by its last tokens: the model may cut it up in any way."""
+        import torch
+
+        def said(ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+            ends = self.student.tokenizer.batch_decode(ids[:, -len(stop) :])
+            return torch.tensor([end.endswith(stop) for end in ends], device=ids.device)
+
+        return said
+
+    @cached_property
+    def _compiler(self) -> Any:
+        import xgrammar
+
+        vocabulary = self.student.model.config.vocab_size
+        info = xgrammar.TokenizerInfo.from_huggingface(self.student.tokenizer, vocab_size=vocabulary)
+        return xgrammar.GrammarCompiler(info)

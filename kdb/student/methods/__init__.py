@@ -1,0 +1,1 @@
+"""How a student answers: as text, or by the probability of each pair of items."""

@@ -1,0 +1,39 @@
+"""How hard sessions are for a student: its loss on the true answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from kdb.prompts.messages import Lesson, Question
+from kdb.records import Key, Session
+from kdb.student import config as recipes
+from kdb.student.config import Recipe
+from kdb.student.methods.build import Serving, build_rule
+from kdb.student.model import load
+from kdb.student.trainer import example_losses
+
+BATCH = 8
+
+
+def session_losses(sessions: Iterable[Session], name: str, adapter: Path | None) -> dict[Key, float]:
+    """The loss per answer token on each annotated session, shown without demonstrations or knowledge.
+
+    With an adapter, merged or not, the answer is in its format; without, it is a list. `name` does not matter
+    beside an adapter. Per token, because otherwise long sessions would be the hard ones.
+    """
+    taught = recipes.taught(name, adapter)
+    recipe = recipes.read(taught) if taught else Recipe(student=name, answer="list")
+    student = load(recipe.student if adapter else name, adapter)
+    rule = build_rule(student, recipe, Serving(student.context))
+    keys, examples = [], []
+    for session in sessions:
+        if session.truth is not None and len(session.items) > 1:
+            own = rule.examples(Lesson(Question(list(session.items)), session.truth))
+            keys += [(session.domain, session.id)] * len(own)
+            examples += own
+    totals: dict[Key, tuple[float, int]] = {}
+    for key, example, loss in zip(keys, examples, example_losses(student, examples, BATCH), strict=True):
+        lost, count = totals.get(key, (0.0, 0))
+        totals[key] = (lost + loss, count + len(example.positions))
+    return {key: lost / count for key, (lost, count) in totals.items()}

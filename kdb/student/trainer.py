@@ -1,0 +1,279 @@
+"""The training loop: LoRA on answer tokens, validated each epoch, resumable with the same result.
+
+In several processes (`processes`) each computes its share of a batch; losses and gradients are sums over all.
+
+The adapter computes in the model's precision while its weights are kept in fp32 ("master weights",
+Micikevicius et al., arXiv 1710.03740): in bf16 alone small updates would round away.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdb import console
+from kdb.errors import KdbError
+from kdb.student import distributed
+from kdb.student.adapter import Weights, trained
+from kdb.student.config import Training
+from kdb.student.examples import Example, batches
+from kdb.student.model import Student, answer_logits
+
+if TYPE_CHECKING:
+    import torch
+
+CHECKPOINT = "checkpoint.pt"
+CHECKPOINT_SECONDS = 60
+EpochExamples = Callable[[int], Sequence[Example]]
+Validate = Callable[[], dict[str, float]]
+
+
+@dataclass
+class Progress:
+    """Where a training stands: all that a checkpoint must hold beside the weights."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
+    """Mean loss of each epoch, in nats per answer token, added up over tasks."""
+    running: tuple[float, int] = (0.0, 0)
+    validation: list[dict[str, float]] = field(default_factory=list)
+    best: Weights | None = None
+
+    @property
+    def best_epoch(self) -> int:
+        """The number of the epoch that validated best, the first of several, counted from 0."""
+        return max(range(len(self.validation)), key=lambda n: _rank(self.validation[n]), default=0)
+
+
+class Trainer:
+    """Trains the adapter of one student."""
+
+    def __init__(self, student: Student, settings: Training, folder: Path) -> None:
+        import torch
+
+        self.student, self.settings, self.folder = student, settings, folder
+        self.live = trained(student)
+        self.masters = {name: p.detach().float().clone() for name, p in self.live.items()}
+        self.optimiser = torch.optim.AdamW(self.masters.values(), lr=settings.learning_rate, weight_decay=0)
+        self.progress = Progress()
+        self.batch = settings.batch * settings.processes
+
+    def run(self, examples: EpochExamples, validate: Validate | None) -> Progress:
+        """Train to the end and return what was measured; the best weights by validation are in `best`.
+
+        `examples(epoch)` gives the examples of an epoch and is a function of the epoch alone. `validate()`
+        returns `matched_f1` and `loss`, which choose the best epoch in this order.
+        """
+        per_epoch = math.ceil(len(examples(0)) / (self.batch * self.settings.accumulate))
+        total = self.settings.steps or max(1, round(self.settings.epochs * per_epoch))
+        with console.progress() as bar:
+            task = bar.add_task("training", total=total, note="", completed=self.progress.step)
+            while self.progress.step < total or self._unfinished(per_epoch):
+                epoch, done = divmod(self.progress.step, per_epoch)
+                if self._unfinished(per_epoch):
+                    self._end_epoch(validate)
+                    continue
+                for step in self._steps(examples(epoch), epoch, done):
+                    self._update(step, total)
+                    bar.update(task, completed=self.progress.step, note=self._note())
+                    if self.progress.step >= total:
+                        break
+            if self.progress.running[1]:
+                self._end_epoch(validate)
+        return self.progress
+
+    def _steps(self, examples: Sequence[Example], epoch: int, done: int) -> Iterator[list[list[Example]]]:
+        """The optimiser steps of an epoch that are not done yet, each some batches."""
+        rng = random.Random(f"{self.settings.seed}:{epoch}")
+        found = batches([len(e) for e in examples], self.batch, rng)
+        each = self.settings.accumulate
+        for start in range(done * each, len(found), each):
+            yield [[examples[i] for i in batch] for batch in found[start : start + each]]
+
+    def _unfinished(self, per_epoch: int) -> bool:
+        """Whether all steps of an epoch are done and its end is not, as after a kill in between."""
+        return self.progress.step // per_epoch > len(self.progress.losses)
+
+    def _update(self, step: list[list[Example]], total: int) -> None:
+        """One optimiser step."""
+        import torch
+
+        began = time.monotonic()
+        rank, count = distributed.rank(), distributed.count()
+        # What dropout draws depends on the step and the process alone, so that a resumed run draws the same.
+        torch.manual_seed(random.Random(f"{self.settings.seed}:{self.progress.step}:{rank}").getrandbits(63))
+        counts = Counter(task for batch in step for e in batch for task in [e.task] * len(e.positions))
+        lost = 0.0
+        self.student.model.train()
+        for own in (batch[rank::count] for batch in step):
+            if own:  # the last batch of an epoch may be smaller than there are processes
+                # By the counts of the whole step: so the sum over processes is what one process would compute.
+                weights = [1 / counts[e.task] for e in own for _ in e.positions]
+                loss = weighted_loss(self.student, own, weights)
+                loss.backward()
+                lost += loss.item()
+        lost = self._collect(lost)
+        torch.nn.utils.clip_grad_norm_(self.masters.values(), 1.0)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.learning_rate * slope(self.progress.step, total, self.settings.warmup)
+        self.optimiser.step()
+        self._publish()
+        if not math.isfinite(lost):
+            raise KdbError(f"the loss is {lost} at step {self.progress.step}", "lower --learning-rate")
+        self.progress.step += 1
+        self.progress.tokens += sum(len(e) for batch in step for e in batch)
+        self.progress.running = (self.progress.running[0] + lost, self.progress.running[1] + 1)
+        self.progress.seconds += time.monotonic() - began
+        if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
+            self.save()
+
+    _saved = time.monotonic()
+
+    def _collect(self, lost: float) -> float:
+        """Move the gradients to the masters, added up over all processes, and add up the loss."""
+        import torch
+
+        gradients = []
+        for name, master in self.masters.items():
+            grad = self.live[name].grad
+            master.grad = torch.zeros_like(master) if grad is None else grad.float()
+            self.live[name].grad = None
+            gradients.append(master.grad)
+        total = torch.tensor([lost], dtype=torch.float64)
+        distributed.add_up(gradients)
+        distributed.add_up([total])
+        return total.item()
+
+    def _end_epoch(self, validate: Validate | None) -> None:
+        lost, steps = self.progress.running
+        self.progress.losses.append(lost / max(steps, 1))
+        self.progress.running = (0.0, 0)
+        said = f"epoch {len(self.progress.losses)}: loss {self.progress.losses[-1]:.4f}"
+        if validate is not None:
+            self.student.model.eval()
+            result = validate()
+            if all(_rank(result) > _rank(before) for before in self.progress.validation):
+                self.progress.best = {name: w.clone() for name, w in self.masters.items()}
+            self.progress.validation.append(result)
+            said += "".join(f", validation {name} {value:.4f}" for name, value in result.items())
+        console.say(f"{said}, {self.progress.tokens / self.progress.seconds:.0f} tokens/s")
+        self.save()
+
+    def weights(self) -> Weights:
+        """The best weights by validation, or the last ones where nothing was validated, in fp32."""
+        return self.progress.best or self.masters
+
+    def use(self, weights: Weights) -> None:
+        """Put fp32 weights into the model."""
+        import torch
+
+        with torch.no_grad():
+            for name, p in self.live.items():
+                p.copy_(weights[name])
+
+    def _publish(self) -> None:
+        self.use(self.masters)
+
+    def save(self) -> None:
+        """Write a checkpoint, in the first process; a kill while writing leaves the one before."""
+        import torch
+
+        self._saved = time.monotonic()
+        if not distributed.first():
+            return
+        state = {
+            "masters": self.masters,
+            "optimiser": self.optimiser.state_dict(),
+            "progress": self.progress.__dict__,
+        }
+        part = self.folder / (CHECKPOINT + ".part")
+        torch.save(state, part)
+        part.replace(self.folder / CHECKPOINT)
+
+    def resume(self) -> bool:
+        """Go on from the folder's checkpoint if it has one; whether it had."""
+        import torch
+
+        file, state = self.folder / CHECKPOINT, None
+        if distributed.first() and file.exists():
+            state = torch.load(file, weights_only=True, map_location="cpu")
+        state = distributed.of_first(state)
+        if state is None:
+            return False
+        for name, master in self.masters.items():
+            master.copy_(state["masters"][name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.progress = Progress(**state["progress"])
+        self._publish()
+        return True
+
+    def _note(self) -> str:
+        lost, steps = self.progress.running
+        speed = self.progress.tokens / max(self.progress.seconds, 1e-9)
+        return f"loss {lost / max(steps, 1):.3f}, {speed:.0f} tokens/s"
+
+
+def token_losses(student: Student, batch: Sequence[Example]) -> torch.Tensor:
+    """Cross-entropy of each answer token of a batch, in nats; among an example's `choices` where it has any."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    logits = answer_logits(student.model, batch, student.tokenizer.pad_token_id)
+    losses, start = [], 0
+    for choices, group in groupby(batch, key=lambda e: e.choices):
+        targets = [t for e in group for t in e.targets]
+        own = logits[start : start + len(targets)]
+        start += len(targets)
+        if choices:
+            own, targets = own[:, list(choices)], [choices.index(t) for t in targets]
+        losses.append(cross_entropy(own, torch.tensor(targets, device=own.device), reduction="none"))
+    return torch.cat(losses)
+
+
+def weighted_loss(student: Student, batch: Sequence[Example], weights: Sequence[float]) -> torch.Tensor:
+    """The sum of a batch's token losses, each with its weight."""
+    import torch
+
+    losses = token_losses(student, batch)
+    return losses @ torch.tensor(weights, device=losses.device)
+
+
+def example_losses(student: Student, examples: Sequence[Example], size: int) -> list[float]:
+    """The loss of each example that is not trained on, summed over its answer tokens."""
+    import torch
+
+    found = [0.0] * len(examples)
+    with torch.inference_mode():
+        for indices in batches([len(e) for e in examples], size):
+            losses = token_losses(student, [examples[i] for i in indices])
+            parts = losses.split([len(examples[i].positions) for i in indices])
+            for i, part in zip(indices, parts, strict=True):
+                found[i] = part.sum().item()
+    return found
+
+
+def mean_loss(student: Student, examples: Sequence[Example], size: int) -> float:
+    """The loss per answer token of examples that are not trained on."""
+    count = sum(len(e.positions) for e in examples)
+    return sum(example_losses(student, examples, size)) / max(count, 1)
+
+
+def slope(step: int, total: int, warmup: float) -> float:
+    """The share of the full learning rate: a linear rise over `warmup` of the steps, then a linear fall."""
+    rising = max(1, round(warmup * total))
+    if step < rising:
+        return (step + 1) / rising
+    return max(0.0, (total - step) / max(1, total - rising))
+
+
+def _rank(result: dict[str, Any]) -> tuple[float, float]:
+    return result.get("matched_f1", 0.0), -result.get("loss", 0.0)

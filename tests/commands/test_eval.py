@@ -1,0 +1,242 @@
+"""`kdb eval`: what it counts, compares, refuses and writes."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from kdb.predictors import baselines
+from kdb.records import Bundle, Prediction, Run, Session, Usage
+
+ITEMS = ["a", "b", "c", "d"]
+TRUTH = [["a", "b"], ["c", "d"]]
+
+
+def bundles(ids: list[str], intent: str = "") -> list[Bundle]:
+    return [Bundle(list(one), intent) for one in ids]
+
+
+def prediction(session: int, predicted: list[str], run: str = "r", **fields: object) -> Prediction:
+    given = {"domain": "shop", "items": ITEMS, "status": "ok", "truth": bundles(TRUTH), **fields}
+    return Prediction(id=str(session), bundles=bundles(predicted), run=run, **given)
+
+
+def lines(*records: object) -> bytes:
+    return b"".join(msgspec.json.encode(record) + b"\n" for record in records)
+
+
+def metrics(result, run: str = "r", protocol: str = "strict", **by: str) -> dict:
+    assert result.code == 0, result.stderr
+    wanted = (run, protocol, by)
+    (found,) = [r for r in result.records if r["kind"] == "metric" and (r["run"], r["protocol"], r["by"]) == wanted]
+    return found
+
+
+def of_kind(result, kind: str) -> list[dict]:
+    assert result.code == 0, result.stderr
+    return [r for r in result.records if r["kind"] == kind]
+
+
+def test_metrics_of_both_protocols_with_intervals(kdb) -> None:
+    some = [prediction(1, ["ab", "cd"]), prediction(2, ["ac"]), prediction(3, [], status="failed")]
+    result = kdb("eval", stdin=lines(Run(id="r", command="infer", settings={"baseline": "x"}), *some))
+    strict, released = metrics(result), metrics(result, protocol="released")
+    assert strict["values"]["precision"] == pytest.approx(1 / 3, abs=1e-6)
+    assert strict["values"]["failed"] == pytest.approx(1 / 3, abs=1e-6)
+    assert released["values"]["precision"] == 1 / 2  # the failed session has left the mean
+    assert strict["values"]["exact"] == pytest.approx(1 / 3, abs=1e-6)
+    low, high = strict["intervals"]["precision"]
+    assert (low, high) == (0, 1)
+    expected = {"predicted": 3, "true": 6, "hits": 2, "invalid": 0, "failed": 1, "repaired": 0, "missing": 0}
+    assert expected.items() <= strict["counts"].items()
+    assert strict["settings"] == {"baseline": "x"}
+    assert (
+        kdb("eval", stdin=lines(Run(id="r", command="infer", settings={"baseline": "x"}), *some)).out == result.out
+    )
+
+
+def test_slices(kdb) -> None:
+    short = {"items": ["a", "b"], "truth": bundles(["ab"])}
+    some = [prediction(1, ["ab"]), prediction(2, ["ab"], **short), prediction(3, [], status="failed", **short)]
+    result = kdb("eval", "--by", "domain,length,status", stdin=lines(*some))
+    assert metrics(result)["sessions"] == 3
+    assert metrics(result, length="4", status="ok")["values"]["recall"] == 0.5
+    assert metrics(result, length="2", status="ok")["values"]["recall"] == 1
+    assert metrics(result, length="2", status="failed")["values"]["recall"] == 0
+    assert kdb("eval", "--by", "size", stdin=lines(*some)).code == 2
+
+
+def test_per_session_scores_add_up_to_the_metrics(kdb) -> None:
+    some = [prediction(1, ["ab", "cd", "aX"]), prediction(2, ["abc"]), prediction(3, ["bc", "ab"])]
+    result = kdb("eval", "--per-session", stdin=lines(*some))
+    scores = of_kind(result, "score")
+    assert [s["id"] for s in scores] == ["1", "2", "3"]
+    mean = sum(s["sums"]["matched_f1"] for s in scores) / 3
+    assert metrics(result)["values"]["matched_f1"] == pytest.approx(mean, abs=1e-6)
+    first, second, _ = scores
+    assert {"predicted": ["a", "b"], "true": ["a", "b"], "jaccard": 1.0, "hit": True} in first["matches"]
+    assert {"predicted": ["X", "a"], "true": [], "jaccard": 0.0, "hit": False} in first["matches"]
+    assert {"predicted": [], "true": ["c", "d"], "jaccard": 0.0, "hit": False} in second["matches"]
+
+
+def test_comparison_of_runs(kdb) -> None:
+    good = [prediction(n, ["ab", "cd"], "good") for n in range(20)]
+    bad = [prediction(n, ["ac"] if n else ["ab"], "bad") for n in range(20)]
+    same = [prediction(n, ["cd", "ab"], "same") for n in range(20)]
+    result = kdb("eval", stdin=lines(*good, *reversed(bad), *same))
+    found = {tuple(c["runs"]): c for c in of_kind(result, "comparison") if c["protocol"] == "strict"}
+    assert set(found) == {("good", "bad"), ("good", "same"), ("bad", "same")}
+    better, equal = found["good", "bad"], found["good", "same"]
+    assert better["differences"]["precision"] == 0.95
+    assert better["intervals"]["precision"][0] > 0.8
+    assert better["p"]["precision"] < 0.001
+    assert better["p_holm"]["precision"] == pytest.approx(3 * better["p"]["precision"], abs=1e-6)
+    assert (equal["differences"]["precision"], equal["p_holm"]["precision"]) == (0, 1)
+
+
+def test_the_best_run_is_named(kdb) -> None:
+    good = Run(id="good", command="infer", settings={"name": "it's good"})
+    records = [prediction(n, ["ab"], run) for run in ("bad", "good") for n in range(3)]
+    records[0].bundles = records[1].bundles = []
+    assert kdb("eval", "--best", stdin=lines(good, *records)).stdout == "it's good\n"
+
+
+def test_unequal_sessions(kdb, tmp_path: Path) -> None:
+    full, part = tmp_path / "full.jsonl", tmp_path / "part.jsonl"
+    full.write_bytes(lines(*(prediction(n, ["ab", "cd"], "full") for n in range(4))))
+    part.write_bytes(lines(*(prediction(n, ["ab", "cd"], "part") for n in range(1, 3))))
+    refused = kdb("eval", full, part)
+    assert refused.code == 1 and "2 are only in the first" in refused.stderr and "--intersect" in refused.stderr
+    assert metrics(kdb("eval", "--intersect", full, part), "full")["sessions"] == 2
+    # With the sessions themselves in the input, what a run lacks is a failure of that run.
+    items = [{"id": i, "title": i} for i in ITEMS]
+    session = {"kind": "session", "domain": "shop", "items": items, "bundles": bundles(TRUTH)}
+    sessions = lines(*({**session, "id": str(n)} for n in range(4)))
+    counted = kdb("eval", "-", full, part, "--per-session", stdin=sessions)
+    assert metrics(counted, "full")["values"]["recall"] == 1
+    assert metrics(counted, "part")["values"]["recall"] == 0.5
+    assert metrics(counted, "part")["counts"]["missing"] == 2
+    assert metrics(counted, "part")["sessions"] == 4
+    assert [s["id"] for s in of_kind(counted, "score") if s["status"] == "missing"] == ["0", "3"]
+
+
+def test_cost_retention_and_speed_up(kdb, tmp_path: Path) -> None:
+    spent = {"usage": Usage(prompt_tokens=90, completion_tokens=10, cost=0.5), "seconds": 4.0}
+    costly = [prediction(n, ["ab", "cd"], "big", **spent) for n in range(4)]
+    cheap = [prediction(n, ["ab"], "small", usage=Usage(prompt_tokens=50), seconds=1.0) for n in range(4)]
+    teacher = tmp_path / "teacher.jsonl"
+    teacher.write_bytes(lines(Run(id="big", command="infer", settings={}, measured={"parameters": 7000}), *costly))
+    run = Run(id="small", command="infer", settings={}, measured={"parameters": 100, "peak_memory_mb": 512})
+    result = kdb("eval", "--teacher", teacher, stdin=lines(run, *cheap))
+    values = metrics(result, "small")["values"]
+    assert values["flops"] == 2 * 100 * 50
+    assert values["peak_memory_mb"] == 512
+    assert (values["prompt_tokens"], values["seconds"], values["dollars"]) == (50, 1, None)
+    assert (values["retention_recall"], values["retention_precision"]) == (0.5, 1)
+    assert values["retention_matched_f1"] == pytest.approx(2 / 3, abs=1e-6)
+    assert (values["speed_up"], values["token_share"]) == (4, 0.5)
+    assert values["flops_share"] == pytest.approx(10_000 / (2 * 7000 * 100), abs=1e-6)
+    assert metrics(result, "small")["intervals"]["retention_recall"] == [0.5, 0.5]
+
+
+def test_intent_similarity_of_matched_bundles(kdb) -> None:
+    truth = [Bundle(["a", "b"], "photography on a trip"), Bundle(["c", "d"], "")]
+    said = prediction(1, ["ab", "cd"], truth=truth)
+    said.bundles[0].intent, said.bundles[1].intent = "photography on a trip", "matched, but with no true intent"
+    result = kdb("eval", "--intents", stdin=lines(said))
+    assert metrics(result)["values"]["intent_similarity"] == pytest.approx(1, abs=1e-5)
+    said.bundles[0].intent = "cleaning the kitchen"
+    other = kdb("eval", "--intents", stdin=lines(said))
+    assert metrics(other)["values"]["intent_similarity"] < 0.5
+    assert metrics(kdb("eval", stdin=lines(said)))["values"]["intent_similarity"] is None
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (lines(prediction(1, []), prediction(2, [], truth=None)), "stdin:2: session '2' of 'shop' has no truth"),
+        (lines(prediction(1, ["ab"]), prediction(1, ["ab"])), "stdin:2: session '1' of 'shop' stands twice"),
+        (lines(prediction(1, ["ab"]))[:-9], "stdin:1: not JSON"),
+        (b"", "no prediction in the input"),
+        (lines(Run(id="r", command="infer", settings={})), "no prediction in the input"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line(kdb, bad: bytes, message: str) -> None:
+    result = kdb("eval", stdin=bad)
+    assert (result.code, result.out) == (1, b"")
+    assert message in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_keep_going_scores_the_rest(kdb, tmp_path: Path) -> None:
+    some = lines(prediction(1, ["ab"]), prediction(2, ["ab"], truth=None), prediction(3, ["ab"]))
+    result = kdb("eval", "--keep-going", stdin=some, cwd=tmp_path)
+    assert result.code == 1
+    assert [r["sessions"] for r in result.records] == [2, 2]
+    assert b"stdin:2" in (tmp_path / "rejects.jsonl").read_bytes()
+
+
+def test_tables_on_a_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    some = [prediction(n, ["ab"], run) for run in ("one", "two") for n in range(3)]
+    file.write_bytes(lines(Run(id="one", command="infer", settings={"baseline": "[red]clusters"}), *some))
+    outer, inner = pty.openpty()
+    argv = [sys.executable, "-m", "kdb", "eval", file, "--by", "length"]
+    process = subprocess.Popen(argv, stdout=inner, env={**os.environ, "COLUMNS": "120", "TERM": "dumb"})
+    os.close(inner)
+    shown = b""
+    try:
+        while part := os.read(outer, 4096):
+            shown += part
+    except OSError:  # the terminal has closed
+        pass
+    assert process.wait() == 0
+    text = shown.decode()
+    for expected in ("matched F1", "[red]clusters", "two", "length 4", "0.500", "released code", "Holm"):
+        assert expected in text
+    assert '"kind"' not in text
+
+
+def test_small_evaluation_is_quick(kdb, tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    file.write_bytes(lines(*(prediction(n, ["ab", "bcd"]) for n in range(180))))
+    code = (
+        "import sys, time\n"
+        "from kdb.cli.main import app\n"
+        "try:\n    app(standalone_mode=False)\n"
+        "finally:\n"
+        "    heavy = {'torch', 'scipy', 'sklearn', 'pandas', 'sentence_transformers'} & set(sys.modules)\n"
+        "    print(time.process_time(), sorted(heavy), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "eval", file], capture_output=True, text=True, check=True)
+    seconds, heavy = done.stderr.split(maxsplit=1)
+    assert heavy.strip() == "[]"
+    assert float(seconds) < 1
+
+
+def test_reference_figures_on_electronic(kdb, electronic: Path) -> None:
+    extra, split = electronic / "item_titles_extra.csv", electronic / "split.json"
+    imported = kdb("import", electronic, "--titles", extra, "--split-file", split, "--split", "test")
+    sessions = [msgspec.convert(record, Session) for record in imported.records]
+    assert len(sessions) == 180
+    whole, pairs = baselines.build("whole-session", [], []), baselines.build("all-pairs", [], [])
+    records = [
+        Prediction(
+            id=s.id, domain=s.domain, items=[i.id for i in s.items], status="ok", run=run, truth=s.truth,
+            bundles=bundles(baseline.bundles(s)),
+        )
+        for run, baseline in (("whole", whole), ("pairs", pairs))
+        for s in sessions
+    ]  # fmt: skip
+    result = kdb("eval", stdin=lines(*records))
+    for protocol in ("strict", "released"):
+        values = metrics(result, "whole", protocol)["values"]
+        found = [round(values[name], 3) for name in ("precision", "recall", "coverage")]
+        assert found == [0.261, 0.261, 1.0]
+    assert round(metrics(result, "whole")["values"]["matched_f1"], 3) == 0.556
+    assert round(metrics(result, "pairs")["values"]["precision"], 3) == 0.433
+    assert metrics(result, "pairs")["values"]["recall"] == 1
+    assert round(metrics(result, "pairs", "released")["values"]["recall"], 2) == 4.69

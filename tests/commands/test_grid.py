@@ -1,0 +1,219 @@
+"""`kdb grid`: cells of a file become rules; make runs them, goes on where it stopped, reports what is missing."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+import results_tables
+from support.command_line import ROOT, Result
+
+from kdb.errors import KdbError
+from kdb.grid.makefile import rules
+from kdb.grid.matrix import Cell, cells, read
+
+GRIDS = sorted((ROOT / "samples" / "grids").glob("*.toml"))
+SMALL = """
+title = "A | small <grid>"
+seeds = [0, 1]
+[extract]
+pattern = ""
+[[cells]]
+name = "{name}'s $HOME, #1"
+infer = "--baseline {name} --kb {kb}"
+over.name = ["clusters", "patterns"]
+[[cells]]
+name = "SFT, {percent} %"
+select = "--strategy random --ratio {ratio}"
+train = "--steps 1"
+over.percent = [{ percent = 10, ratio = 0.1 }, { percent = 50, ratio = 0.5 }]
+[[cells]]
+name = "zero-shot"
+on = "validation"
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    return written(tmp_path, SMALL)
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "grid.toml"
+    file.write_text(text)
+    return file
+
+
+def targets(grid: Path, *seeds: int) -> set[str]:
+    """The files that the rules make, without their folder."""
+    text = rules(read(grid), seeds, [ROOT / "samples" / "kitchen"], Path("out"))
+    return set(re.findall(r"(?m)^\$\(OUT\)/(\S+\.jsonl):", text))
+
+
+def test_cells_of_a_file(small: Path) -> None:
+    found = cells(read(small))
+    assert [cell.name for cell in found] == [
+        "clusters's $HOME, #1",
+        "patterns's $HOME, #1",
+        *(f"SFT, {percent} %, seed {seed}" for percent in (10, 50) for seed in (0, 1)),
+        "zero-shot",
+    ]
+    assert found[3] == Cell(
+        name="SFT, 10 %, seed 1",
+        select="--strategy random --ratio 0.1 --seed 1",
+        train="--steps 1 --seed 1",
+        infer="",
+        on="test",
+    )
+    assert (found[-1].train, found[-1].on) == (None, "validation")
+
+
+@pytest.mark.parametrize("file", GRIDS, ids=[file.stem for file in GRIDS])
+def test_grids_of_the_samples_hold_only_flags_that_exist(file: Path) -> None:
+    from typer.main import get_command
+
+    from kdb.cli.main import app
+
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    grid = read(file)
+    for cell in cells(grid):
+        for command, flags in (("select", cell.select), ("train", cell.train or ""), ("infer", cell.infer)):
+            known = {flag for p in commands[command].params for flag in (*p.opts, *p.secondary_opts)}
+            assert {part for part in shlex.split(flags) if part.startswith("--")} <= known, cell
+            needs_kb = command == "infer" and re.search(r"--(demos|knowledge|baseline)\b", flags)
+            assert not needs_kb or "{kb}" in flags, cell
+
+
+def test_a_cell_on_both_splits_is_asked_about_each(tmp_path: Path) -> None:
+    text = SMALL.replace('on = "validation"', 'on = "both"')
+    assert [cell.on for cell in cells(read(written(tmp_path, text))) if cell.name == "zero-shot"] == [
+        "test",
+        "validation",
+    ]
+
+
+def test_the_paper_has_every_cell_that_is_reported() -> None:
+    names = [cell.name for cell in cells(read(ROOT / "samples" / "grids" / "paper.toml")) if cell.on == "test"]
+    for rows in (results_tables.BY_FORMAT, results_tables.BY_RATIO):
+        assert {name for row in rows.values() for name in row} <= {*names, results_tables.NO_SUCH}
+
+
+def test_a_changed_setting_is_another_file_and_so_is_all_that_depends_on_it(tmp_path: Path) -> None:
+    before = targets(written(tmp_path, SMALL))
+    # data: test, validation, known; kb: 2 ratios × 2 seeds; as many adapters; 2 baselines, 4 trained, 1 zero-shot
+    assert len(before) == 3 + 4 + 4 + 7
+    trained = targets(written(tmp_path, SMALL.replace("--steps 1", "--steps 2")))
+    assert {name.split("/")[0] for name in trained - before} == {"adapters", "runs"}
+    assert len(trained - before) == 4 + 4
+    ratio = targets(written(tmp_path, SMALL.replace("ratio = 0.1", "ratio = 0.2")))
+    assert len(ratio - before) == 2 + 2 + 2
+    mined = targets(written(tmp_path, SMALL.replace('pattern = ""', 'pattern = "--max-size 2"')))
+    unchanged = {name.split("-")[0] for name in mined & before}
+    assert unchanged == {"data/test", "data/validation", "runs/zero"}
+    assert len(targets(written(tmp_path, SMALL), 5)) == 3 + 2 + 2 + 5
+
+
+BAD = [
+    ("title = 3", "title"),
+    ('title = "x"\ncells = []', "no cell"),
+    ('title = "x"\n[[cells]]\nnam = "y"', "nam"),
+    ('title = "x"\n[[cells]]\nname = "{y}"', "{y} is not given"),
+    ('title = "x"\n[[cells]]\nname = "y"\ninfer = "--name \'open"', "No closing quotation"),
+    ('title = "x"\n[[cells]]\nname = "y"\n[[cells]]\nname = "y"', "two cells on test are called 'y'"),
+    ("title = ", "Invalid value"),
+    ('title = "x"\n[[cells]]\nname = "y"\nchosen = "z"', "no choice is made on test"),
+    (
+        'title = "x"\n[[cells]]\nname = "y"\n[[cells]]\nname = "z"\non = "validation"\nchosen = "y"',
+        "two cells on test",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD, ids=[message for _, message in BAD])
+def test_a_grid_that_does_not_fit_is_one_line(kdb, text: str, message: str, tmp_path: Path, samples: Path) -> None:
+    done = kdb("grid", written(tmp_path, text), "--data", samples / "kitchen")
+    assert done.code in (1, 2) and done.out == b""
+    assert message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_folder_that_make_cannot_name_is_refused(small: Path, tmp_path: Path) -> None:
+    with pytest.raises(KdbError, match="make cannot handle"):
+        rules(read(small), [], [tmp_path / "my data"], Path("out"))
+
+
+def make(folder: Path, *goals: str) -> Result:
+    command = ["make", "-k", "-f", folder / "grid.mk", f"KDB={sys.executable} -m kdb", *goals]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=300)
+    return Result(done.returncode, done.stdout, done.stderr.decode())
+
+
+def test_make_runs_the_cells_goes_on_and_reports(kdb, tiny_student: Path, tmp_path: Path, samples: Path) -> None:
+    few = f"--student {tiny_student} --steps 1 --batch 4 --lora-rank 4"
+    text = SMALL.replace("--steps 1", few).replace("[0, 1]", "[0]").replace("patterns", "nonsense")
+    text = text.replace(", { percent = 50, ratio = 0.5 }", "").replace('name = "zero-shot"', CHOICE)
+    data = ["--data", samples / "kitchen", "--data", samples / "outdoor"]
+    made = kdb("grid", written(tmp_path, text), *data, "--out", tmp_path, "-o", tmp_path / "grid.mk")
+    assert made.code == 0, made.stderr
+    first = make(tmp_path, "cells")
+    assert first.code != 0 and "nonsense" in first.stderr
+    there = {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").iterdir()}
+    assert sorted(file.name.rpartition("-")[0] for file in there) == [
+        "all-pairs-s",
+        "clusters-s-home-1",
+        "sft-10",
+        "the-chosen-one",
+        "whole-session-s",
+    ]
+
+    assert make(tmp_path, "reports").code == 0
+    report = (tmp_path / "test" / "report.md").read_text()
+    assert re.search(r"\| – \| nonsense's \$HOME, \\?#1 \| not run \|", report)
+    assert re.search(r"\| 2 \| SFT, 10 % \| \d", report)
+    for domain in ("kitchen", "outdoor"):
+        assert f"## {domain}\n" in report
+        assert f"* {domain}: imported from {domain} (hash " in report
+    assert "every item has a title; the truth is the minimal bundles of each session; split by split.json" in report
+    assert "| 2 | whole-session's |" in (tmp_path / "validation" / "report.md").read_text()
+    # What is the best on validation is asked about the test sessions, under the name for what is chosen.
+    chosen = next((tmp_path / "runs").glob("the-chosen-one-*")).read_bytes().splitlines()
+    assert msgspec.json.decode(chosen[0])["settings"]["baseline"] == "whole-session"
+    assert len(chosen) == 1 + 16
+
+    printed = subprocess.run(
+        [sys.executable, samples / "results_tables.py", tmp_path], capture_output=True, text=True, check=True
+    ).stdout
+    assert re.search(r"(?m)^\| whole-session's \| \d\.\d{3} \[", printed)
+
+    # Every number follows from the predictions, and the report from the records beside it.
+    names = re.search(r"(?m)^\t\$\(KDB\) eval \$\(wildcard (.*?)\) ", (tmp_path / "grid.mk").read_text())
+    runs = [Path(name.replace("$(OUT)", str(tmp_path))) for name in names[1].split()]
+    sessions = next((tmp_path / "data").glob("test-*.jsonl"))
+    again = kdb("eval", *(run for run in runs if run.exists()), sessions)
+    assert again.out == (tmp_path / "test" / "metrics.jsonl").read_bytes()
+    records = (tmp_path / "test" / "records.jsonl").read_bytes().splitlines()
+    assert set(again.out.splitlines()) <= set(records)
+
+    # A run that was stopped is gone on with; all else is left as it is.
+    stopped = next(file for file in there if file.name.startswith("clusters"))
+    whole = stopped.read_bytes().splitlines(keepends=True)
+    stopped.with_name(stopped.name + ".part").write_bytes(b"".join(whole[:5]) + whole[5][:20])
+    stopped.unlink()
+    make(tmp_path, "cells")
+    finished = stopped.read_bytes().splitlines(keepends=True)
+    assert finished[:5] == whole[:5]
+    assert [msgspec.json.decode(line).get("bundles") for line in finished] == [
+        msgspec.json.decode(line).get("bundles") for line in whole
+    ]
+    assert all(file.stat().st_mtime_ns == then for file, then in there.items() if file != stopped)
+
+
+CHOICE = """name = "{name}'s"
+infer = "--baseline {name} --kb {kb}"
+chosen = "the chosen one"
+over.name = ["all-pairs", "whole-session"]
+"""

@@ -1,0 +1,108 @@
+"""`kdb extract pattern --engine spark` finds what the embedded engine finds, and is as quiet."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import msgspec
+import numpy as np
+import pytest
+
+from kdb.errors import KdbError
+from kdb.extraction import itemsets, spark
+from kdb.extraction.itemsets import Engine
+from kdb.extraction.patterns import Mining, Transaction, association_rules, mine, transactions
+from kdb.records import Session
+
+os.environ["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"  # a third faster where nothing runs for long
+needs_pyspark = pytest.mark.skipif(not find_spec("pyspark"), reason="needs PySpark: pip install 'kdb[spark]'")
+needs_spark = pytest.mark.skipif(not find_spec("pyspark") or not spark.java(), reason="needs kdb[spark] and Java")
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with spark.engine() as frequent:
+        yield frequent
+
+
+@pytest.fixture(scope="module")
+def generated() -> list[Transaction]:
+    """50,000 bundles of up to six of 200 categories, some twice, of falling popularity."""
+    rng = np.random.default_rng(0)
+    popularity = 1 / np.arange(1, 201)
+    drawn = rng.choice(200, (50_000, 6), p=popularity / popularity.sum())
+    sizes = rng.integers(2, 7, len(drawn))
+    return [
+        Transaction(str(n), frozenset(((str(c),), row[:k].count(c)) for k, c in enumerate(row, 1)))
+        for n, row in enumerate(values[:size] for values, size in zip(drawn.tolist(), sizes.tolist(), strict=True))
+    ]
+
+
+@needs_spark
+def test_itemsets_and_rules_are_the_same(engine, generated) -> None:
+    things, mining = [bundle.things for bundle in generated], Mining(1, 0.003, 0.1, 3)
+    ours, theirs = itemsets.frequent(things, 150, 3), engine(things, 150, 3)
+    assert len(ours) > 300
+    assert theirs == ours
+    rules = set(association_rules(ours, mining))
+    assert len(rules) > 100
+    assert set(association_rules(theirs, mining)) == rules
+
+
+@needs_spark
+def test_a_support_that_is_met_exactly_counts(engine, generated) -> None:
+    """7 of 100 is a little more than a share of 0.07 in floating point."""
+    things = [bundle.things for bundle in generated[:100]]
+    ours = itemsets.frequent(things, 7, 2)
+    assert 7 in ours.values()
+    assert engine(things, 7, 2) == ours
+    assert engine(things, 8, 2) == {itemset: count for itemset, count in ours.items() if count > 7}
+
+
+@needs_spark
+def test_rules_are_the_same_on_electronic(kdb, electronic, engine) -> None:
+    options = ["--titles", electronic / "item_titles_extra.csv", "--split-file", electronic / "split.json"]
+    lines = kdb("import", electronic, *options, "--split", "train", "--empty", "drop").out.splitlines()
+    bundles = [b for line in lines for b in transactions(msgspec.json.decode(line, type=Session), 4)]
+    for mining in (Mining(4, 0.005, 0.2, 3), Mining(4, 0.002, 0.0, 4)):
+        ours = mine("electronic", bundles, mining)
+        assert len(ours) > 200
+        assert mine("electronic", bundles, mining, engine) == ours
+
+
+@needs_spark
+def test_spark_is_not_heard(kdb, samples, tmp_path) -> None:
+    ours = kdb("extract", "pattern", samples / "sessions.jsonl")
+    theirs = kdb("extract", "pattern", "--engine", "spark", samples / "sessions.jsonl", cwd=tmp_path)
+    assert theirs == ours
+    assert not list(tmp_path.iterdir())
+
+
+@needs_spark
+def test_a_master_that_is_none_is_one_line(kdb) -> None:
+    done = kdb("extract", "pattern", "--engine", "spark", "--master", "nonsense")
+    assert (done.code, done.stdout) == (1, "")
+    assert done.stderr.startswith("kdb: Spark at nonsense: ")
+    assert done.stderr.count("\n") == 1
+
+
+@needs_pyspark
+def test_without_java_it_says_what_to_install() -> None:
+    environ = {**os.environ, "JAVA_HOME": "/nowhere"}
+    command = [sys.executable, "-m", "kdb", "extract", "pattern", "--engine", "spark"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "kdb: --engine spark needs Java (install version 17 or later, or set JAVA_HOME)\n"
+
+
+def test_without_pyspark_it_says_what_to_install(monkeypatch) -> None:
+    monkeypatch.setattr(spark, "find_spec", lambda name: None)
+    with pytest.raises(KdbError, match=r"needs PySpark \(pip install 'kdb\[spark\]'\)"), spark.engine():
+        pass
+
+
+def test_a_master_is_sparks(kdb) -> None:
+    done = kdb("extract", "pattern", "--master", "local")
+    assert (done.code, done.stderr) == (2, "kdb: --master is Spark's (give --engine spark with it)\n")

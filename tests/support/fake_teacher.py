@@ -1,0 +1,215 @@
+"""A small OpenAI-compatible server on loopback that knows the answers and misbehaves on demand.
+
+`python tests/fake_teacher.py --latency 0.1` serves until it is killed, and prints its
+port, then the moment of its first answer.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import json
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n"
+RULES = [
+    "Put chargers and the devices that they charge into one bundle.",
+    "Do not put chargers and the devices that they charge into one bundle.",
+    "Put a charger and the device that it charges into one bundle.",
+    "Keep products of different hobbies in different bundles.",
+]
+
+
+def reply(body: dict) -> str:
+    """What a teacher that knows the truth says: by the form that the last question asks for."""
+    question = body["messages"][-1]["content"]
+    if question.startswith("Products:"):
+        return student(body)
+    first = body["messages"][1]["content"]
+    if '{"causes"' in question:
+        return json.dumps({"causes": ["I looked at brands."]})
+    if '{"rules"' in question:
+        number = int(hashlib.sha256(first.encode()).hexdigest(), 16)
+        return json.dumps({"rules": [RULES[number % len(RULES)]]})
+    if '{"naturalness"' in first:
+        return json.dumps(rating(first))
+    if '{"items"' in first:
+        return json.dumps(thought(first))
+    return json.dumps({"bundles": [{"products": [1, 99], "intent": "a guess"}]})
+
+
+def student(body: dict) -> str:
+    """What a student says: the first two products, in the form that it is held to, or else asked for."""
+    if "labels" in body["model"]:
+        return "1A 2A"
+    if "json_schema" in body.get("response_format", {}):
+        return json.dumps({"bundles": [{"products": [2, 1, 2], "intent": "a guess"}]})
+    return "<think>[1, 3]?</think>\n\n[1, 2] a guess"
+
+
+def rating(question: str) -> dict:
+    """A naturalness that depends on the length of the intent, and the middle of the other scales."""
+    intent = re.search(r"<intent>\n(.*)\n</intent>", question)[1]
+    return {"naturalness": 1 + len(intent) % 5, "coverage": 3, "motivation": 3}
+
+
+def thought(question: str) -> dict:
+    """The thought that leads to the bundles that the question states."""
+    stated = [([int(n) for n in a.split(", ")], b) for a, b in re.findall(r"(?m)^- ([\d, ]+) \((.*)\)$", question)]
+    products = sorted({n for numbers, _ in stated for n in numbers})
+    return {
+        "items": [{"product": n, "information": "It is useful."} for n in products],
+        "intents": [{"intent": intent, "reason": "They serve it."} for _, intent in stated],
+        "bundles": [{"intent": intent, "products": numbers} for numbers, intent in stated],
+    }
+
+
+def completion(text: str, finish_reason: str = "stop") -> bytes:
+    """A chat completion of 100 prompt and 50 completion tokens."""
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "message": message, "finish_reason": finish_reason}
+    usage = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
+    whole = {"id": "1", "object": "chat.completion", "created": 1, "model": "fake", "choices": [choice]}
+    return json.dumps({**whole, "usage": usage}).encode()
+
+
+def page(body: bytes, kind: bytes = b"application/json") -> bytes:
+    return OK % (kind, len(body)) + body
+
+
+def status(code: int, body: bytes, headers: bytes = b"") -> bytes:
+    head = b"HTTP/1.1 %d Fault\r\ncontent-type: application/json\r\ncontent-length: %d\r\n" % (
+        code,
+        len(body),
+    )
+    return head + headers + b"\r\n" + body
+
+
+def error(message: str) -> bytes:
+    return json.dumps({"error": {"message": message, "type": "fault"}}).encode()
+
+
+FAULTS: dict[str, Callable[[dict], bytes | None]] = {
+    "429": lambda body: status(429, error("slow down"), b"retry-after: 1\r\n"),
+    "500": lambda body: status(500, error("it broke")),
+    "401": lambda body: status(401, error("Incorrect API key provided: sk-secret-of-mine")),
+    "404": lambda body: status(404, error("no such model")),
+    "400": lambda body: status(400, error("this model's maximum context length is 10 tokens")),
+    "close": lambda body: page(completion(reply(body)))[:-20],
+    "hang": lambda body: None,
+    "broken": lambda body: page(b'{"choices": [{"mess'),
+    "empty": lambda body: page(b'{"choices": []}'),
+    "null": lambda body: page(completion("x").replace(b'"x"', b"null")),
+    "cut": lambda body: page(completion(reply(body)[:25], "length")),
+    "html": lambda body: page(b"<html><body>Welcome</body></html>", b"text/html"),
+    "response_format": lambda body: refuse(body, "response_format"),
+    "seed": lambda body: refuse(body, "seed"),
+    "max_tokens": lambda body: refuse(body, "max_tokens", "use 'max_completion_tokens'"),
+    "structured_outputs": lambda body: refuse(body, "structured_outputs"),
+    "grammar": lambda body: refuse(body, "structured_outputs", also="guided_grammar"),
+    "all": lambda body: refuse(body, "structured_outputs", also="guided_grammar response_format"),
+    "short": lambda body: page(
+        completion(reply(body)[:25], "length") if body["max_tokens"] < 2000 else completion(reply(body))
+    ),
+}
+"""By name, what goes out in place of an answer; None: nothing ever does."""
+
+
+def refuse(body: dict, name: str, advice: str = "", also: str = "") -> bytes:
+    """An error as long as a parameter is there, or one of those `also` named."""
+    for refused in (name, *also.split()):
+        if refused in body:
+            return status(400, error(f"Unsupported parameter: '{refused}'. {advice}"))
+    return page(completion(reply(body)))
+
+
+@dataclass
+class FakeTeacher:
+    """Serves with a latency; the first `times` requests meet the fault. `answered` counts request bodies."""
+
+    fault: str = ""
+    times: int = 0
+    latency: float = 0.0
+    answered: Counter[str] = field(default_factory=Counter)
+    received: list[dict] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+    keep: bool = True
+    first_answer: float = 0.0
+    tasks: list[object] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.tasks.append(asyncio.current_task())  # asyncio itself forgets who serves a lost connection
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                size = int(re.search(rb"content-length: (\d+)", head.lower())[1])
+                raw = await reader.readexactly(size)
+                self.keys.add(re.search(r"(?i)authorization: (.*)\r", head.decode())[1])
+                body = json.loads(raw)
+                if self.keep:
+                    self.received.append(body)
+                await asyncio.sleep(self.latency)
+                out, closes = self.respond(body)
+                if out is None:
+                    await asyncio.sleep(3600)
+                    return
+                writer.write(out)
+                await writer.drain()
+                if closes:
+                    break
+                if not self.first_answer:
+                    self.first_answer = time.monotonic()
+                    self.announce(self.first_answer)
+                if self.keep and out.startswith(b"HTTP/1.1 200"):
+                    self.answered[hashlib.sha256(raw).hexdigest()] += 1
+        writer.close()
+
+    def announce(self, moment: float) -> None:
+        """Tell the moment of the first answer to who started this process."""
+        if not self.keep:
+            print(moment, flush=True)
+
+    def respond(self, body: dict) -> tuple[bytes | None, bool]:
+        if self.times == 0:
+            return page(completion(reply(body))), False
+        self.times -= 1
+        return FAULTS[self.fault](body), self.fault == "close"
+
+
+@contextlib.contextmanager
+def running(teacher: FakeTeacher) -> Iterator[str]:
+    """The address of the teacher while it serves from a thread."""
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(asyncio.start_server(teacher.serve, "127.0.0.1", 0))
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    finally:
+        asyncio.run_coroutine_threadsafe(stop(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+
+async def stop() -> None:
+    """Cut off whoever still waits for an answer."""
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.sleep(0)
+
+
+async def forever(teacher: FakeTeacher) -> None:
+    server = await asyncio.start_server(teacher.serve, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--latency", type=float, default=0.0)
+    asyncio.run(forever(FakeTeacher(latency=parser.parse_args().latency, keep=False)))

@@ -1,0 +1,151 @@
+"""Answer formats: whatever the truth is can be said, and whatever the grammar lets a student say can be read."""
+
+import random
+from functools import cache
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdb import weights
+from kdb.errors import UsageError
+from kdb.prompts.answers import AnswerError, text_answer
+from kdb.prompts.answers.labels import LETTERS
+from kdb.prompts.answers.list import MOST_BUNDLES
+
+SIZES = st.integers(2, 12)
+
+
+@st.composite
+def bundlings(draw, overlap: bool):
+    """A session size and some bundles of it, each an ascending list of positions."""
+    items = draw(SIZES)
+    if overlap:
+        group = st.lists(st.integers(0, items - 1), min_size=2, max_size=items, unique=True).map(sorted)
+        groups = draw(st.lists(group, max_size=MOST_BUNDLES, unique_by=tuple))
+        return items, groups
+    labels = draw(st.lists(st.integers(0, 4), min_size=items, max_size=items))
+    groups = [[i for i, own in enumerate(labels) if own == label] for label in range(1, 5)]
+    return items, [group for group in groups if len(group) > 1]
+
+
+@cache
+def compiler():
+    import xgrammar
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(weights.student_path(weights.STUDENT))
+    return xgrammar.GrammarCompiler(xgrammar.TokenizerInfo.from_huggingface(tokenizer)), tokenizer
+
+
+def accepts(grammar: str, text: str) -> bool:
+    import xgrammar
+
+    compiled, tokenizer = compiler()
+    matcher = xgrammar.GrammarMatcher(compiled.compile_grammar(grammar))
+    return matcher.accept_string(text) and matcher.accept_token(tokenizer.eos_token_id)
+
+
+def random_answer(grammar: str, rng: random.Random) -> tuple[str, int]:
+    """An answer drawn token by token from what the grammar allows, and its number of tokens."""
+    import torch
+    import xgrammar
+
+    compiled, tokenizer = compiler()
+    matcher = xgrammar.GrammarMatcher(compiled.compile_grammar(grammar))
+    mask = xgrammar.allocate_token_bitmask(1, len(tokenizer))
+    tokens: list[int] = []
+    while True:
+        matcher.fill_next_token_bitmask(mask)
+        logits = torch.zeros(1, len(tokenizer))
+        xgrammar.apply_token_bitmask_inplace(logits, mask)
+        token = rng.choice(torch.isfinite(logits[0]).nonzero()[:, 0].tolist())
+        assert matcher.accept_token(token)
+        if token == tokenizer.eos_token_id:
+            return tokenizer.decode(tokens), len(tokens)
+        tokens.append(token)
+
+
+@given(bundlings(overlap=True))
+def test_a_list_says_any_bundles(case):
+    items, groups = case
+    answer = text_answer("list", intents=False)
+    text = answer.target(groups, [""] * len(groups), items)
+    assert sorted(answer.parse(text, items)[0]) == sorted(groups)
+    assert answer.repair(text, items)[0] == answer.parse(text, items)[0]
+
+
+@given(bundlings(overlap=False))
+def test_labels_say_any_disjoint_bundles(case):
+    items, groups = case
+    answer = text_answer("labels", intents=False)
+    text = answer.target(groups, [""] * len(groups), items)
+    assert sorted(answer.parse(text, items)[0]) == sorted(groups)
+
+
+@given(st.text(max_size=200), st.integers(2, 10))
+def test_an_intent_never_breaks_the_answer(intent, items):
+    answer = text_answer("list", intents=True)
+    text = answer.target([[0, 1]], [intent], items)
+    groups, intents = answer.parse(text, items)
+    assert groups == [[0, 1]]
+    assert intents[0]
+    assert len(text) <= answer.length(items)
+
+
+@pytest.mark.parametrize("name, intents", [("list", False), ("list", True), ("labels", False)])
+@pytest.mark.parametrize("items", [1, 2, 3, 6, 10])
+def test_the_closed_world(name, intents, items):
+    """Every target is in the grammar; every answer of the grammar parses, within its length, to bundles."""
+    answer = text_answer(name, intents)
+    rng = random.Random(items)
+    for _ in range(10):
+        label = [rng.randrange(4) for _ in range(items)]
+        groups = [[i for i in range(items) if label[i] == k] for k in range(1, 4)]
+        groups = [group for group in groups if len(group) > 1]
+        assert accepts(answer.grammar(items), answer.target(groups, ["some, intent"] * len(groups), items))
+        text, tokens = random_answer(answer.grammar(items), rng)
+        assert tokens <= answer.length(items)
+        for group in answer.parse(text, items)[0]:
+            assert len(group) > 1
+            assert group == sorted(set(group))
+            assert group[-1] < items
+
+
+@pytest.mark.parametrize("text", ["[1]", "[2, 1]", "[1, 1]", "[1, 9]", "[0, 1]", "hello", "[1, 2] x\nfoo", ""])
+def test_lists_outside_the_closed_world_do_not_parse(text):
+    with pytest.raises(AnswerError):
+        text_answer("list", intents=True).parse(text, 3)
+    assert not accepts(text_answer("list", intents=True).grammar(3), text)
+
+
+@pytest.mark.parametrize("text", ["1A 2- 3-", "1A 2A", "1A 2A 3A 4A", "2A 1A 3-", "1G 2G 3-", ""])
+def test_labels_outside_the_closed_world_do_not_parse(text):
+    with pytest.raises(AnswerError):
+        text_answer("labels", intents=False).parse(text, 3)
+    assert not accepts(text_answer("labels", intents=False).grammar(3), text)
+
+
+def test_repair_reads_what_it_can():
+    lists = text_answer("list", intents=True)
+    assert lists.repair("Sure! (1 and 3) go together, and [2,3,77].", 3)[0] == [[0, 2], [1, 2]]
+    assert lists.repair("Bundles: [1, 2], [2, 3] kits", 3)[0] == [[0, 1], [1, 2]]
+    assert lists.repair("I cannot say", 3)[0] == []
+    assert text_answer("labels", False).repair("1A, 2B, 3A and 9A", 3)[0] == [[0, 2]]
+
+
+def test_an_item_in_two_bundles_keeps_its_first_label():
+    text = text_answer("labels", False).target([[0, 1], [1, 2], [1, 2, 3]], [""] * 3, 4)
+    assert text == "1A 2A 3B 4B"
+
+
+def test_more_bundles_than_letters():
+    items = 2 * len(LETTERS) + 2
+    groups = [[i, i + 1] for i in range(0, items, 2)]
+    text = text_answer("labels", False).target(groups, [""] * len(groups), items)
+    assert len(text_answer("labels", False).parse(text, items)[0]) == len(LETTERS)
+
+
+def test_unknown_format():
+    with pytest.raises(UsageError, match="list, labels"):
+        text_answer("prose", intents=False)

@@ -1,0 +1,74 @@
+"""Embeddings: the same bytes whatever the company, kept on disk, safe between processes; exact neighbours."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from kdb.errors import KdbError
+from kdb.retrieval.embedder import Embedder, cosines, nearest
+
+TEXTS = ["a camera bag", "a padded bag for a camera and two lenses", "men's red cotton shirt", ""]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("KDB_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_unit_rows_the_same_in_any_company(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = Embedder().encode([*TEXTS, TEXTS[0]])
+    assert (together.dtype, together.shape) == (np.float32, (5, 384))
+    assert np.linalg.norm(together, axis=1) == pytest.approx(np.ones(5), abs=1e-6)
+    assert (together[0] == together[4]).all()
+    monkeypatch.setenv("KDB_CACHE", str(cache / "other"))
+    alone = Embedder()
+    for text, row in zip(reversed(TEXTS), reversed(together[:4]), strict=True):
+        assert alone.encode([text])[0].tobytes() == row.tobytes()
+    cosine = cosines(together, together)
+    assert cosine[0, 1] > cosine[0, 2]
+
+
+def test_cached_texts_need_no_model(cache: Path) -> None:
+    made = Embedder().encode(TEXTS)
+    code = (
+        "import sys; from kdb.embed import Embedder; rows = Embedder().encode(sys.argv[1:])\n"
+        "assert 'torch' not in sys.modules\n"
+        "sys.stdout.buffer.write(rows.tobytes())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *TEXTS], capture_output=True, check=True)
+    assert done.stdout == made.tobytes()
+
+
+def test_two_processes_at_once(cache: Path) -> None:
+    code = "from kdb.embed import Embedder\nfor n in range(12): Embedder().encode([f'text {n}', f'text {n + 1}'])"
+    both = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(2)]
+    assert [(process.communicate()[1], process.returncode)[1] for process in both] == [0, 0]
+    assert Embedder().encode([f"text {n}" for n in range(13)]).shape == (13, 384)
+
+
+def test_broken_cache_and_unknown_model_are_explained(cache: Path) -> None:
+    (cache / "embeddings").mkdir()
+    (cache / "embeddings" / "all-MiniLM-L6-v2.sqlite").write_bytes(b"not a database" * 100)
+    with pytest.raises(KdbError, match=r"all-MiniLM-L6-v2\.sqlite.*delete it"):
+        Embedder().encode(TEXTS)
+    with pytest.raises(KdbError, match="embedder 'no/such-model' cannot be loaded"):
+        Embedder("no/such-model").encode(TEXTS)
+
+
+def test_nothing_to_encode(cache: Path) -> None:
+    assert len(Embedder().encode([])) == 0
+    assert nearest(np.zeros((2, 3), np.float32), np.zeros((0, 3), np.float32), 4).shape == (2, 0)
+
+
+@given(arrays(np.float32, (7, 3), elements=st.sampled_from([-1.0, 0.0, 0.5, 1.0])), st.integers(1, 9))
+def test_nearest_by_brute_force(rows: np.ndarray, k: int) -> None:
+    queries = rows[:2]
+    expected = [sorted(range(len(rows)), key=lambda n: (-float(q @ rows[n]), n))[:k] for q in queries]
+    assert nearest(queries, rows, k).tolist() == expected

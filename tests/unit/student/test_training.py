@@ -1,0 +1,233 @@
+"""Training: the loss falls on answers only, a killed run ends as an undisturbed one, the folder is complete."""
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdb.prompts.answers import text_answer
+from kdb.prompts.messages import Question, messages
+from kdb.records import Item
+from kdb.student.examples import Example, batches, text_example
+from kdb.student.trainer import slope
+
+STEPS = ("--answer", "list", "--no-intents", "--steps", "12", "--batch", "4")
+STEPS += ("--lora-rank", "4", "--learning-rate", "0.01")
+
+
+@pytest.fixture(scope="module")
+def sessions(samples, tmp_path_factory):
+    """Twenty training and four validation sessions of the samples."""
+    lines = (samples / "sessions.jsonl").read_bytes().splitlines(keepends=True)
+    by_split = {"train": [], "validation": [], "test": []}
+    for line in lines:
+        by_split[msgspec.json.decode(line)["split"]].append(line)
+    file = tmp_path_factory.mktemp("sessions") / "kb.jsonl"
+    file.write_bytes(b"".join(by_split["train"][:20] + by_split["validation"][:4]))
+    return file
+
+
+@pytest.fixture(scope="module")
+def adapter(kdb, sessions, tiny_student, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("train") / "adapter"
+    done = kdb("train", sessions, "--student", tiny_student, "-o", folder, *STEPS)
+    assert done.code == 0, done.stderr
+    return folder, done
+
+
+def test_the_run_record_and_the_folder(adapter):
+    folder, done = adapter
+    (record,) = done.records
+    assert record["kind"] == "run"
+    assert record["measured"]["steps"] == 12
+    assert record["measured"]["losses"][-1] < record["measured"]["losses"][0]
+    assert len(record["measured"]["validation"]) == 3
+    assert {"adapter_model.safetensors", "adapter_config.json", "kdb.json", "run.json", "README.md"} == {
+        p.name for p in folder.iterdir()
+    }
+    recipe = json.loads((folder / "kdb.json").read_text())
+    assert recipe["answer"] == "list"
+    assert recipe["prompt"]
+
+
+def test_peft_loads_the_folder(adapter, tiny_student):
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    folder, _ = adapter
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_student), folder)
+    weights = {n: p for n, p in model.named_parameters() if "lora_B" in n}
+    assert weights
+    assert all(p.dtype == torch.float32 and p.abs().sum() > 0 for p in weights.values())
+
+
+def test_an_adapted_student_computes_as_in_training(adapter, tiny_student):
+    """In bf16 too, only the weights are rounded: rotary frequencies are not."""
+    import torch
+
+    from kdb.student.model import load
+
+    folder, _ = adapter
+    plain, adapted = load(str(tiny_student), precision="bf16"), load(str(tiny_student), folder, precision="bf16")
+    own, wanted = (list(student.model.buffers()) for student in (adapted, plain))
+    assert [b.dtype for b in wanted] == [torch.float32] * len(wanted) != []
+    assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(own, wanted, strict=True))
+    assert {p.dtype for p in adapted.model.parameters()} == {torch.bfloat16}
+
+
+def test_four_bits_are_refused_where_they_cannot_be(kdb, sessions, tiny_student, tmp_path):
+    from kdb.student.model import quantises
+
+    if quantises(""):
+        pytest.skip("there is a CUDA device, and bitsandbytes")
+    done = kdb("train", sessions, "--student", tiny_student, "-o", tmp_path / "out", *STEPS, "--load-in-4bit")
+    assert done.code == 2
+    assert done.stderr.startswith("kdb: --load-in-4bit needs bitsandbytes and a CUDA device")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_adapter_of_four_bits_is_asked_with_all_bits_here(kdb, adapter, sessions, tmp_path):
+    from kdb.student.model import quantises
+
+    if quantises(""):
+        pytest.skip("there is a CUDA device, and bitsandbytes")
+    folder = tmp_path / "adapter"
+    shutil.copytree(adapter[0], folder)
+    recipe = json.loads((folder / "kdb.json").read_text())
+    (folder / "kdb.json").write_text(json.dumps({**recipe, "load_in_4bit": True}))
+    done = kdb("infer", sessions, "--adapter", folder)
+    assert done.code == 0, done.stderr
+    assert "trained on weights in 4 bits" in done.stderr
+    assert done.records[0]["settings"]["load_in_4bit"] is False
+
+
+def test_qlora_on_a_gpu(kdb, sessions, tiny_student, tmp_path):
+    from kdb.student.model import quantises
+
+    if not quantises(""):
+        pytest.skip("needs a CUDA device, and bitsandbytes")
+    done = kdb("train", sessions, "--student", tiny_student, "-o", tmp_path / "out", *STEPS, "--load-in-4bit")
+    assert done.code == 0, done.stderr
+    losses = done.records[0]["measured"]["losses"]
+    assert losses[-1] < losses[0]
+    done = kdb("infer", sessions, "--adapter", tmp_path / "out")
+    assert done.code == 0, done.stderr
+    assert done.records[0]["settings"]["load_in_4bit"] is True
+
+
+def test_the_same_seed_gives_the_same_bytes(adapter, kdb, sessions, tiny_student, tmp_path):
+    folder, _ = adapter
+    done = kdb("train", sessions, "--student", tiny_student, "-o", tmp_path / "again", *STEPS)
+    assert done.code == 0, done.stderr
+    name = "adapter_model.safetensors"
+    assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(adapter, sessions, tiny_student, tmp_path, kdb):
+    """SIGKILL after the first checkpoint, again while resuming, then to the end."""
+    folder, _ = adapter
+    argv = [sessions, "--student", tiny_student, "-o", tmp_path / "out", *STEPS, "--resume"]
+    checkpoint = tmp_path / "out.part" / "checkpoint.pt"
+    for _ in range(2):
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        process = subprocess.Popen([sys.executable, "-m", "kdb", "train", *map(str, argv)])
+        while process.poll() is None:
+            if checkpoint.exists() and checkpoint.stat().st_mtime_ns > before:
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.01)
+        process.wait()
+    assert not (tmp_path / "out").exists()
+    done = kdb("train", *argv)
+    assert done.code == 0, done.stderr
+    assert "going on from step" in done.stderr
+    name = "adapter_model.safetensors"
+    assert (tmp_path / "out" / name).read_bytes() == (folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("settings", ["{}", '{"recipe":'])
+def test_resume_refuses_other_settings(settings, sessions, tiny_student, tmp_path, kdb):
+    part = tmp_path / "out.part"
+    part.mkdir()
+    (part / "settings.json").write_text(settings)
+    done = kdb("train", sessions, "--student", tiny_student, "-o", tmp_path / "out", *STEPS, "--resume")
+    assert done.code == 2
+    assert "other settings" in done.stderr
+
+
+def test_a_test_session_is_refused(samples, tiny_student, tmp_path, kdb):
+    done = kdb("train", samples / "sessions.jsonl", "--student", tiny_student, "-o", tmp_path / "out", *STEPS)
+    assert done.code == 1
+    assert "test split" in done.stderr
+    assert "sessions.jsonl:" in done.stderr
+
+
+def test_an_unknown_student_is_one_line(sessions, tmp_path, kdb):
+    done = kdb("train", sessions, "--student", "no/such-model", "-o", tmp_path / "out", *STEPS)
+    assert done.code == 1
+    assert len(done.stderr.strip().splitlines()) <= 2
+    assert "no/such-model" in done.stderr
+
+
+def test_logits_only_at_answers_are_the_models_own(tiny_student):
+    """Left padding and the selection of positions change no logit."""
+    import torch
+
+    from kdb.student.model import answer_logits, load
+
+    student = load(str(tiny_student), precision="fp32")
+    rng = random.Random(0)
+    examples = []
+    for length in (5, 9, 17):
+        ids = [rng.randrange(100, 2000) for _ in range(length)]
+        examples.append(Example(ids, [length - 3, length - 1], [1, 2]))
+    with torch.inference_mode():
+        found = answer_logits(student.model, examples, student.tokenizer.pad_token_id)
+        wanted = torch.cat([student.model(torch.tensor([e.ids])).logits[0, e.positions] for e in examples])
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_the_loss_falls_on_the_answer_only(tiny_student):
+    from kdb.student.model import load
+
+    tokenizer = load(str(tiny_student)).tokenizer
+    answer = text_answer("list", intents=False)
+    turns = messages(answer, Question([Item("a", "cup"), Item("b", "saucer")]))
+    example = text_example(tokenizer, turns, "[1, 2]")
+    assert tokenizer.decode(example.targets) == "[1, 2]" + tokenizer.eos_token
+    assert example.ids[example.positions[1] :] == example.targets[:-1]
+    assert len(example.positions) == len(example.targets)
+
+
+@given(
+    st.lists(st.integers(1, 300), max_size=400),
+    st.integers(1, 16),
+    st.integers() | st.none(),
+    st.integers(0, 2000),
+)
+def test_batches_hold_every_example_once(lengths, size, seed, tokens):
+    rng = None if seed is None else random.Random(seed)
+    found = batches(lengths, size, rng, tokens)
+    assert sorted(i for batch in found for i in batch) == list(range(len(lengths)))
+    assert all(1 <= len(batch) <= size for batch in found)
+    padded = [len(batch) * max(lengths[i] for i in batch) for batch in found if len(batch) > 1]
+    assert not tokens or max(padded, default=0) <= tokens
+
+
+@given(st.integers(1, 500), st.floats(0, 0.5))
+def test_the_learning_rate_rises_then_falls(total, warmup):
+    rates = [slope(step, total, warmup) for step in range(total)]
+    top = rates.index(max(rates))
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert max(rates) <= 1
+    assert min(rates) > 0

@@ -1,0 +1,346 @@
+"""How a student uses knowledge: the same prompt in training and inference, thoughts to learn, other trainers."""
+
+import io
+import json
+from dataclasses import replace
+
+import msgspec
+import pytest
+from support.shop import TRAINING, session
+
+from kdb.errors import KdbError, UsageError
+from kdb.prompts.messages import Demo, Question, Shown
+from kdb.records import Knowledge, Source
+from kdb.retrieval.context import Retriever
+from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.knowledge_base import KnowledgeBase
+from kdb.retrieval.relevance import Relevance
+from kdb.stream import Line
+from kdb.student.config import Recipe
+from kdb.student.examples import text_example
+from kdb.student.methods.build import Serving
+
+FEW = ("--steps", "2", "--batch", "4", "--lora-rank", "4")
+
+
+def thought(number: int) -> Knowledge:
+    text = f"These are things, as session {number} shows.\nIntent: for the house."
+    return Knowledge(id=f"t{number}", format="thought", domain="shop", text=text, source=Source([str(number)]))
+
+
+def pattern(name: str, *categories: str, count: int = 1, sessions: tuple[str, ...] = ("x", "y")) -> Knowledge:
+    return Knowledge(
+        id=name,
+        format="pattern",
+        domain="shop",
+        text=f"Bundles hold {' and '.join(categories)}.",
+        source=Source(list(sessions)),
+        count=count,
+        antecedent=[f"Home > Kinds > {c}" for c in categories[:1]],
+        consequent=[f"Home > Kinds > {c}" for c in categories[1:]],
+    )
+
+
+PIECES = [
+    pattern("saws", "Saws", "Drills", count=3),
+    pattern("camping", "Tents", "Camping Stoves", count=2),
+    pattern("light", "Lamps", "Lamp Shades", count=9),
+    *(thought(n) for n in range(0, 200, 2)),
+]
+
+
+def lines(records: list) -> list[Line]:
+    return [Line(msgspec.json.encode(r), "test", r) for r in records]
+
+
+@pytest.fixture(scope="module")
+def kb(tmp_path_factory):
+    """Twelve training and two validation sessions with patterns and thoughts."""
+    records = [*TRAINING[:12], *(session(n, "validation") for n in range(300, 302)), *PIECES]
+    file = tmp_path_factory.mktemp("kb") / "kb.jsonl"
+    file.write_bytes(b"".join(msgspec.json.encode(r) + b"\n" for r in records))
+    return file
+
+
+@pytest.fixture(scope="module")
+def test_sessions():
+    return "".join(msgspec.json.encode(session(n, "test")).decode() + "\n" for n in range(400, 403))
+
+
+def taught_prompts(recipe: Recipe, tiny_student) -> list[list[int]]:
+    """What the student reads in training, up to its first answer token, items in the order of the session."""
+    from kdb.student.setup import prepare
+
+    recipe.student = str(tiny_student)
+    records = [*TRAINING, session(999, "validation"), *PIECES]
+    course = prepare(lines(records), recipe, "cpu", 380)
+    examples = [course.rule.examples(lesson) for lesson in course.training.plain()]
+    return [e.ids if e.choices else e.ids[: e.positions[0] + 1] for own in examples for e in own]
+
+
+@pytest.mark.parametrize("target", ["answer", "thought+answer"])
+def test_training_and_inference_show_the_same_tokens_in_text(student, tiny_student, target) -> None:
+    from kdb.student.generate import Generated
+    from kdb.student.methods.build import build_rule
+
+    recipe = Recipe(answer="list", demos=3, knowledge=2, target=target)
+    taught = taught_prompts(recipe, tiny_student)
+    rule = build_rule(student, recipe, Serving(380))
+    asked: list[list[int]] = []
+
+    class Recorder:
+        def generate(self, prompts, grammars, most_tokens, chance, **stop):
+            if target == "answer" or stop:
+                asked.extend(prompts)
+            return [Generated("none", 1) for _ in prompts]
+
+    rule.generator = Recorder()
+    shown = Retriever(KnowledgeBase(TRAINING, [], PIECES), recipe, Embedder()).shown(TRAINING)
+    decisions = rule.decide([Question(s.items, own) for s, own in zip(TRAINING, shown, strict=True)], 1)
+    assert len(taught) == 200
+    assert sorted(asked) == sorted(taught)
+    assert any(d.left_out for d in decisions)
+    assert any(d.shown.knowledge for d in decisions)
+
+
+def test_training_and_inference_show_the_same_tokens_in_pairs(student, tiny_student) -> None:
+    from kdb.student.methods.pair_prompts import Rows, log_odds
+
+    recipe = Recipe(answer="pairs", demos=2, knowledge=2)
+    taught = taught_prompts(recipe, tiny_student)
+    rows = Rows(student, 380)
+    shown = Retriever(KnowledgeBase(TRAINING, [], PIECES), recipe, Embedder()).shown(TRAINING)
+    asked = [rows.fitted(Question(s.items, own)) for s, own in zip(TRAINING, shown, strict=True)]
+    read: list[list[int]] = []
+    hook = student.model.register_forward_pre_hook(
+        lambda _, __, given: read.extend(given["input_ids"].tolist()), with_kwargs=True
+    )
+    try:
+        log_odds(student, rows, asked[:40], 1)
+    finally:
+        hook.remove()
+    assert all(own.prefix for own in asked)
+    prefixes = {tuple(own.prefix) for own in asked[:40]}
+    seen = [ids for ids in read if tuple(ids) not in prefixes]
+    for own, n in zip(asked[:40], range(0, 120, 3), strict=True):
+        for whole in taught[n : n + 3]:
+            assert whole[: len(own.prefix)] == own.prefix
+            assert whole[len(own.prefix) :] in seen
+
+
+def test_a_prefix_read_once_changes_no_answer(student) -> None:
+    import numpy as np
+    import torch
+
+    from kdb.student.methods.pair_prompts import Rows, log_odds
+    from kdb.student.model import answer_logits
+
+    rows = Rows(student, 2048)
+    shown = Shown([Demo(TRAINING[0], thought(0)), Demo(TRAINING[1])], PIECES[:2])
+    asked = [rows.fitted(Question(TRAINING[7].items, shown)), rows.fitted(Question(TRAINING[9].items))]
+    found = log_odds(student, rows, asked, 4)
+    no, yes = rows.choices
+    for own, odds in zip(asked, found, strict=True):
+        for anchor in range(len(own.items)):
+            whole = rows.whole(own, anchor, [False] * len(own.items))
+            with torch.inference_mode():
+                logits = answer_logits(student.model, [whole], 0)
+            others = np.delete(odds[anchor], anchor)
+            assert others == pytest.approx((logits[:, yes] - logits[:, no]).numpy(), abs=1e-4)
+
+
+def test_a_demonstration_in_rows_says_yes_to_its_bundles(student) -> None:
+    from kdb.student.methods.pair_prompts import Rows
+
+    rows = Rows(student, 2048)
+    asked = rows.fitted(Question(TRAINING[3].items, Shown([Demo(TRAINING[1], thought(1))], PIECES[:1])))
+    text = student.tokenizer.decode(asked.prefix)
+    first, second, *others = TRAINING[1].items
+    assert text.startswith("What is known about bundles:\n- Bundles hold Saws and Drills.")
+    assert "as session 1 shows" in text
+    assert text.count("Product:") == 1
+    assert f"Product: {first.title}\n" in text
+    assert f"\n{second.title} -> yes\n" in text
+    assert all(f"\n{item.title} -> no\n" in text for item in others)
+
+
+def test_what_does_not_fit_is_left_out_the_least_useful_first(student) -> None:
+    from kdb.student.methods.pair_prompts import Rows
+
+    shown = Shown([Demo(TRAINING[0], thought(0)), Demo(TRAINING[1])], PIECES[:2])
+    question = Question(TRAINING[7].items, shown)
+    whole = Rows(student, 2048).fitted(question)
+    most = len(whole.prefix) - 40
+    fitted = Rows(student, most).fitted(question)
+    assert fitted.left_out >= 2
+    assert not fitted.shown.knowledge
+    assert len(fitted.prefix) < most
+    assert Rows(student, 64).fitted(question).left_out == 5
+    steps = [shown]
+    while steps[-1].demos or steps[-1].knowledge:
+        steps.append(steps[-1].less())
+    assert [(len(s.demos), len(s.knowledge), len(s.pieces)) for s in steps] == [
+        (2, 2, 3),
+        (2, 1, 2),
+        (2, 0, 1),
+        (2, 0, 0),
+        (1, 0, 0),
+        (0, 0, 0),
+    ]
+
+
+def test_nothing_about_the_session_itself_is_shown() -> None:
+    retriever = Retriever(KnowledgeBase(TRAINING, [], PIECES), Recipe(demos=3, knowledge=3), Embedder())
+    with_thoughts = 0
+    for own, shown in zip(TRAINING, retriever.shown(TRAINING), strict=True):
+        assert len(shown.demos) == 3
+        assert own.id not in [demo.session.id for demo in shown.demos]
+        assert [own.id] not in [piece.source.sessions for piece in shown.pieces]
+        for demo in shown.demos:
+            assert (demo.thought is not None) == (int(demo.session.id) % 2 == 0)
+            with_thoughts += demo.thought is not None
+    assert with_thoughts
+
+
+def test_a_demonstration_from_the_test_split_is_refused() -> None:
+    with pytest.raises(KdbError, match="'7' is of the test split"):
+        Retriever(KnowledgeBase([session(1), session(7, "test")]), Recipe(demos=1), Embedder())
+
+
+def test_what_bears_on_a_session_comes_first_then_the_most_supported() -> None:
+    pieces = [
+        pattern("rare", "Engine Oil", "Brake Pads", count=1),
+        pattern("twice", "Saws", "Saws", count=50),
+        pattern("often", "Perfume", "Shampoo", count=40),
+        pattern("camping", "Tents", "Camping Stoves", count=2),
+    ]
+    free = replace_text(pieces[0], "rule", "A tent and a stove are bought together for camping.")
+    titles = Embedder().encode(["tent for two", "gas camping stove", "handsaw"])
+    ranked = Relevance(Embedder(), [*pieces, free]).ranked(titles)
+    names = [[*pieces, free][n].id for n in ranked]
+    assert set(names[:2]) == {"camping", "rule"}
+    assert names[2:] == ["twice", "often", "rare"]
+
+
+def replace_text(piece: Knowledge, name: str, text: str) -> Knowledge:
+    bare = {"antecedent": msgspec.UNSET, "consequent": msgspec.UNSET}
+    return msgspec.structs.replace(piece, id=name, format="rule", text=text, **bare)
+
+
+@pytest.mark.parametrize(
+    "how", [("pairs", "--samples", "2"), ("labels", "--samples", "2", "--temperature", "1", "--vote", "pairs")]
+)
+def test_shown_without_an_adapter(kdb, kb, test_sessions, tiny_student, how) -> None:
+    argv = ("infer", "--student", tiny_student, "--kb", kb, "--answer", *how)
+    argv += ("--demos", "2", "--knowledge", "1", "--formats", "pattern")
+    done = kdb(*argv, stdin=test_sessions)
+    assert done.code == 0, done.stderr
+    run, *predictions = done.records
+    assert (run["settings"]["formats"], run["settings"]["samples"]) == (["pattern"], 2)
+    for prediction in predictions:
+        assert len(prediction["demos"]) == 2
+        assert prediction["knowledge"][0] in {"saws", "camping", "light"}
+        assert len(prediction["knowledge"]) == 1
+        assert prediction["left_out"] == 0
+
+
+def test_formats_that_are_not_there() -> None:
+    from kdb.cli.student import formats
+
+    assert formats("pattern, thought") == ["pattern", "thought"]
+    with pytest.raises(UsageError, match="rhyme: no such format"):
+        formats("rhyme")
+    with pytest.raises(KdbError, match="holds no rule"):
+        Retriever(KnowledgeBase(TRAINING, [], PIECES), Recipe(knowledge=1, formats=["rule"]), Embedder())
+
+
+def test_reasoning_is_learnt_and_written_before_the_answer(kdb, kb, tiny_student, test_sessions, tmp_path) -> None:
+    argv = ("train", kb, "--student", tiny_student, "--answer", "labels", "-o", tmp_path / "adapter")
+    done = kdb(*argv, "--target", "thought+answer", "--max-thought-tokens", "24", *FEW)
+    assert done.code == 0, done.stderr
+    assert "6 of 12 training sessions have a thought" in done.stderr
+    done = kdb("infer", "--adapter", tmp_path / "adapter", stdin=test_sessions)
+    assert done.code == 0, done.stderr
+    for prediction in done.records[1:]:
+        assert "\nAnswer:\n" in prediction["raw"]
+        assert prediction["status"] == "ok"
+
+
+def test_a_thought_as_a_second_task(kdb, kb, tiny_student, test_sessions, tmp_path) -> None:
+    argv = ("train", kb, "--student", tiny_student, "-o", tmp_path / "adapter", *FEW)
+    done = kdb(*argv, "--target", "both", "--demos", "1", "--knowledge", "1")
+    assert done.code == 0, done.stderr
+    done = kdb("infer", "--adapter", tmp_path / "adapter", "--kb", kb, stdin=test_sessions)
+    assert done.code == 0, done.stderr
+    assert all(len(p["demos"]) == 1 for p in done.records[1:])
+
+
+@pytest.mark.parametrize(
+    ("target", "serving"),
+    [
+        ("thought+answer", Serving(2048)),
+        ("answer", Serving(2048, temperature=0.5)),
+        ("answer", Serving(2048, vote="bundles")),
+    ],
+)
+def test_pairs_writes_draws_and_elects_nothing(student, target, serving) -> None:
+    from kdb.student.methods.build import build_rule
+
+    with pytest.raises(UsageError, match="answer format pairs"):
+        build_rule(student, Recipe(answer="pairs", target=target), serving)
+
+
+def test_losses_of_a_batch_that_mixes_tasks(student) -> None:
+    import torch
+
+    from kdb.student.methods.pair_prompts import Rows
+    from kdb.student.trainer import token_losses
+
+    rows = Rows(student, 2048)
+    row = rows.row(TRAINING[7].items, 0, [False, True, False, True, False, False])
+    text = text_example(student.tokenizer, [{"role": "user", "content": "Why?"}], "Because.")
+    mixed = [row, text, replace(row, targets=row.targets[::-1])]
+    with torch.inference_mode():
+        together = token_losses(student, mixed)
+        apart = torch.cat([token_losses(student, [example]) for example in mixed])
+    torch.testing.assert_close(together, apart, atol=1e-4, rtol=1e-4)
+
+
+def test_trl_trains_on_what_is_emitted(kdb, kb, tmp_path) -> None:
+    import datasets
+    from trl import SFTConfig, SFTTrainer
+
+    from kdb import weights
+
+    file = tmp_path / "examples.jsonl"
+    argv = ("train", kb, "--emit", file, "--answer", "list", "--target", "both", "--demos", "1", "--knowledge", "1")
+    done = kdb(*argv)
+    assert done.code == 0, done.stderr
+    assert done.records[0]["measured"]["examples"] == 12 + 6
+    examples = [json.loads(line)["messages"] for line in file.read_text().splitlines()]
+    assert {tuple(m["role"] for m in turns) for turns in examples} == {
+        ("system", "user", "assistant", "user", "assistant"),
+        ("system", "user", "assistant"),
+    }
+    config = SFTConfig(
+        output_dir=str(tmp_path / "trl"),
+        max_steps=2,
+        per_device_train_batch_size=1,
+        max_length=48,
+        bf16=False,
+        gradient_checkpointing=False,
+        report_to=[],
+        save_strategy="no",
+        use_cpu=True,
+    )
+    given = datasets.load_dataset("json", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache"))
+    trainer = SFTTrainer(model=weights.student_path(weights.STUDENT), args=config, train_dataset=given)
+    assert trainer.train().global_step == 2
+
+
+def test_pairs_has_no_messages(tiny_student, tmp_path) -> None:
+    from kdb.stages import emit
+
+    recipe = Recipe(answer="pairs", student=str(tiny_student))
+    with pytest.raises(UsageError, match="--answer list"):
+        emit.run(lines([*TRAINING[:3], session(999, "validation")]), recipe, 2048, io.BytesIO())
