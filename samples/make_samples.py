@@ -1,7 +1,8 @@
 """Writes the sample catalogue: `python samples/make_samples.py [FOLDER]` (default: the folder of this file).
 
 From the hand-written products and scenarios of `scenarios/DOMAIN.toml` it draws shopping sessions, writes
-them in the BundleRec layout to `DOMAIN/`, and all of them as session records to `sessions.jsonl`.
+them in the BundleRec layout to `DOMAIN/`, and all of them as session records to `sessions.jsonl`. In
+`demo.jsonl` are more sessions of the first shop, enough of them to compare methods.
 """
 
 import csv
@@ -11,19 +12,22 @@ import random
 import sys
 import tomllib
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from kdb import stream
-from kdb.records import Bundle
+from kdb.records import Bundle, Record
 from kdb.sources import splits
 from kdb.sources.truth import minimal
 from kdb.stages.import_ import Settings, from_bundlerec
-from kdb.stream import Rejects
+from kdb.stream import Line, Rejects
 
 HERE = Path(__file__).parent
 DOMAINS = ("kitchen", "outdoor")
-SESSIONS, MOST_ITEMS = 40, 9
+SESSIONS, MAX_ITEMS = 40, 9
+DEMO_SESSIONS, DEMO_RATIO = 140, (0.45, 0.1, 0.45)
 SEED = 2504
 RATIO = (0.7, 0.1, 0.2)
 FIRST_DAY = 1_700_000_000  # seconds; one session an hour
@@ -66,14 +70,14 @@ def draw_session(shop: Shop, scenarios: list[dict], rng: random.Random) -> Sessi
         size = rng.choices((2, 3, 4, 5), (30, 40, 20, 10))[0]
         kinds = rng.sample(scenario["kinds"], min(size, len(scenario["kinds"])))
         fresh = [kind for kind in kinds if kind not in chosen]
-        if len(chosen) + len(fresh) > MOST_ITEMS:
+        if len(chosen) + len(fresh) > MAX_ITEMS:
             continue
         chosen |= {kind: show(shop, kind, rng) for kind in fresh}
         bundles.append(Bundle([chosen[kind] for kind in kinds], rng.choice(scenario["intents"])))
     related = {kind for scenario in scenarios for kind in scenario["kinds"]}
     unrelated = [kind for kind in shop.titles if kind not in related]
     more = rng.choices((0, 1, 2, 3), (15, 35, 30, 20))[0]
-    more = min(max(more, 3 - len(chosen)), MOST_ITEMS - len(chosen))
+    more = min(max(more, 3 - len(chosen)), MAX_ITEMS - len(chosen))
     items = [*chosen.values(), *(show(shop, kind, rng) for kind in rng.sample(unrelated, more))]
     rng.shuffle(items)
     return Session(items, minimal(bundles))
@@ -86,19 +90,25 @@ def show(shop: Shop, kind: str, rng: random.Random) -> str:
     return title
 
 
-def draw_sessions(shop: Shop, rng: random.Random) -> list[Session]:
-    """All sessions of a shop; scenarios come from a deck, so that each is met about equally often."""
+def draw_sessions(shop: Shop, count: int, rng: random.Random) -> list[Session]:
+    """Sessions of a shop; scenarios come from a deck, so that each is met about equally often."""
     deck: list[dict] = []
     sessions = []
-    for _ in range(SESSIONS):
-        count = rng.choices((1, 2, 3), (50, 38, 12))[0]
-        if len(deck) < count:
+    for _ in range(count):
+        served = rng.choices((1, 2, 3), (50, 38, 12))[0]
+        if len(deck) < served:
             deck = rng.sample(shop.scenarios, len(shop.scenarios))
-        sessions.append(draw_session(shop, [deck.pop() for _ in range(count)], rng))
+        sessions.append(draw_session(shop, [deck.pop() for _ in range(served)], rng))
     return sessions
 
 
-def write_domain(folder: Path, shop: Shop, sessions: list[Session], rng: random.Random) -> None:
+def write_domain(
+    folder: Path,
+    shop: Shop,
+    sessions: list[Session],
+    rng: random.Random,
+    ratio: tuple[float, float, float] = RATIO,
+) -> None:
     """The files of the BundleRec layout, and a split."""
     products = sorted({title for session in sessions for title in session.items})
     number = dict(zip(products, rng.sample(range(100, 100 + len(products)), len(products)), strict=True))
@@ -130,20 +140,30 @@ def write_domain(folder: Path, shop: Shop, sessions: list[Session], rng: random.
     for name, (header, rows) in tables.items():
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([header.split(","), *rows])
-    drawn = splits.draw(map(str, range(len(sessions))), RATIO, SEED)
+    drawn = splits.draw(map(str, range(len(sessions))), ratio, SEED)
     lists = {split: sorted((s for s in drawn if drawn[s] == split), key=int) for split in splits.SPLITS}
     (folder / "split.json").write_text(json.dumps(lists, indent=1) + "\n", encoding="utf-8")
+
+
+def records(folder: Path) -> Iterator[Line | Record]:
+    """What `kdb import FOLDER` makes of a folder written here."""
+    return from_bundlerec(folder, Settings(split_file=folder / "split.json"), Rejects())
 
 
 def main(folder: Path) -> None:
     for domain in DOMAINS:
         rng = random.Random(f"{SEED} {domain}")
         shop = read_shop(HERE / "scenarios" / f"{domain}.toml")
-        write_domain(folder / domain, shop, draw_sessions(shop, rng), rng)
+        write_domain(folder / domain, shop, draw_sessions(shop, SESSIONS, rng), rng)
     with (folder / "sessions.jsonl").open("wb") as file:
         for domain in DOMAINS:
-            settings = Settings(split_file=folder / domain / "split.json")
-            stream.write(from_bundlerec(folder / domain, settings, Rejects()), file)
+            stream.write(records(folder / domain), file)
+    with TemporaryDirectory() as scratch, (folder / "demo.jsonl").open("wb") as file:
+        larger = Path(scratch) / DOMAINS[0]
+        rng = random.Random(f"{SEED} demo")
+        shop = read_shop(HERE / "scenarios" / f"{DOMAINS[0]}.toml")
+        write_domain(larger, shop, draw_sessions(shop, DEMO_SESSIONS, rng), rng, DEMO_RATIO)
+        stream.write(records(larger), file)
 
 
 if __name__ == "__main__":

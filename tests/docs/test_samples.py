@@ -18,7 +18,7 @@ def sessions(samples: Path) -> list[Session]:
 def test_generator_reproduces_the_files(samples: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, samples / "make_samples.py", tmp_path], check=True, capture_output=True)
     made = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
-    assert len(made) == 17
+    assert len(made) == 18
     for name in made:
         assert (tmp_path / name).read_bytes() == (samples / name).read_bytes(), name
 
