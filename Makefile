@@ -36,7 +36,6 @@ check: develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 tests/unit
 
 test: check
