@@ -43,11 +43,11 @@ def pattern(
     Example: kdb import DATA --split train | kdb extract pattern > kb.jsonl
     """
     from kdb.extraction import itemsets, spark
-    from kdb.extraction.patterns import Mining
+    from kdb.extraction.patterns import MiningConfig
     from kdb.stages import extract_pattern as stage
 
     if master and engine != "spark":
         raise UsageError("--master is Spark's", "give --engine spark with it")
-    mining = Mining(level, min_support, min_confidence, max_size)
+    mining = MiningConfig(level, min_support, min_confidence, max_size)
     with spark.engine(master or spark.LOCAL) if engine == "spark" else nullcontext(itemsets.frequent) as frequent:
         streams.write(stage.run(streams.read(*stage.KINDS), mining, allow_test, frequent))

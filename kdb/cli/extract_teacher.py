@@ -8,10 +8,10 @@ import typer
 from kdb.cli.streams import Streams, with_streams
 from kdb.cli.teacher import with_teacher
 from kdb.teacher import ANNOTATIONS
-from kdb.teacher.config import Settings
+from kdb.teacher.config import TeacherConfig
 
 if TYPE_CHECKING:
-    from kdb.teacher.session_map import Choice
+    from kdb.teacher.session_map import SessionFilter
 
 Sessions = Annotated[
     int | None, typer.Option("--sessions", min=1, help="Ask about the first so many training sessions only.")
@@ -32,7 +32,7 @@ class Unverified(StrEnum):
 @with_teacher
 def rule(
     streams: Streams,
-    settings: Settings,
+    settings: TeacherConfig,
     sessions: Sessions = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often a session is tried and reflected on.")] = 1,
     merge: Annotated[float, typer.Option(min=0, max=1, help="Rules of this cosine or more are one rule.")] = 0.85,
@@ -46,9 +46,9 @@ def rule(
     Example: kdb import DATA --split train | kdb extract rule --teacher http://localhost:8000/v1 --model NAME
     """
     from kdb.stages import extract_rule as stage
-    from kdb.teacher.session_map import Choice
+    from kdb.teacher.session_map import SessionFilter
 
-    choice = Choice(sessions, allow_test, settings.concurrency)
+    choice = SessionFilter(sessions, allow_test, settings.concurrency)
     _extract(streams, settings, choice, stage, stage.Options(settings.sampling, rounds, merge))
 
 
@@ -56,7 +56,7 @@ def rule(
 @with_teacher
 def thought(
     streams: Streams,
-    settings: Settings,
+    settings: TeacherConfig,
     sessions: Sessions = None,
     tries: Annotated[int, typer.Option(min=1, help="How often a thought is asked for at most.")] = 3,
     unverified: Annotated[
@@ -72,21 +72,21 @@ def thought(
     Example: kdb import DATA --split train | kdb extract thought --teacher annotations
     """
     from kdb.stages import extract_thought as stage
-    from kdb.teacher.session_map import Choice
+    from kdb.teacher.session_map import SessionFilter
 
-    choice = Choice(sessions, allow_test, settings.concurrency)
+    choice = SessionFilter(sessions, allow_test, settings.concurrency)
     _extract(streams, settings, choice, stage, stage.Options(settings.sampling, tries, unverified.value))
 
 
-def _extract(streams: Streams, settings: Settings, choice: "Choice", stage: Any, options: Any) -> None:
-    """Run a stage by its teacher: the annotations, a plan of what would be asked, or who answers."""
-    from kdb.teacher.client import open_desk
-    from kdb.teacher.cost_estimate import Plan
+def _extract(streams: Streams, settings: TeacherConfig, choice: "SessionFilter", stage: Any, options: Any) -> None:
+    """Run a stage by its teacher: the annotations, an estimate of what would be asked, or who answers."""
+    from kdb.teacher.client import open_client
+    from kdb.teacher.cost_estimate import CostEstimate
 
     lines = streams.read(*stage.KINDS)
     if settings.teacher == ANNOTATIONS:
         return streams.write(stage.from_annotations(lines, choice))
-    desk = open_desk(settings, streams.force)
-    if isinstance(desk, Plan):
-        return streams.write([stage.plan(lines, desk, choice, options)])
-    return streams.write(stage.run(lines, desk, choice, options))
+    client = open_client(settings, streams.force)
+    if isinstance(client, CostEstimate):
+        return streams.write([stage.plan(lines, client, choice, options)])
+    return streams.write(stage.run(lines, client, choice, options))

@@ -12,7 +12,7 @@ from kdb.cli.student import formats as known_formats
 from kdb.cli.teacher import with_server
 from kdb.errors import UsageError
 from kdb.student.config import Neighbours, Vote
-from kdb.teacher.config import Settings
+from kdb.teacher.config import TeacherConfig
 
 BASELINES = "whole-session, all-pairs, clusters, patterns, pair-classifier or posterior"
 
@@ -21,7 +21,7 @@ BASELINES = "whole-session, all-pairs, clusters, patterns, pair-classifier or po
 @with_server
 def infer(
     streams: Streams,
-    server: Settings | None,
+    server: TeacherConfig | None,
     student: Student = weights.STUDENT,
     adapter: Annotated[Path | None, typer.Option(help="A folder made by kdb train.")] = None,
     kb: Annotated[

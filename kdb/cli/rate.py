@@ -9,14 +9,14 @@ from kdb.cli.streams import Streams, with_streams
 from kdb.cli.teacher import with_teacher
 from kdb.errors import UsageError
 from kdb.teacher import ANNOTATIONS
-from kdb.teacher.config import Settings
+from kdb.teacher.config import TeacherConfig
 
 
 @with_streams()
 @with_teacher
 def rate(
     streams: Streams,
-    settings: Settings,
+    settings: TeacherConfig,
     sessions: Annotated[
         list[Path], Option(help="Session records, for the titles; repeatable.", show_default=False)
     ],
@@ -30,13 +30,13 @@ def rate(
     Example: kdb rate predictions.jsonl --sessions test.jsonl --teacher http://localhost:8000/v1 --model NAME
     """
     from kdb.stages import rate as stage
-    from kdb.teacher.client import open_desk
-    from kdb.teacher.cost_estimate import Plan
+    from kdb.teacher.client import open_client
+    from kdb.teacher.cost_estimate import CostEstimate
 
     if settings.teacher == ANNOTATIONS:
         raise UsageError(f"the teacher {ANNOTATIONS!r} cannot rate", "name a server, a model folder or a hub id")
     known = stage.known(streams.read_files(sessions, ("session",)))
-    lines, desk = streams.read(*stage.KINDS), open_desk(settings, streams.force)
-    if isinstance(desk, Plan):
-        return streams.write([stage.plan(lines, known, desk, settings.sampling, settings.concurrency)])
-    return streams.write(stage.run(lines, known, desk, settings.sampling, settings.concurrency))
+    lines, client = streams.read(*stage.KINDS), open_client(settings, streams.force)
+    if isinstance(client, CostEstimate):
+        return streams.write([stage.plan(lines, known, client, settings.sampling, settings.concurrency)])
+    return streams.write(stage.run(lines, known, client, settings.sampling, settings.concurrency))

@@ -10,7 +10,7 @@ import typer
 
 from kdb.cli.streams import Streams
 from kdb.errors import UsageError
-from kdb.teacher.config import Settings
+from kdb.teacher.config import TeacherConfig
 
 TEACHER = "annotations (no model), the address of an OpenAI-compatible server, or a model folder or hub id."
 
@@ -37,9 +37,11 @@ OPTIONS: dict[str, Any] = {
         "Longest answer. A larger limit later asks only answers that were cut off again.",
         min=1,
     ),
-    "cache": _option(Path | None, "--cache", "Folder of the ledger of answers.  [default: the user cache]"),
+    "cache": _option(Path | None, "--cache", "Folder of the cache of answers.  [default: the user cache]"),
     "prices": _option(Path | None, "--prices", "Your own table of prices (TOML), laid over the built-in one."),
-    "plan": _option(bool, "--plan", "Send nothing: write what would be asked and what it would cost at most."),
+    "dry_run": _option(
+        bool, "--dry-run", "Send nothing: write what would be asked and what it would cost at most."
+    ),
     "budget": _option(float | None, "--budget", "Stop once this run has spent so many dollars.", min=0),
     "max_requests": _option(int | None, "--max-requests", "Stop once this run has sent so many requests.", min=0),
     "batch_out": _option(
@@ -71,23 +73,23 @@ SERVER: dict[str, Any] = {
 
 
 def with_teacher(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, whose second parameter is `settings: Settings`, a teacher's options."""
-    return _with(command, OPTIONS, lambda **values: Settings(**values))
+    """Give a command, whose second parameter is `settings: TeacherConfig`, a teacher's options."""
+    return _with(command, OPTIONS, lambda **values: TeacherConfig(**values))
 
 
 def with_server(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, whose second parameter is `server: Settings | None`, the options of a student's server."""
+    """Give a command, whose second parameter is `server: TeacherConfig | None`, those of a student on a server."""
     return _with(command, SERVER, _server, own_first=True)
 
 
-def _server(backend: Backend, url: str, model: str, **values: Any) -> Settings | None:
+def _server(backend: Backend, url: str, model: str, **values: Any) -> TeacherConfig | None:
     if backend == "local":
         if url or model:
             raise UsageError("--url and --model name a student behind a server", "pass --backend endpoint")
         return None
     if not (url and model):
         raise UsageError("--backend endpoint needs an address and a model", "pass --url and --model")
-    settings = Settings(url, model, **values)
+    settings = TeacherConfig(url, model, **values)
     if not settings.is_server:
         raise UsageError(f"--url {url}: no address of a server", "it looks like http://localhost:8000/v1")
     return settings
@@ -96,12 +98,12 @@ def _server(backend: Backend, url: str, model: str, **values: Any) -> Settings |
 def _with(
     command: Callable[..., None],
     options: dict[str, Any],
-    settings: Callable[..., Settings | None],
+    settings: Callable[..., TeacherConfig | None],
     own_first: bool = False,
 ) -> Callable[..., None]:
     """Give a command these options; its second parameter is what `settings` makes of them."""
     streams, _, *own = inspect.signature(command).parameters.values()
-    defaults = {f.name: f.default for f in fields(Settings)} | {"backend": "local", "url": ""}
+    defaults = {f.name: f.default for f in fields(TeacherConfig)} | {"backend": "local", "url": ""}
     shared = [
         inspect.Parameter(
             name,

@@ -10,7 +10,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from kdb import prompts
-from kdb.prompts.replies import json_object, shaped
+from kdb.prompts.replies import json_object, to_struct
 from kdb.records import Rating, Session
 
 LOWEST, HIGHEST = 1, 5
@@ -47,5 +47,5 @@ def messages(session: Session, items: frozenset[str], intent: str) -> list[dict[
 
 def parse(text: str, items: frozenset[str], teacher: str) -> Rating:
     """The rating in a teacher's answer; ValueError where it is not in the form asked for."""
-    rated = shaped(json_object(text), _Rated)
+    rated = to_struct(json_object(text), _Rated)
     return Rating(sorted(items), rated.naturalness, rated.coverage, rated.motivation, teacher)

@@ -28,9 +28,9 @@ Engine = Callable[[Transactions[T], int, int], Itemsets[T]]
 
 def frequent(transactions: Transactions[T], fewest: int, most: int) -> Itemsets[T]:
     """The itemsets of at most `most` things that at least `fewest` transactions (one or more) hold."""
-    held = Counter(chain.from_iterable(transactions))
-    things = sorted((thing for thing in held if held[thing] >= fewest), key=held.__getitem__)
-    found = _grown((), np.arange(len(things)), _matrix(transactions, things), fewest, most)
+    counts = Counter(chain.from_iterable(transactions))
+    things = sorted((thing for thing in counts if counts[thing] >= fewest), key=counts.__getitem__)
+    found = _project((), np.arange(len(things)), _matrix(transactions, things), fewest, most)
     return {frozenset(things[n] for n in itemset): count for itemset, count in found}
 
 
@@ -46,7 +46,7 @@ def _matrix(transactions: Transactions[T], things: Sequence[T]) -> csr_array:
     return csr_array((np.ones(len(indices), dtype=bool), indices, ends), shape=(len(transactions), len(things)))
 
 
-def _grown(
+def _project(
     prefix: tuple[int, ...], names: np.ndarray, rows: csr_array, fewest: int, room: int
 ) -> Iterator[tuple[tuple[int, ...], int]]:
     """The prefix with one to `room` things more, where `rows` are what the transactions with it hold else."""
@@ -59,4 +59,4 @@ def _grown(
         holders = rows.tocsc()
         for n, itemset in enumerate(grown[:-1]):
             own = holders.indices[holders.indptr[n] : holders.indptr[n + 1]]
-            yield from _grown(itemset, names[n + 1 :], rows[own][:, n + 1 :], fewest, room - 1)
+            yield from _project(itemset, names[n + 1 :], rows[own][:, n + 1 :], fewest, room - 1)

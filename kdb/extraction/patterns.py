@@ -22,18 +22,18 @@ from kdb.provenance import content_hash
 from kdb.records import Item, Knowledge, Session, Source
 
 Path = tuple[str, ...]
-Thing = tuple[Path, int]
+CategoryInstance = tuple[Path, int]
 """The n-th product, counted from 1, of a category."""
 
 SEPARATOR = " > "
-FEWEST = 2
+MIN_BUNDLES = 2
 """What only one bundle shows is no pattern, however few bundles there are."""
 ROUNDING = 1e-9
 """Without it 5 bundles of 25 would not always reach a confidence of 0.2, nor 7 of 100 a support of 0.07."""
 
 
 @dataclass(frozen=True)
-class Mining:
+class MiningConfig:
     """What makes a pattern; `level` is a depth of category paths, `max_size` counts both sides of a rule."""
 
     level: int
@@ -47,27 +47,27 @@ class Transaction:
     """One bundle of a session as the things in it."""
 
     session: str
-    things: frozenset[Thing]
+    things: frozenset[CategoryInstance]
 
 
 @dataclass(frozen=True)
-class Rule:
+class AssociationRule:
     """Bundles with `antecedent` also hold `consequent`; `given`, `then`, `both` count the bundles that do."""
 
-    antecedent: frozenset[Thing]
-    consequent: frozenset[Thing]
-    given: int
-    then: int
-    both: int
+    antecedent: frozenset[CategoryInstance]
+    consequent: frozenset[CategoryInstance]
+    antecedent_count: int
+    consequent_count: int
+    joint_count: int
 
     @property
     def confidence(self) -> float:
         """The share of the bundles with the antecedent that hold the consequent too."""
-        return self.both / self.given
+        return self.joint_count / self.antecedent_count
 
     def lift(self, bundles: int) -> float:
         """How many times the confidence is the share of all `bundles` that hold the consequent."""
-        return self.both * bundles / (self.given * self.then)
+        return self.joint_count * bundles / (self.antecedent_count * self.consequent_count)
 
 
 def category(item: Item, level: int) -> Path | None:
@@ -87,21 +87,21 @@ def transactions(session: Session, level: int) -> Iterator[Transaction]:
 
 
 def mine(
-    domain: str, bundles: Sequence[Transaction], mining: Mining, engine: Engine[Thing] = frequent
+    domain: str, bundles: Sequence[Transaction], mining: MiningConfig, engine: Engine[CategoryInstance] = frequent
 ) -> list[Knowledge]:
     """The patterns of one domain, by falling confidence, then support, then text."""
-    fewest = max(FEWEST, math.ceil(mining.min_support * len(bundles) - ROUNDING))
+    fewest = max(MIN_BUNDLES, math.ceil(mining.min_support * len(bundles) - ROUNDING))
     itemsets = engine([bundle.things for bundle in bundles], fewest, mining.max_size)
     # At a lift of 1 or below the categories avoid each other or do not care: nothing to teach.
     rules = [rule for rule in association_rules(itemsets, mining) if rule.lift(len(bundles)) > 1]
     names = _names(path for bundle in bundles for path, _ in bundle.things)
     found = [(rule, _sentence(rule, names)) for rule in rules]
-    found.sort(key=lambda pair: (-pair[0].confidence, -pair[0].both, pair[1]))
+    found.sort(key=lambda pair: (-pair[0].confidence, -pair[0].joint_count, pair[1]))
     holders = _holders(bundles, {thing for rule in rules for thing in rule.antecedent | rule.consequent})
     return [_knowledge(domain, rule, text, bundles, holders) for rule, text in found]
 
 
-def association_rules(itemsets: Itemsets[Thing], mining: Mining) -> Iterator[Rule]:
+def association_rules(itemsets: Itemsets[CategoryInstance], mining: MiningConfig) -> Iterator[AssociationRule]:
     """Both sides of each frequent itemset, in every way that is sure enough and says something."""
     for things, both in itemsets.items():
         # A category's first product comes before its second: not "two sandals, so one sandal".
@@ -109,26 +109,32 @@ def association_rules(itemsets: Itemsets[Thing], mining: Mining) -> Iterator[Rul
             continue
         for side in chain.from_iterable(combinations(things, size) for size in range(1, len(things))):
             antecedent = frozenset(side)
-            rule = Rule(antecedent, things - antecedent, itemsets[antecedent], itemsets[things - antecedent], both)
+            rule = AssociationRule(
+                antecedent, things - antecedent, itemsets[antecedent], itemsets[things - antecedent], both
+            )
             if rule.confidence >= mining.min_confidence - ROUNDING and _in_order(antecedent):
                 yield rule
 
 
-def _holders(bundles: Sequence[Transaction], things: set[Thing]) -> dict[Thing, set[int]]:
+def _holders(bundles: Sequence[Transaction], things: set[CategoryInstance]) -> dict[CategoryInstance, set[int]]:
     """The bundles that hold each of the things."""
-    holders: dict[Thing, set[int]] = {thing: set() for thing in things}
+    holders: dict[CategoryInstance, set[int]] = {thing: set() for thing in things}
     for n, bundle in enumerate(bundles):
         for thing in bundle.things & things:
             holders[thing].add(n)
     return holders
 
 
-def _in_order(things: frozenset[Thing]) -> bool:
+def _in_order(things: frozenset[CategoryInstance]) -> bool:
     return all(n == 1 or (path, n - 1) in things for path, n in things)
 
 
 def _knowledge(
-    domain: str, rule: Rule, text: str, bundles: Sequence[Transaction], holders: dict[Thing, set[int]]
+    domain: str,
+    rule: AssociationRule,
+    text: str,
+    bundles: Sequence[Transaction],
+    holders: dict[CategoryInstance, set[int]],
 ) -> Knowledge:
     both = set.intersection(*(holders[thing] for thing in rule.antecedent | rule.consequent))
     pattern = Knowledge(
@@ -137,10 +143,10 @@ def _knowledge(
         domain=domain,
         text=text,
         source=Source(sessions=list(dict.fromkeys(bundles[n].session for n in sorted(both)))),
-        support=round(rule.both / len(bundles), 6),
+        support=round(rule.joint_count / len(bundles), 6),
         confidence=round(rule.confidence, 6),
         lift=round(rule.lift(len(bundles)), 6),
-        count=rule.both,
+        count=rule.joint_count,
         antecedent=sorted(SEPARATOR.join(path) for path, _ in rule.antecedent),
         consequent=sorted(SEPARATOR.join(path) for path, _ in rule.consequent),
     )
@@ -148,12 +154,12 @@ def _knowledge(
     return pattern
 
 
-def _sentence(rule: Rule, names: dict[Path, str]) -> str:
+def _sentence(rule: AssociationRule, names: dict[Path, str]) -> str:
     given = Counter(path for path, _ in rule.antecedent)
     then = Counter(path for path, _ in rule.consequent)
     known = " and ".join(_amount(n, names[path]) for path, n in sorted(given.items()))
     more = " and ".join(_amount(n, names[path], path in given) for path, n in sorted(then.items()))
-    share = f"{rule.both} of {rule.given} ({100 * rule.confidence:.0f} %)"
+    share = f"{rule.joint_count} of {rule.antecedent_count} ({100 * rule.confidence:.0f} %)"
     return f"Bundles with {known} also hold {more}: {share}."
 
 

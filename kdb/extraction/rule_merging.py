@@ -31,7 +31,7 @@ class RawRule:
     usage: Usage
 
     @property
-    def warns(self) -> bool:
+    def is_negative(self) -> bool:
         """Whether it says what not to do."""
         return bool(_NEGATION.search(self.text))
 
@@ -42,7 +42,7 @@ class RawRule:
 
 
 @dataclass
-class Merged:
+class RuleCluster:
     """Rules that say the same; `contradicts` holds the indices of merged rules that say the opposite."""
 
     members: list[int]
@@ -50,7 +50,7 @@ class Merged:
     contradicts: list[int] = field(default_factory=list)
 
 
-def consolidate(rules: Sequence[RawRule], vectors: Array, threshold: float) -> list[Merged]:
+def consolidate(rules: Sequence[RawRule], vectors: Array, threshold: float) -> list[RuleCluster]:
     """The merged rules, in the order of their first members; `vectors` are unit, one for each rule's subject.
 
     Each rule joins the first group whose first member is most alike, so that no chain of small steps joins
@@ -59,7 +59,7 @@ def consolidate(rules: Sequence[RawRule], vectors: Array, threshold: float) -> l
     heads: list[int] = []
     groups: dict[int, list[int]] = {}
     for n, rule in enumerate(rules):
-        kin = [head for head in heads if rules[head].warns == rule.warns]
+        kin = [head for head in heads if rules[head].is_negative == rule.is_negative]
         cosines = vectors[kin] @ vectors[n] if kin else np.empty(0)
         nearest = int(np.argmax(np.round(cosines, 6))) if kin else -1
         if kin and round(float(cosines[nearest]), 6) >= threshold:
@@ -67,7 +67,7 @@ def consolidate(rules: Sequence[RawRule], vectors: Array, threshold: float) -> l
         else:
             heads.append(n)
             groups[n] = [n]
-    merged = [Merged(groups[head], rules[_central(groups[head], vectors)].text) for head in heads]
+    merged = [RuleCluster(groups[head], rules[_central(groups[head], vectors)].text) for head in heads]
     _flag(merged, heads, rules, vectors, threshold)
     return merged
 
@@ -78,11 +78,11 @@ def _central(members: Sequence[int], vectors: Array) -> int:
 
 
 def _flag(
-    merged: list[Merged], heads: list[int], rules: Sequence[RawRule], vectors: Array, threshold: float
+    merged: list[RuleCluster], heads: list[int], rules: Sequence[RawRule], vectors: Array, threshold: float
 ) -> None:
     if not heads:
         return
     alike = np.round(vectors[heads] @ vectors[heads].T, 6) >= threshold
-    warns = np.array([rules[head].warns for head in heads])
-    for a, b in np.argwhere(alike & (warns[:, None] != warns[None, :])).tolist():
+    is_negative = np.array([rules[head].is_negative for head in heads])
+    for a, b in np.argwhere(alike & (is_negative[:, None] != is_negative[None, :])).tolist():
         merged[a].contradicts.append(b)

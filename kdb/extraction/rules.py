@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from kdb import prompts
 from kdb.extraction.thoughts import Message, numbers, prompt_fields
-from kdb.prompts.replies import json_object, shaped
+from kdb.prompts.replies import json_object, to_struct
 from kdb.records import Session
 
 PROMPTS = ("teacher", "rule_generate", "rule_reflect", "rule_write", "rule_retry")
@@ -24,20 +24,20 @@ MOST_RULES = 3
 Judgement = Literal["right", "too small", "invalid", "has irrelevant products", "misses products", "not found"]
 
 
-class Stated(Struct):
+class StatedBundle(Struct):
     """A bundle that a teacher states, by the numbers of its products."""
 
     products: list[int]
     intent: str = ""
 
 
-class Guess(Struct):
+class Attempt(Struct):
     """A teacher's bundles for a session."""
 
-    bundles: list[Stated]
+    bundles: list[StatedBundle]
 
 
-class Written(Struct):
+class WrittenRules(Struct):
     """The rules that a teacher wrote."""
 
     rules: list[str]
@@ -70,21 +70,21 @@ CAUSES_SCHEMA = _schema("causes", {"type": "string"})
 RULES_SCHEMA = _schema("rules", {"type": "string"})
 
 
-def opening(session: Session) -> list[Message]:
+def first_messages(session: Session) -> list[Message]:
     """The first question, which shows titles alone: in the public data a category gives the truth away."""
-    return [{"role": "system", "content": prompts.template("teacher")}, ask("rule_generate", session)]
+    return [{"role": "system", "content": prompts.template("teacher")}, follow_up("rule_generate", session)]
 
 
-def ask(name: str, session: Session, feedback: str = "") -> Message:
+def follow_up(name: str, session: Session, feedback: str = "") -> Message:
     """The next question of the conversation about a session."""
     fields = prompt_fields(session) | {"feedback": feedback}
     return {"role": "user", "content": prompts.render(name, fields)}
 
 
-def read_guess(text: str) -> Guess | None:
+def read_attempt(text: str) -> Attempt | None:
     """The bundles in an answer; None where it states none in the form asked for."""
     try:
-        return shaped(json_object(text), Guess)
+        return to_struct(json_object(text), Attempt)
     except ValueError:
         return None
 
@@ -92,7 +92,7 @@ def read_guess(text: str) -> Guess | None:
 def read_rules(text: str) -> list[str]:
     """The rules in an answer that are general, that is, speak of no numbers of this session."""
     try:
-        written = shaped(json_object(text), Written)
+        written = to_struct(json_object(text), WrittenRules)
     except ValueError:
         return []
     rules = [prompts.quoted(rule, RULE_LENGTH) for rule in written.rules[:MOST_RULES]]
@@ -102,17 +102,17 @@ def read_rules(text: str) -> list[str]:
 _SPECIFIC = re.compile(r"(?i)\b(?:products?|items?|bundles?|numbers?) (?:no\. ?|#)?\d|\[\d|\(\d+(?:, \d+)*\)")
 
 
-def known_bundles(guess: Guess | None, session: Session) -> list[list[str]]:
+def known_bundles(attempt: Attempt | None, session: Session) -> list[list[str]]:
     """The stated bundles as item ids; a number that no item has stands for itself, and counts as invalid."""
     ids = {n: item.id for n, item in enumerate(session.items, 1)}
-    return [[ids.get(n, f"#{n}") for n in bundle.products] for bundle in guess.bundles] if guess else []
+    return [[ids.get(n, f"#{n}") for n in bundle.products] for bundle in attempt.bundles] if attempt else []
 
 
-def compare(guess: Guess | None, session: Session) -> list[Finding]:
+def compare(attempt: Attempt | None, session: Session) -> list[Finding]:
     """Each stated bundle judged by the true one that it is most like, then the true ones that none is like."""
     place = numbers(session)
     truth = [frozenset(place[i] for i in bundle.items) for bundle in session.truth or []]
-    stated = [frozenset(bundle.products) for bundle in guess.bundles] if guess else []
+    stated = [frozenset(bundle.products) for bundle in attempt.bundles] if attempt else []
     findings: list[Finding] = []
     found = set()
     for bundle in stated:
@@ -152,6 +152,6 @@ def feedback(findings: Sequence[Finding]) -> str:
     return "\n".join(map(str, findings))
 
 
-def all_right(findings: Sequence[Finding]) -> bool:
+def is_perfect(findings: Sequence[Finding]) -> bool:
     """Whether there is nothing to learn from: every true bundle was stated, and nothing else."""
     return all(finding.judgement == "right" for finding in findings)

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from kdb import prompts
-from kdb.prompts.replies import json_object, shaped
+from kdb.prompts.replies import json_object, to_struct
 from kdb.records import Session
 
 Message = dict[str, str]
@@ -57,7 +57,7 @@ class Thought(Struct):
     bundles: list[BundleStep]
 
 
-class Unfit(ValueError):
+class InvalidThought(ValueError):
     """A thought fails a check: which, and why, in words that the teacher can act on."""
 
     def __init__(self, check: str, problem: str) -> None:
@@ -108,16 +108,16 @@ def numbers(session: Session) -> dict[str, int]:
 
 
 def parse(text: str) -> Thought:
-    """The thought in a teacher's answer; Unfit where it is not in the form asked for."""
+    """The thought in a teacher's answer; InvalidThought where it is not in the form asked for."""
     try:
         data = json_object(text)
-        thought = shaped(data, Thought)
+        thought = to_struct(data, Thought)
     except ValueError as error:
-        raise Unfit("form", str(error)) from None
+        raise InvalidThought("form", str(error)) from None
     if [name for name in data if name in STEPS] != list(STEPS):
-        raise Unfit("order", "the steps are not in the order items, intents, bundles")
+        raise InvalidThought("order", "the steps are not in the order items, intents, bundles")
     if not all(any(c.isalpha() for c in sentence) for sentence in _sentences(thought)):
-        raise Unfit("form", "a sentence is empty")
+        raise InvalidThought("form", "a sentence is empty")
     return thought
 
 
@@ -126,15 +126,17 @@ def _sentences(thought: Thought) -> list[str]:
 
 
 def verify(thought: Thought, session: Session) -> None:
-    """Unfit where a thought names products not in the session, or ends in other than the true bundles."""
+    """InvalidThought where a thought names products not in the session, or ends in other than the true bundles."""
     count, place = len(session.items), numbers(session)
     strangers = sorted({n for n in _named(thought) if not 1 <= n <= count})
     if strangers:
-        raise Unfit("products", f"there is no product {strangers[0]}: they are numbered from 1 to {count}")
+        raise InvalidThought("products", f"there is no product {strangers[0]}: they are numbered from 1 to {count}")
     stated = {frozenset(bundle.products) for bundle in thought.bundles}
     true = {frozenset(place[i] for i in bundle.items) for bundle in session.truth or []}
     if stated != true:
-        raise Unfit("bundles", f"the bundles must be exactly {_lists(true)}, and it states {_lists(stated)}")
+        raise InvalidThought(
+            "bundles", f"the bundles must be exactly {_lists(true)}, and it states {_lists(stated)}"
+        )
 
 
 def _named(thought: Thought) -> Iterator[int]:
@@ -168,9 +170,9 @@ def render(thought: Thought, session: Session) -> str:
     known = [step for step in thought.items if 1 <= step.product <= count]
     items = [f'"{titles[step.product - 1]}": {sentence(step.information)}' for step in known]
     intents = [f"Intent: {sentence(step.intent)} {sentence(step.reason)}" for step in thought.intents]
-    bundles = [f"Bundle: {_sum(titles, step.products)}." for step in thought.bundles]
+    bundles = [f"Bundle: {_joined_titles(titles, step.products)}." for step in thought.bundles]
     return "\n".join([*items, *intents, *bundles])
 
 
-def _sum(titles: list[str], products: list[int]) -> str:
+def _joined_titles(titles: list[str], products: list[int]) -> str:
     return " + ".join(f'"{titles[n - 1]}"' for n in products if 1 <= n <= len(titles))

@@ -14,18 +14,23 @@ from kdb.prompts.messages import Question, messages
 from kdb.student.aggregation import elect
 from kdb.student.methods.generation import Writing, fitted, read
 from kdb.student.methods.method import Decision
-from kdb.teacher import NoAnswer, Rejected, Request, Sampling, Unanswered
-from kdb.teacher.config import Settings
-from kdb.teacher.metered import Account
+from kdb.teacher import Request, RequestFailed, RequestInvalid, Sampling, Unanswered
+from kdb.teacher.config import TeacherConfig
+from kdb.teacher.metered import MeteredClient
 
 
 class Served:
     """Decides on sessions by the answers of a server, which may know grammars or not."""
 
     def __init__(
-        self, account: Account, answer: TextAnswer, writing: Writing, max_prompt_tokens: int, settings: Settings
+        self,
+        client: MeteredClient,
+        answer: TextAnswer,
+        writing: Writing,
+        max_prompt_tokens: int,
+        settings: TeacherConfig,
     ) -> None:
-        self.account, self.answer, self.writing = account, answer, writing
+        self.client, self.answer, self.writing = client, answer, writing
         self.max_prompt_tokens, self.settings = max_prompt_tokens, settings
         self.counts: Counter[str] = Counter()
         self._runner = asyncio.Runner()  # one event loop for all, for connections belong to theirs
@@ -38,13 +43,13 @@ class Served:
         found = self._runner.run(self._all(polls, names))
         answered = [decision for decision in found if decision is not None]
         if len(answered) < len(found):
-            self.account.settle(len(found) - len(answered), len(found))
+            self.client.finish(len(found) - len(answered), len(found))
         self.counts.update(decision.status for decision in answered)
         return answered
 
     def finish(self) -> None:
         """Say what that took, and how many answers were of another form than asked for."""
-        self.account.settle(0, self.counts.total())
+        self.client.finish(0, self.counts.total())
         if other := self.counts["repaired"] + self.counts["failed"]:
             failed = f"{self.counts['failed']} failed, {self.counts['repaired']} repaired"
             console.say(f"{other} of {self.counts.total()} answers were in another form than asked for: {failed}")
@@ -60,14 +65,14 @@ class Served:
             async with slots:
                 return elect([await self._decide(question) for question in poll], self.writing.vote)
         except Unanswered as error:
-            if isinstance(error, NoAnswer):
+            if isinstance(error, RequestFailed):
                 console.say(f"session {name!r} has no answer: {error}")
-            return Decision([], "failed") if isinstance(error, Rejected) else None
+            return Decision([], "failed") if isinstance(error, RequestInvalid) else None
 
     async def _decide(self, question: Question) -> Decision:
         question, left_out = fitted(question, lambda own: self._request(own).prompt_tokens, self.max_prompt_tokens)
-        answer = await self.account.ask(self._request(question))
-        said = self.answer.from_json(replies.spoken(answer.text).strip())
+        answer = await self.client.ask(self._request(question))
+        said = self.answer.from_json(replies.strip_reasoning(answer.text).strip())
         decision = read(self.answer, said, question.items)
         return replace(decision, raw=answer.text, usage=answer.usage, shown=question.shown, left_out=left_out)
 

@@ -19,7 +19,7 @@ from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.student import config as recipes
 from kdb.student.config import PAIRS, Neighbours, Recipe, Target, Vote
 from kdb.student.methods.method import Decision
-from kdb.teacher.config import Settings
+from kdb.teacher.config import TeacherConfig
 
 Predict = Callable[[Sequence[Session]], list[Decision]]
 Decide = Callable[[list[list[Question]], list[str]], list[Decision]]
@@ -34,7 +34,7 @@ class InferOptions:
     """
 
     student: str
-    server: Settings | None = None
+    server: TeacherConfig | None = None
     adapter: Path | None = None
     baseline: str = ""
     name: str = ""
@@ -125,7 +125,7 @@ def _served(options: InferOptions, base: KnowledgeBase) -> Predictor:
     from kdb.predictors.remote_student import Served
     from kdb.prompts.answers import text_answer
     from kdb.student.methods.generation import Writing
-    from kdb.teacher.client import open_account
+    from kdb.teacher.client import open_metered
 
     assert options.server
     taught = recipes.taught(options.student, options.adapter)
@@ -144,7 +144,7 @@ def _served(options: InferOptions, base: KnowledgeBase) -> Predictor:
         vote=options.vote,
     )
     answer = text_answer(recipe.answer, recipe.intents)
-    student = Served(open_account(options.server), answer, writing, options.max_prompt_tokens, options.server)
+    student = Served(open_metered(options.server), answer, writing, options.max_prompt_tokens, options.server)
     settings = {
         **_asking(options, recipe, taught),
         "backend": "endpoint",

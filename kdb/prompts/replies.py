@@ -16,14 +16,14 @@ _ATTEMPTS = 64
 """How many opening braces are tried: an answer of nothing but braces is not read a thousand times."""
 
 
-def spoken(text: str) -> str:
+def strip_reasoning(text: str) -> str:
     """A text without what its model thought aloud."""
     return re.sub(r"(?s)<think>.*?</think>", "", text)
 
 
 def json_object(text: str) -> dict[str, Any]:
     """The first JSON object in a text, past what a model thought aloud; ValueError where there is none."""
-    text = spoken(text)
+    text = strip_reasoning(text)
     decoder = json.JSONDecoder()
     braces = [match.start() for match, _ in zip(re.finditer(r"\{", text), range(_ATTEMPTS), strict=False)]
     for start in braces:
@@ -35,7 +35,7 @@ def json_object(text: str) -> dict[str, Any]:
     raise ValueError("there is no JSON object in it")
 
 
-def shaped(data: dict[str, Any], shape: type[T]) -> T:
+def to_struct(data: dict[str, Any], shape: type[T]) -> T:
     """The object as a struct; ValueError names the first field that does not fit."""
     try:
         return msgspec.convert(data, shape, strict=False)
@@ -43,7 +43,7 @@ def shaped(data: dict[str, Any], shape: type[T]) -> T:
         raise ValueError(str(error)) from None
 
 
-def turn(text: str) -> dict[str, str]:
+def assistant_message(text: str) -> dict[str, str]:
     """An answer as its author's turn in the conversation: the JSON in it, or its words, made harmless.
 
     A model repeats titles, and a title must not open a role even so.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from kdb import console
 from kdb.extraction.itemsets import Engine, frequent
-from kdb.extraction.patterns import Mining, Thing, Transaction, mine, transactions
+from kdb.extraction.patterns import CategoryInstance, MiningConfig, Transaction, mine, transactions
 from kdb.records import Knowledge, Session
 from kdb.stream import Line
 
@@ -18,7 +18,10 @@ KINDS = ("session",)
 
 
 def run(
-    lines: Iterable[Line], mining: Mining, allow_test: bool = False, engine: Engine[Thing] = frequent
+    lines: Iterable[Line],
+    mining: MiningConfig,
+    allow_test: bool = False,
+    engine: Engine[CategoryInstance] = frequent,
 ) -> Iterator[Line | Knowledge]:
     """All lines as they came, then the patterns of each domain, in the order in which the domains came."""
     domains: dict[str, list[Transaction]] = {}

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 from kdb import console, prompts
 from kdb.extraction import rule_merging, rules
-from kdb.extraction.rule_merging import Merged, RawRule
+from kdb.extraction.rule_merging import RawRule, RuleCluster
 from kdb.provenance import content_hash
 from kdb.records import FirstRound, Knowledge, Run, Session, Source, Usage
 from kdb.retrieval.embedder import Embedder
 from kdb.stream import Line
 from kdb.teacher import ANNOTATIONS, Answer, Sampling, annotation_teacher
-from kdb.teacher.cost_estimate import Plan
-from kdb.teacher.metered import Account, total
+from kdb.teacher.cost_estimate import CostEstimate
+from kdb.teacher.metered import MeteredClient, total
 from kdb.teacher.reflection import Reflection, reflect
-from kdb.teacher.session_map import Choice, Survey
+from kdb.teacher.session_map import SessionFilter, SessionMap
 
 KINDS = ("session",)
 
@@ -33,40 +33,42 @@ class Options:
     merge: float
 
 
-def run(lines: Iterable[Line], account: Account, choice: Choice, options: Options) -> Iterator[Line | Knowledge]:
+def run(
+    lines: Iterable[Line], client: MeteredClient, choice: SessionFilter, options: Options
+) -> Iterator[Line | Knowledge]:
     """All lines in order, then the rules of each domain in the order of their first sessions."""
-    survey, reflections = Survey(choice), list[Reflection]()
+    survey, reflections = SessionMap(choice), list[Reflection]()
 
     async def flow(session: Session) -> Reflection:
-        return await reflect(session, account, options.sampling, options.rounds)
+        return await reflect(session, client, options.sampling, options.rounds)
 
-    for line, reflection in survey.asked(lines, flow, account.summary):
+    for line, reflection in survey.map(lines, flow, client.summary):
         yield line
         if reflection:
             reflections.append(reflection)
-    yield from _consolidated(reflections, account.model, options.merge)
-    account.settle(survey.unanswered, survey.sessions)
+    yield from _consolidated(reflections, client.model, options.merge)
+    client.finish(survey.unanswered, survey.sessions)
 
 
-def plan(lines: Iterable[Line], desk: Plan, choice: Choice, options: Options) -> Run:
+def plan(lines: Iterable[Line], client: CostEstimate, choice: SessionFilter, options: Options) -> Run:
     """What a run would ask, as a record."""
-    survey = Survey(choice)
+    survey = SessionMap(choice)
 
     async def flow(session: Session) -> None:
-        await reflect(session, desk, options.sampling, options.rounds)
+        await reflect(session, client, options.sampling, options.rounds)
 
-    for _ in survey.asked(lines, flow):
+    for _ in survey.map(lines, flow):
         pass
-    return desk.record("extract rule", survey.sessions)
+    return client.record("extract rule", survey.sessions)
 
 
-def from_annotations(lines: Iterable[Line], choice: Choice) -> Iterator[Line | Knowledge]:
+def from_annotations(lines: Iterable[Line], choice: SessionFilter) -> Iterator[Line | Knowledge]:
     """All lines in order, then the rules mined from the bundles of each domain."""
     domains: dict[str, list[Session]] = {}
     made = 0
     for line in lines:
         yield line
-        if (choice.most is None or made < choice.most) and choice.wants(line):
+        if (choice.most is None or made < choice.most) and choice.accepts(line):
             assert isinstance(line.record, Session)
             made += 1
             domains.setdefault(line.record.domain, []).append(line.record)
@@ -106,7 +108,7 @@ def _raw(reflection: Reflection) -> list[RawRule]:
 
 
 def _records(
-    domain: str, teacher: str, merged: list[Merged], raw: list[RawRule], reflections: list[Reflection]
+    domain: str, teacher: str, merged: list[RuleCluster], raw: list[RawRule], reflections: list[Reflection]
 ) -> list[Knowledge]:
     """The merged rules as records, those of the most sessions first."""
     scores = {reflection.session.id: reflection.first_round for reflection in reflections}

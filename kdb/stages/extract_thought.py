@@ -17,9 +17,9 @@ from kdb.provenance import content_hash
 from kdb.records import Knowledge, Run, Session, Source
 from kdb.stream import Line
 from kdb.teacher import ANNOTATIONS, Answer, Request, Sampling, annotation_teacher
-from kdb.teacher.cost_estimate import Plan
-from kdb.teacher.metered import Account, Desk, total
-from kdb.teacher.session_map import Choice, Survey
+from kdb.teacher.cost_estimate import CostEstimate
+from kdb.teacher.metered import MeteredClient, TeacherClient, total
+from kdb.teacher.session_map import SessionFilter, SessionMap
 
 KINDS = ("session",)
 
@@ -33,41 +33,43 @@ class Options:
     unverified: Literal["keep", "drop"]
 
 
-def run(lines: Iterable[Line], account: Account, choice: Choice, options: Options) -> Iterator[Line | Knowledge]:
+def run(
+    lines: Iterable[Line], client: MeteredClient, choice: SessionFilter, options: Options
+) -> Iterator[Line | Knowledge]:
     """All lines in order, after each session that was asked about its thought."""
-    survey, outcomes = Survey(choice), Counter[str]()
+    survey, outcomes = SessionMap(choice), Counter[str]()
 
     async def flow(session: Session) -> Knowledge | None:
-        thought, problem = await _think(session, account, options)
+        thought, problem = await _think(session, client, options)
         outcomes[problem or "verified"] += 1
         return thought
 
-    for line, thought in survey.asked(lines, flow, account.summary):
+    for line, thought in survey.map(lines, flow, client.summary):
         yield line
         if thought:
             yield thought
     _report(outcomes, options.unverified)
-    account.settle(survey.unanswered, survey.sessions)
+    client.finish(survey.unanswered, survey.sessions)
 
 
-def plan(lines: Iterable[Line], desk: Plan, choice: Choice, options: Options) -> Run:
+def plan(lines: Iterable[Line], client: CostEstimate, choice: SessionFilter, options: Options) -> Run:
     """What a run would ask, as a record."""
-    survey = Survey(choice)
+    survey = SessionMap(choice)
 
     async def flow(session: Session) -> None:
-        await _think(session, desk, options)
+        await _think(session, client, options)
 
-    for _ in survey.asked(lines, flow):
+    for _ in survey.map(lines, flow):
         pass
-    return desk.record("extract thought", survey.sessions)
+    return client.record("extract thought", survey.sessions)
 
 
-def from_annotations(lines: Iterable[Line], choice: Choice) -> Iterator[Line | Knowledge]:
+def from_annotations(lines: Iterable[Line], choice: SessionFilter) -> Iterator[Line | Knowledge]:
     """All lines in order, after each annotated training session the thought that its annotations make."""
     made = 0
     for line in lines:
         yield line
-        if (choice.most is None or made < choice.most) and choice.wants(line):
+        if (choice.most is None or made < choice.most) and choice.accepts(line):
             assert isinstance(line.record, Session)
             made += 1
             yield _annotated(line.record)
@@ -80,19 +82,21 @@ def _annotated(session: Session) -> Knowledge:
     return _knowledge(session, thoughts.render(thought, session), ANNOTATIONS, "", [], list(thoughts.CHECKS))
 
 
-async def _think(session: Session, desk: Desk, options: Options) -> tuple[Knowledge | None, str]:
+async def _think(session: Session, client: TeacherClient, options: Options) -> tuple[Knowledge | None, str]:
     """The thought about a session, if it is to be kept, and the check that it fails in the end."""
     question = messages = thoughts.messages(session)
     answers: list[Answer] = []
     problem, text = "", ""
     for attempt in range(options.tries):
         purpose = "thought again" if attempt else "thought"
-        request = Request(purpose, messages, thoughts.SCHEMA, options.sampling, expected=60 * len(session.items))
-        answers.append(await desk.ask(request))
+        request = Request(
+            purpose, messages, thoughts.SCHEMA, options.sampling, expected_tokens=60 * len(session.items)
+        )
+        answers.append(await client.ask(request))
         text, problem, why = _read(answers[-1], session)
         if not problem:
             break
-        follow_up = [*question, replies.turn(answers[-1].text), _again(why)]
+        follow_up = [*question, replies.assistant_message(answers[-1].text), _again(why)]
         if follow_up == messages:  # the same answer again, so it would be so for ever
             break
         messages = follow_up
@@ -100,7 +104,7 @@ async def _think(session: Session, desk: Desk, options: Options) -> tuple[Knowle
         return None, problem
     passed = list(thoughts.CHECKS[: thoughts.CHECKS.index(problem)] if problem else thoughts.CHECKS)
     prompt = prompts.template_hash(*thoughts.PROMPTS)
-    return _knowledge(session, text, desk.model, prompt, answers, passed), problem
+    return _knowledge(session, text, client.model, prompt, answers, passed), problem
 
 
 def _read(answer: Answer, session: Session) -> tuple[str, str, str]:
@@ -110,7 +114,7 @@ def _read(answer: Answer, session: Session) -> tuple[str, str, str]:
         thought = thoughts.parse(answer.text)
         text = thoughts.render(thought, session)
         thoughts.verify(thought, session)
-    except thoughts.Unfit as error:
+    except thoughts.InvalidThought as error:
         why = "it was cut off, so be briefer" if answer.truncated else str(error)
         return text, error.check, why
     return text, "", ""

@@ -15,7 +15,7 @@ def rendered(name: str, session: Session) -> str:
     if name not in prompts.names():
         raise UsageError(f"no prompt {name!r}", f"there are {', '.join(prompts.names())}")
     fields = thoughts.prompt_fields(session)
-    whole = rules.Guess([rules.Stated(list(range(1, len(session.items) + 1)))])
+    whole = rules.Attempt([rules.StatedBundle(list(range(1, len(session.items) + 1)))])
     fields |= {
         "items": fields["products"],
         "feedback": rules.feedback(rules.compare(whole, session)),

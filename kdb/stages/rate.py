@@ -12,10 +12,10 @@ from kdb.evaluation import intents
 from kdb.evaluation.matches import matched_intents
 from kdb.records import Prediction, Rating, Run, Session
 from kdb.stream import Line
-from kdb.teacher import NoAnswer, Request, Sampling, Unanswered
-from kdb.teacher.cost_estimate import Plan
-from kdb.teacher.metered import Account, Desk
-from kdb.teacher.ordered_map import Work, in_order
+from kdb.teacher import Request, RequestFailed, Sampling, Unanswered
+from kdb.teacher.cost_estimate import CostEstimate
+from kdb.teacher.metered import MeteredClient, TeacherClient
+from kdb.teacher.ordered_map import Work, ordered_map
 
 KINDS = ("prediction",)
 
@@ -30,14 +30,14 @@ def known(lines: Iterable[Line]) -> Sessions:
 
 
 def run(
-    lines: Iterable[Line], sessions: Sessions, account: Account, sampling: Sampling, at_once: int
+    lines: Iterable[Line], sessions: Sessions, client: MeteredClient, sampling: Sampling, at_once: int
 ) -> Iterator[Line]:
     """All lines in order, predictions with `ratings`; one that has no answer passes as it came.
 
     KdbError where a session is not known, for the teacher must see titles.
     """
     asked = unanswered = rated = unfit = 0
-    for line, result in in_order(lines, _work(sessions, account, sampling), window=8 * at_once):
+    for line, result in ordered_map(lines, _work(sessions, client, sampling), window=8 * at_once):
         prediction = line.record
         if isinstance(prediction, Prediction) and matched_intents(prediction):
             asked += 1
@@ -48,18 +48,18 @@ def run(
         rated, unfit = (rated + len(result[0]), unfit + result[1]) if result else (rated, unfit)
     more = f", {unfit} answers in another form than asked for" if unfit else ""
     console.say(f"{rated} intents of matched bundles rated{more}")
-    account.settle(unanswered, asked)
+    client.finish(unanswered, asked)
 
 
-def plan(lines: Iterable[Line], sessions: Sessions, desk: Plan, sampling: Sampling, at_once: int) -> Run:
+def plan(lines: Iterable[Line], sessions: Sessions, client: CostEstimate, sampling: Sampling, at_once: int) -> Run:
     """What a run would ask, as a record."""
     asked = 0
-    for line, _ in in_order(lines, _work(sessions, desk, sampling), window=8 * at_once):
+    for line, _ in ordered_map(lines, _work(sessions, client, sampling), window=8 * at_once):
         asked += isinstance(line.record, Prediction) and bool(matched_intents(line.record))
-    return desk.record("rate", asked)
+    return client.record("rate", asked)
 
 
-def _work(sessions: Sessions, desk: Desk, sampling: Sampling) -> Work[Rated]:
+def _work(sessions: Sessions, client: TeacherClient, sampling: Sampling) -> Work[Rated]:
     def work(line: Line) -> Coroutine[Any, Any, Rated | None] | None:
         prediction = line.record
         if not isinstance(prediction, Prediction):
@@ -70,27 +70,27 @@ def _work(sessions: Sessions, desk: Desk, sampling: Sampling) -> Work[Rated]:
         session = sessions.get((prediction.domain, prediction.id))
         if session is None:
             raise line.error(f"session {prediction.id!r} of {prediction.domain!r} is not known", "pass --sessions")
-        return _attempt(session, named, desk, sampling)
+        return _attempt(session, named, client, sampling)
 
     return work
 
 
 async def _attempt(
-    session: Session, named: list[tuple[frozenset[str], str]], desk: Desk, sampling: Sampling
+    session: Session, named: list[tuple[frozenset[str], str]], client: TeacherClient, sampling: Sampling
 ) -> Rated | None:
     ratings: list[Rating] = []
     try:
         for items, intent in named:
             request = Request(
-                "rate", intents.messages(session, items, intent), intents.SCHEMA, sampling, expected=24
+                "rate", intents.messages(session, items, intent), intents.SCHEMA, sampling, expected_tokens=24
             )
-            answer = await desk.ask(request)
+            answer = await client.ask(request)
             try:
-                ratings.append(intents.parse(answer.text, items, desk.model))
+                ratings.append(intents.parse(answer.text, items, client.model))
             except ValueError:
                 continue
     except Unanswered as error:
-        if isinstance(error, NoAnswer):
+        if isinstance(error, RequestFailed):
             console.say(f"session {session.id!r} has no answer: {error}")
         return None
     return ratings, len(named) - len(ratings)

@@ -40,7 +40,7 @@ class Request(Struct, frozen=True):
     messages: list[Message]
     schema: dict[str, Any] | None
     sampling: Sampling = Sampling()
-    expected: int = 256
+    expected_tokens: int = 256
     grammar: str = ""
 
     def key(self, model: str) -> str:
@@ -78,20 +78,20 @@ class Teacher(Protocol):
     model: str
 
     async def ask(self, request: Request) -> Answer:
-        """The answer; NoAnswer where there is none to this request, Refused where none will come to any."""
+        """The answer; RequestFailed where this request has none, TeacherUnavailable where none will get one."""
 
 
 class Unanswered(KdbError):
     """A request has no answer (yet)."""
 
 
-class NoAnswer(Unanswered):
+class RequestFailed(Unanswered):
     """This request got no answer; others may."""
 
 
-class Rejected(NoAnswer):
+class RequestInvalid(RequestFailed):
     """This request will get no answer however often it is asked: too long, or against a server's rules."""
 
 
-class Refused(Unanswered):
+class TeacherUnavailable(Unanswered):
     """Asking on is useless or not wanted: a wrong key or address, a budget that is spent."""

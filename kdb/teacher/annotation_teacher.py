@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from kdb.extraction.patterns import FEWEST, Mining, Path, category, mine, transactions
+from kdb.extraction.patterns import MIN_BUNDLES, MiningConfig, Path, category, mine, transactions
 from kdb.extraction.thoughts import BundleStep, IntentStep, ItemStep, Thought, numbers
 from kdb.prompts import quoted
 from kdb.provenance import content_hash
@@ -20,7 +20,7 @@ from kdb.teacher import ANNOTATIONS
 APART = 0.8
 """Categories do not belong together where so large a share of the sessions with both keep them apart."""
 
-MINING = Mining(level=4, min_support=0.005, min_confidence=0.2, max_size=3)
+MINING = MiningConfig(level=4, min_support=0.005, min_confidence=0.2, max_size=3)
 """As `kdb extract pattern` mines by default."""
 
 
@@ -49,7 +49,7 @@ def _name(path: Path) -> str:
     return f'"{quoted(" > ".join(path[-2:]))}"'
 
 
-def rules(domain: str, sessions: Sequence[Session], mining: Mining = MINING) -> Iterator[Knowledge]:
+def rules(domain: str, sessions: Sequence[Session], mining: MiningConfig = MINING) -> Iterator[Knowledge]:
     """The rules of one domain: what is bundled, by falling confidence, then what is kept apart."""
     bundles = [bundle for session in sessions for bundle in transactions(session, mining.level)]
     for pattern in mine(domain, bundles, mining):
@@ -57,7 +57,7 @@ def rules(domain: str, sessions: Sequence[Session], mining: Mining = MINING) -> 
     yield from _apart(domain, sessions, mining)
 
 
-def _apart(domain: str, sessions: Sequence[Session], mining: Mining) -> Iterator[Knowledge]:
+def _apart(domain: str, sessions: Sequence[Session], mining: MiningConfig) -> Iterator[Knowledge]:
     """What speaks against bundling: categories that meet in sessions and hardly ever in a bundle of theirs.
 
     Only items with a category are counted, and in the public data these are the items of some bundle.
@@ -69,7 +69,7 @@ def _apart(domain: str, sessions: Sequence[Session], mining: Mining) -> Iterator
         for pair in sorted(pairs):
             met.setdefault(pair, []).append(session.id)
         joined.update(bundled)
-    fewest = max(FEWEST + 1, mining.min_support * len(sessions))
+    fewest = max(MIN_BUNDLES + 1, mining.min_support * len(sessions))
     share = 1 - sum(joined.values()) / max(sum(map(len, met.values())), 1)
     found = [(1 - joined[pair] / len(ids), pair) for pair, ids in met.items() if len(ids) >= fewest]
     for confidence, pair in sorted(found, key=lambda entry: (-entry[0], -len(met[entry[1]]), entry[1])):

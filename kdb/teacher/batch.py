@@ -11,10 +11,10 @@ from msgspec import Struct, structs
 
 from kdb.errors import KdbError, UsageError
 from kdb.teacher import Answer, Request
-from kdb.teacher.cache import Ledger
-from kdb.teacher.openai_wire import chat_body
+from kdb.teacher.cache import AnswerCache
+from kdb.teacher.openai_wire import encode_request
 from kdb.teacher.prices import Price
-from kdb.teacher.reply import decode
+from kdb.teacher.reply import decode_reply
 
 PATH = "/v1/chat/completions"
 
@@ -52,7 +52,7 @@ class RequestFile:
             return
         self._keys.add(key)
         self._file = self._file or self._part.open("wb")
-        body = chat_body(request, self._model)
+        body = encode_request(request, self._model)
         line = {"custom_id": key, "method": "POST", "url": PATH, "body": body}
         self._file.write(msgspec.json.encode(line) + b"\n")
 
@@ -64,8 +64,8 @@ class RequestFile:
         return len(self._keys)
 
 
-def take(path: Path, ledger: Ledger, model: str, price: Price | None) -> tuple[int, int]:
-    """Put a batch's answers into the ledger; returns how many there were, and how many requests failed."""
+def import_results(path: Path, cache: AnswerCache, model: str, price: Price | None) -> tuple[int, int]:
+    """Put the answers of a batch into the cache; returns how many there were, and how many requests failed."""
     taken = failed = 0
     for number, line in _lines(path):
         try:
@@ -74,11 +74,11 @@ def take(path: Path, ledger: Ledger, model: str, price: Price | None) -> tuple[i
             if response is None or response.status_code != 200:
                 failed += 1
                 continue
-            answer = decode(bytes(response.body))
+            answer = decode_reply(bytes(response.body))
         except (ValueError, msgspec.DecodeError) as error:
             hint = "it takes the results of a batch, as OpenAI and vLLM write them"
             raise KdbError(f"{path}:{number}: {error}", hint) from None
-        ledger.add(result.custom_id, model, _priced(answer, price))
+        cache.add(result.custom_id, model, _priced(answer, price))
         taken += 1
     return taken, failed
 

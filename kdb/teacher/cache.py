@@ -1,7 +1,7 @@
-"""The ledger of answers, so that nothing is paid for twice: one SQLite file under the cache folder.
+"""The cache of answers, so that nothing is paid for twice: one SQLite file under the cache folder.
 
 An answer is committed before anything reads it, so a process that is killed loses only what was in flight.
-Several processes may use one ledger at once.
+Several processes may use one cache at once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ create table if not exists answers (
 """
 
 
-class Ledger:
+class AnswerCache:
     """All answers ever given, by the key of their request."""
 
     def __init__(self, folder: Path) -> None:
@@ -78,7 +78,7 @@ class Ledger:
         )
         self._run(f"insert or ignore into answers values ({', '.join('?' * len(values))})", values)
 
-    def typical(self, model: str, purpose: str) -> int | None:
+    def mean_length(self, model: str, purpose: str) -> int | None:
         """The mean tokens of this model's answers to such requests; None where there were none."""
         query = "select avg(completion_tokens) from answers where model = ? and purpose = ?"
         mean = self._run(query, (model, purpose))[0][0]
@@ -96,4 +96,4 @@ class Ledger:
 
     def _error(self, error: Exception) -> KdbError:
         hint = "move it away, or name another folder with --cache"
-        return KdbError(f"{self.path}: the ledger cannot be used: {error}", hint)
+        return KdbError(f"{self.path}: the cache cannot be used: {error}", hint)

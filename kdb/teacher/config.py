@@ -9,7 +9,7 @@ from kdb.teacher import Sampling
 
 
 @dataclass(frozen=True)
-class Settings:
+class TeacherConfig:
     """Whom to ask and how: the options of the command line."""
 
     teacher: str
@@ -24,7 +24,7 @@ class Settings:
     max_tokens: int = 1024
     cache: Path | None = None
     prices: Path | None = None
-    plan: bool = False
+    dry_run: bool = False
     budget: float | None = None
     max_requests: int | None = None
     batch_out: Path | None = None

@@ -16,7 +16,7 @@ from kdb.errors import KdbError
 from kdb.records import Usage
 from kdb.student.generate import Chance, Generator
 from kdb.student.model import load
-from kdb.teacher import Answer, NoAnswer, Refused, Request, Unanswered
+from kdb.teacher import Answer, Request, RequestFailed, TeacherUnavailable, Unanswered
 
 Waiting = tuple[Request, asyncio.Future[Answer]]
 
@@ -69,11 +69,11 @@ class Local:
             self._generator = self._generator or Generator(load(self._path, precision="fp32"))
             prompts = [self._tokens(request) for request in requests]
         except KdbError as error:
-            return [Refused(f"teacher: {error.message}", error.hint)] * len(requests)
+            return [TeacherUnavailable(f"teacher: {error.message}", error.hint)] * len(requests)
         limit = self._generator.student.context
         fitting = [n for n, prompt in enumerate(prompts) if len(prompt) < limit]
         answers: list[Answer | Unanswered] = [
-            NoAnswer(f"a request of {len(prompt)} tokens is longer than the {limit} that {self.model} reads")
+            RequestFailed(f"a request of {len(prompt)} tokens is longer than the {limit} that {self.model} reads")
             for prompt in prompts
         ]
         if fitting:

@@ -1,4 +1,4 @@
-"""What every request passes through: the ledger, the budget, the pace, and the sums of tokens and money."""
+"""What every request passes through: the cache, the budget, the pace, and the sums of tokens and money."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from msgspec import structs
 from kdb import console
 from kdb.errors import KdbError
 from kdb.records import Usage
-from kdb.teacher import Answer, Refused, Request, Teacher, Unanswered
+from kdb.teacher import Answer, Request, Teacher, TeacherUnavailable, Unanswered
 from kdb.teacher.batch import RequestFile
-from kdb.teacher.cache import Ledger
+from kdb.teacher.cache import AnswerCache
 from kdb.teacher.prices import Price
-from kdb.teacher.rate_limiter import Pace
+from kdb.teacher.rate_limiter import RateLimiter
 
 FAILURES_IN_ROW = 10
 """After so many requests without an answer, and none with one between them, the teacher is given up."""
 
 
-class Desk(Protocol):
-    """What a stage asks: an account with a teacher, or a plan that only counts."""
+class TeacherClient(Protocol):
+    """What a stage asks: a metered client, or an estimate that only counts."""
 
     model: str
 
@@ -32,7 +32,7 @@ class Desk(Protocol):
 
 
 @dataclass
-class Bounds:
+class Limits:
     """Where to stop: so many dollars spent, so many requests sent by this run."""
 
     budget: float | None = None
@@ -40,35 +40,35 @@ class Bounds:
 
 
 @dataclass
-class Account:
+class MeteredClient:
     """One run's dealings with one teacher.
 
-    With `missing`, what is not in the ledger goes into that file and the teacher is not asked.
+    With `batch_out`, what is not in the cache goes into that file and the teacher is not asked.
     """
 
     teacher: Teacher
-    ledger: Ledger
+    cache: AnswerCache
     price: Price | None = None
-    bounds: Bounds = field(default_factory=Bounds)
-    pace: Pace = field(default_factory=Pace)
-    missing: RequestFile | None = None
+    limits: Limits = field(default_factory=Limits)
+    rate_limiter: RateLimiter = field(default_factory=RateLimiter)
+    batch_out: RequestFile | None = None
 
     def __post_init__(self) -> None:
         self.model = self.teacher.model
         self.counts: Counter[str] = Counter()
         self.spent = 0.0
-        self.stopped: Refused | None = None
+        self.stopped: TeacherUnavailable | None = None
         self._failures = 0
         self._asking: dict[str, asyncio.Future[Answer]] = {}
 
     async def ask(self, request: Request) -> Answer:
-        """The answer, from the ledger if it is there; the same request is never in flight twice."""
+        """The answer, from the cache if it is there; the same request is never in flight twice."""
         key = request.key(self.model)
-        if stored := self.ledger.find(key, request.sampling.max_tokens):
+        if stored := self.cache.find(key, request.sampling.max_tokens):
             self.counts["reused"] += 1
             return self._counted(stored)
-        if self.missing:
-            self.missing.add(key, request)
+        if self.batch_out:
+            self.batch_out.add(key, request)
             raise Unanswered("not asked yet")
         if key not in self._asking:
             self._asking[key] = asyncio.ensure_future(self._send(key, request))
@@ -79,7 +79,7 @@ class Account:
 
     async def _send(self, key: str, request: Request) -> Answer:
         self._check()
-        await self.pace.turn(request.prompt_tokens + request.sampling.max_tokens)
+        await self.rate_limiter.acquire(request.prompt_tokens + request.sampling.max_tokens)
         self._check()  # the budget may be spent since
         self.counts["sent"] += 1
         try:
@@ -89,29 +89,33 @@ class Account:
             raise
         self._failures = 0
         answer = self._priced(answer)
-        self.ledger.add(key, self.model, answer, request)
+        self.cache.add(key, self.model, answer, request)
         return answer
 
     def _check(self) -> None:
-        """Refused where this run is to send no more."""
-        budget, most = self.bounds.budget, self.bounds.max_requests
+        """TeacherUnavailable where this run is to send no more."""
+        budget, most = self.limits.budget, self.limits.max_requests
         if budget is not None and self.spent >= budget:
-            self._stop(Refused(f"the budget of ${budget:g} is spent", "run again with a larger --budget"))
+            self._stop(
+                TeacherUnavailable(f"the budget of ${budget:g} is spent", "run again with a larger --budget")
+            )
         if most is not None and self.counts["sent"] >= most:
-            self._stop(Refused(f"--max-requests {most} is reached", "run again"))
+            self._stop(TeacherUnavailable(f"--max-requests {most} is reached", "run again"))
         if self.stopped:
             raise self.stopped
 
-    def _stop(self, reason: Refused) -> None:
+    def _stop(self, reason: TeacherUnavailable) -> None:
         self.stopped = self.stopped or reason
 
     def _failed(self, error: Unanswered) -> None:
         self.counts["failed"] += 1
         self._failures += 1
-        if isinstance(error, Refused):
+        if isinstance(error, TeacherUnavailable):
             self._stop(error)
         elif self._failures >= FAILURES_IN_ROW:
-            self._stop(Refused(f"{self._failures} requests in a row got no answer, the last: {error.message}"))
+            self._stop(
+                TeacherUnavailable(f"{self._failures} requests in a row got no answer, the last: {error.message}")
+            )
 
     def _priced(self, answer: Answer) -> Answer:
         usage = answer.usage
@@ -135,12 +139,12 @@ class Account:
             parts.append(f"{counts['prompt tokens']:,} + {counts['completion tokens']:,} tokens")
             parts.append("no price known" if self.price is None else f"${self.spent:.4f}")
         if counts["reused"]:
-            parts.append(f"{counts['reused']} answers from the ledger")
+            parts.append(f"{counts['reused']} answers from the cache")
         if counts["failed"]:
             parts.append(f"{counts['failed']} failed")
         return ", ".join(parts)
 
-    def settle(self, unanswered: int, sessions: int) -> None:
+    def finish(self, unanswered: int, sessions: int) -> None:
         """Say what this run took, and raise where sessions are left without an answer."""
         console.say(f"{self.model}: {self.summary()}")
         if cut := self.counts["truncated"]:
@@ -150,9 +154,9 @@ class Account:
 
     def _shortfall(self, what: str) -> KdbError:
         again = "run again: what was answered is not asked again"
-        if self.missing:
+        if self.batch_out:
             hint = "have them answered, then run again with --batch-in RESULTS"
-            return KdbError(f"{what} yet: {self.missing.close()} requests are in {self.missing.path}", hint)
+            return KdbError(f"{what} yet: {self.batch_out.close()} requests are in {self.batch_out.path}", hint)
         if self.stopped:
             hint = f"{self.stopped.hint}; what was answered is not asked again" if self.stopped.hint else again
             return KdbError(f"{self.stopped.message}: {what}", hint)

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 from kdb import console
 from kdb.errors import UsageError
-from kdb.teacher import Answer, NoAnswer, Refused, Rejected, Request, Unanswered
-from kdb.teacher.openai_wire import GRAMMAR_NAMES, chat_body
-from kdb.teacher.reply import decode
+from kdb.teacher import Answer, Request, RequestFailed, RequestInvalid, TeacherUnavailable, Unanswered
+from kdb.teacher.openai_wire import GRAMMAR_NAMES, encode_request
+from kdb.teacher.reply import decode_reply
 
 HINTS = {
     401: "check the key in KDB_TEACHER_KEY",
@@ -29,14 +29,14 @@ HINTS = {
 }
 FATAL = (401, 402, 403, 404)
 """Errors that every other request would meet too."""
-LASTING = (400, 413, 422)
+PERMANENT_ERRORS = (400, 413, 422)
 """Errors that this request would meet again."""
-DISPENSABLE = (*GRAMMAR_NAMES, "response_format", "seed", "temperature")
+OPTIONAL_PARAMETERS = (*GRAMMAR_NAMES, "response_format", "seed", "temperature")
 """Parameters that we can do without."""
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long to wait for a reply, in seconds, and how often to try again."""
 
     timeout: float = 300
@@ -46,12 +46,12 @@ class Patience:
 class Endpoint:
     """A server's model. The key is read from the environment and goes nowhere but to that server."""
 
-    def __init__(self, url: str, model: str, patience: Patience) -> None:
+    def __init__(self, url: str, model: str, patience: RetryPolicy) -> None:
         import openai
 
         self.model = model
         self.address = _without_secrets(url)
-        self._patience = patience
+        self._retry = patience
         self._dropped: set[str] = set()
         self._client = openai.AsyncOpenAI(
             base_url=url,
@@ -63,24 +63,24 @@ class Endpoint:
     async def ask(self, request: Request) -> Answer:
         """The server's answer; a reply that is none is asked for again."""
         problem = ""
-        for attempt in range(self._patience.retries + 1):
+        for attempt in range(self._retry.retries + 1):
             if attempt:
                 await asyncio.sleep(min(0.5 * 2**attempt, 8))
             started = time.monotonic()
             body = await self._reply(request)
             try:
-                return decode(body, time.monotonic() - started)
+                return decode_reply(body, time.monotonic() - started)
             except ValueError as error:
                 problem = str(error)
         hint = "is the address right? it often ends in /v1"
-        raise NoAnswer(f"{self.address} answered with {problem} instead of an answer", hint)
+        raise RequestFailed(f"{self.address} answered with {problem} instead of an answer", hint)
 
     async def _reply(self, request: Request) -> bytes:
         import openai
 
         while True:
             dropped = frozenset(self._dropped)
-            body = chat_body(request, self.model, dropped)
+            body = encode_request(request, self.model, dropped)
             try:
                 # As `chat.completions.create` does, without its walk over every part of the body.
                 return await self._client.post("/chat/completions", cast_to=bytes, body=body)
@@ -88,7 +88,7 @@ class Endpoint:
                 if not self._drop(error, body, dropped):
                     raise self._unanswered(error) from None
             except openai.APITimeoutError:
-                raise NoAnswer(f"{self.address} gave no answer within {self._patience.timeout:g} s") from None
+                raise RequestFailed(f"{self.address} gave no answer within {self._retry.timeout:g} s") from None
             except openai.APIConnectionError as error:
                 raise self._unreachable(error) from None
 
@@ -110,15 +110,17 @@ class Endpoint:
     def _unanswered(self, error: Any) -> Unanswered:
         said = _words(error).replace(self._client.api_key, "***")
         code = error.status_code
-        kind = Refused if code in FATAL else Rejected if code in LASTING else NoAnswer
+        kind = (
+            TeacherUnavailable if code in FATAL else RequestInvalid if code in PERMANENT_ERRORS else RequestFailed
+        )
         return kind(f"{self.address} answered {code}: {said}", HINTS.get(code, ""))
 
     def _unreachable(self, error: Exception) -> Unanswered:
         cause = error.__cause__ or error
         if type(cause).__name__ == "ConnectError":
             hint = "is the server running, and is the address right?"
-            return Refused(f"{self.address} cannot be reached: {cause}", hint)
-        return NoAnswer(f"the connection to {self.address} broke off: {type(cause).__name__}")
+            return TeacherUnavailable(f"{self.address} cannot be reached: {cause}", hint)
+        return RequestFailed(f"the connection to {self.address} broke off: {type(cause).__name__}")
 
 
 def _key(url: str) -> str:
@@ -138,7 +140,7 @@ def _refused(said: str) -> str:
     """The name of the parameter that a server's error is about, if we can do without it."""
     if "max_completion_tokens" in said:
         return "max_tokens"
-    return next((name for name in DISPENSABLE if name in said), "")
+    return next((name for name in OPTIONAL_PARAMETERS if name in said), "")
 
 
 def _words(error: Any) -> str:

@@ -17,7 +17,7 @@ GRAMMAR_NAMES = ("structured_outputs", "guided_grammar")
 """vLLM's parameters for a grammar, now and before its version 0.12. It ignores the one that it does not know."""
 
 
-def chat_body(request: Request, model: str, dropped: Set[str] = frozenset()) -> dict[str, Any]:
+def encode_request(request: Request, model: str, dropped: Set[str] = frozenset()) -> dict[str, Any]:
     """The body of a chat completion request, without the parameters that the server is known to refuse."""
     sampling = request.sampling
     body: dict[str, Any] = {"model": model, "messages": request.messages}

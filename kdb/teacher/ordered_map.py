@@ -17,7 +17,7 @@ T = TypeVar("T")
 Work = Callable[[Line], Coroutine[Any, Any, T | None] | None]
 
 
-def in_order(lines: Iterable[Line], work: Work[T], window: int) -> Iterator[tuple[Line, T | None]]:
+def ordered_map(lines: Iterable[Line], work: Work[T], window: int) -> Iterator[tuple[Line, T | None]]:
     """Each line with what the work on it gave, None where there was none to do.
 
     At most `window` lines are waiting or worked on at a time. The work runs in an event loop of its own, so

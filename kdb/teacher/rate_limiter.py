@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Pace:
+class RateLimiter:
     """Hands out the moments at which requests may start: evenly, so that no window of time is overfull."""
 
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     _next: float = 0.0
 
-    async def turn(self, tokens: int) -> None:
+    async def acquire(self, tokens: int) -> None:
         """Wait until a request that may take so many tokens may start."""
         now = asyncio.get_running_loop().time()
         start = max(now, self._next)

@@ -10,7 +10,7 @@ from kdb.extraction import rules
 from kdb.prompts import replies
 from kdb.records import FirstRound, Session, Usage
 from kdb.teacher import Answer, Message, Request, Sampling
-from kdb.teacher.metered import Desk, total
+from kdb.teacher.metered import TeacherClient, total
 
 
 @dataclass
@@ -23,19 +23,19 @@ class Reflection:
     usage: Usage
 
 
-async def reflect(session: Session, desk: Desk, sampling: Sampling, rounds: int) -> Reflection:
-    """What comes of one session, tried and reflected on `rounds` times at the desk."""
-    return await Conversation(session, desk, sampling).reflect(rounds)
+async def reflect(session: Session, client: TeacherClient, sampling: Sampling, rounds: int) -> Reflection:
+    """What comes of one session, tried and reflected on `rounds` times."""
+    return await Conversation(session, client, sampling).reflect(rounds)
 
 
 class Conversation:
     """The conversation with a teacher about one session."""
 
-    def __init__(self, session: Session, desk: Desk, sampling: Sampling) -> None:
+    def __init__(self, session: Session, client: TeacherClient, sampling: Sampling) -> None:
         self.session = session
-        self._desk = desk
+        self._client = client
         self._sampling = sampling
-        self._talk: list[Message] = rules.opening(session)
+        self._talk: list[Message] = rules.first_messages(session)
         self._answers: list[Answer] = []
 
     async def reflect(self, rounds: int) -> Reflection:
@@ -45,10 +45,10 @@ class Conversation:
         for number in range(rounds):
             if number:
                 self._next("rule_retry")
-            guess = rules.read_guess(await self._ask("generate", rules.GUESS_SCHEMA, 30))
-            first = first or _score(guess, self.session)
-            findings = rules.compare(guess, self.session)
-            if rules.all_right(findings):
+            attempt = rules.read_attempt(await self._ask("generate", rules.GUESS_SCHEMA, 30))
+            first = first or _score(attempt, self.session)
+            findings = rules.compare(attempt, self.session)
+            if rules.is_perfect(findings):
                 break
             self._next("rule_reflect", rules.feedback(findings))
             await self._ask("reflect", rules.CAUSES_SCHEMA, 40)
@@ -57,20 +57,20 @@ class Conversation:
         assert first
         return Reflection(self.session, first, list(dict.fromkeys(written)), total(self._answers))
 
-    async def _ask(self, purpose: str, schema: dict[str, Any], expected: int) -> str:
-        expected *= len(self.session.items)
-        request = Request(purpose, list(self._talk), schema, self._sampling, expected)
-        answer = await self._desk.ask(request)
+    async def _ask(self, purpose: str, schema: dict[str, Any], expected_tokens: int) -> str:
+        expected_tokens *= len(self.session.items)
+        request = Request(purpose, list(self._talk), schema, self._sampling, expected_tokens)
+        answer = await self._client.ask(request)
         self._answers.append(answer)
-        self._talk.append(replies.turn(answer.text))
+        self._talk.append(replies.assistant_message(answer.text))
         return answer.text
 
     def _next(self, name: str, feedback: str = "") -> None:
-        self._talk.append(rules.ask(name, self.session, feedback))
+        self._talk.append(rules.follow_up(name, self.session, feedback))
 
 
-def _score(guess: rules.Guess | None, session: Session) -> FirstRound:
+def _score(attempt: rules.Attempt | None, session: Session) -> FirstRound:
     """The strict precision and recall of a teacher's first bundles."""
     truth = [bundle.items for bundle in session.truth or []]
-    found = metrics.score(rules.known_bundles(guess, session), truth, [item.id for item in session.items])
+    found = metrics.score(rules.known_bundles(attempt, session), truth, [item.id for item in session.items])
     return FirstRound(round(found.precision, 6), round(found.recall, 6))

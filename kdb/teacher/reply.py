@@ -39,7 +39,7 @@ class Completion(Struct):
 _COMPLETION = msgspec.json.Decoder(Completion)
 
 
-def decode(body: bytes, seconds: float = 0.0) -> Answer:
+def decode_reply(body: bytes, seconds: float = 0.0) -> Answer:
     """The answer in a reply's body; ValueError says what the body is instead."""
     try:
         completion = _COMPLETION.decode(body)

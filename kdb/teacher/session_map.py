@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 from kdb import console
 from kdb.records import Session
 from kdb.stream import Line
-from kdb.teacher import NoAnswer, Unanswered
-from kdb.teacher.ordered_map import in_order
+from kdb.teacher import RequestFailed, Unanswered
+from kdb.teacher.ordered_map import ordered_map
 
 T = TypeVar("T")
 Flow = Callable[[Session], Awaitable[T]]
 
 
 @dataclass(frozen=True)
-class Choice:
+class SessionFilter:
     """Which sessions a teacher is asked about, and about how many at once.
 
     At most so many, and none of the test split unless allowed.
@@ -28,7 +28,7 @@ class Choice:
     allow_test: bool = False
     concurrency: int = 8
 
-    def wants(self, line: Line) -> bool:
+    def accepts(self, line: Line) -> bool:
         """Whether the line is an annotated training session; KdbError for a test session.
 
         What a teacher says of a test session, which it is shown with its truth, is no longer measured by it.
@@ -45,10 +45,10 @@ class Choice:
 
 
 @dataclass
-class Survey:
+class SessionMap:
     """Counts the sessions that were asked about, and those left without an answer."""
 
-    choice: Choice
+    choice: SessionFilter
     sessions: int = 0
     unanswered: int = 0
 
@@ -56,7 +56,7 @@ class Survey:
         # A session is asked about to its end before the next is begun: it has one request in flight at a time.
         self._slots = asyncio.Semaphore(self.choice.concurrency)
 
-    def asked(
+    def map(
         self, lines: Iterable[Line], flow: Flow[T], note: Callable[[], str] = str
     ) -> Iterator[tuple[Line, T | None]]:
         """All lines in order, each with what came of it; None where nothing was asked or answered.
@@ -66,7 +66,7 @@ class Survey:
 
         def work(line: Line) -> Coroutine[Any, Any, T | None] | None:
             full = self.choice.most is not None and self.sessions >= self.choice.most
-            if not self.choice.wants(line) or full:
+            if not self.choice.accepts(line) or full:
                 return None
             assert isinstance(line.record, Session)
             self.sessions += 1
@@ -75,7 +75,7 @@ class Survey:
         with console.progress() as bar:
             task = bar.add_task("sessions", total=self.choice.most, note="")
             # So many may be done and not yet written, for a slow session must not hold up the others.
-            for line, result in in_order(lines, work, window=8 * self.choice.concurrency):
+            for line, result in ordered_map(lines, work, window=8 * self.choice.concurrency):
                 yield line, result
                 if result is not None:
                     bar.update(task, advance=1, note=note())
@@ -86,6 +86,6 @@ class Survey:
                 return await flow(session)
         except Unanswered as error:
             self.unanswered += 1
-            if isinstance(error, NoAnswer):
+            if isinstance(error, RequestFailed):
                 console.say(f"session {session.id!r} has no answer: {error}")
             return None

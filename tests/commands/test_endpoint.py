@@ -68,7 +68,7 @@ def test_a_real_server_is_asked_the_same_and_once(served, answer, lines, session
         assert len(recorder.received) == len(asked) + done.stderr.count("refuses")  # each refusal is one request
     assert again.records[0]["id"] == run["id"]
     assert [p["bundles"] for p in again.records[1:]] == [p["bundles"] for p in predictions]
-    assert "0 requests sent, 2 answers from the ledger" in again.stderr
+    assert "0 requests sent, 2 answers from the cache" in again.stderr
     assert [p["id"] for p in predictions] == [session.id for session in sessions[:2]]
     # The server has no grammar, so it says what the student in this process says without one.
     here = run_kdb("infer", "--free", "--precision", "fp32", "--no-intents", *more[:6], stdin=two).records[1:]

@@ -79,7 +79,7 @@ def test_eval_reports_the_means_over_rated_bundles(sessions: Path) -> None:
 
 def test_a_plan_sends_nothing_and_what_was_answered_is_not_asked_again(sessions: Path) -> None:
     server = FakeTeacher()
-    [plan] = rate(sessions, server, "--plan").records
+    [plan] = rate(sessions, server, "--dry-run").records
     assert (plan["measured"]["requests"], plan["measured"]["sessions"], server.received) == (3, 2, [])
     stopped = rate(sessions, FakeTeacher(), "--max-requests", "1", "--concurrency", "1")
     assert stopped.code == 1 and "have no answer" in stopped.stderr

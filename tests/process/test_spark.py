@@ -13,7 +13,7 @@ import pytest
 from kdb.errors import KdbError
 from kdb.extraction import itemsets, spark
 from kdb.extraction.itemsets import Engine
-from kdb.extraction.patterns import Mining, Transaction, association_rules, mine, transactions
+from kdb.extraction.patterns import MiningConfig, Transaction, association_rules, mine, transactions
 from kdb.records import Session
 
 os.environ["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"  # a third faster where nothing runs for long
@@ -42,7 +42,7 @@ def generated() -> list[Transaction]:
 
 @needs_spark
 def test_itemsets_and_rules_are_the_same(engine, generated) -> None:
-    things, mining = [bundle.things for bundle in generated], Mining(1, 0.003, 0.1, 3)
+    things, mining = [bundle.things for bundle in generated], MiningConfig(1, 0.003, 0.1, 3)
     ours, theirs = itemsets.frequent(things, 150, 3), engine(things, 150, 3)
     assert len(ours) > 300
     assert theirs == ours
@@ -66,7 +66,7 @@ def test_rules_are_the_same_on_electronic(kdb, electronic, engine) -> None:
     options = ["--titles", electronic / "item_titles_extra.csv", "--split-file", electronic / "split.json"]
     lines = kdb("import", electronic, *options, "--split", "train", "--empty", "drop").out.splitlines()
     bundles = [b for line in lines for b in transactions(msgspec.json.decode(line, type=Session), 4)]
-    for mining in (Mining(4, 0.005, 0.2, 3), Mining(4, 0.002, 0.0, 4)):
+    for mining in (MiningConfig(4, 0.005, 0.2, 3), MiningConfig(4, 0.002, 0.0, 4)):
         ours = mine("electronic", bundles, mining)
         assert len(ours) > 200
         assert mine("electronic", bundles, mining, engine) == ours

@@ -15,7 +15,7 @@ def test_packaged_student_serves_as_teacher(samples: Path, tmp_path: Path) -> No
     common = ["--model", model, "--allow-test", "--max-tokens", "12", "--cache", tmp_path, "--sessions", "2"]
     with transformers_serve(model, tmp_path / "log") as port, recorded(port) as (url, recorder):
         options = [samples / "sessions.jsonl", "--teacher", url, *common]
-        [plan] = run_kdb("extract", "rule", *options, "--plan").records
+        [plan] = run_kdb("extract", "rule", *options, "--dry-run").records
         assert (plan["measured"]["requests"], recorder.received) == (6, [])
         first = run_kdb("extract", "rule", *options)
         assert (first.code, len(recorder.received)) == (0, 6)

@@ -39,7 +39,7 @@ def kill(process: subprocess.Popen) -> None:
 
 
 def answered(cache: Path) -> set[str]:
-    """The messages of all requests in the ledger."""
+    """The messages of all requests in the cache."""
     with sqlite3.connect(cache / "ledger.sqlite") as ledger:
         try:
             rows = ledger.execute("select request from answers").fetchall()

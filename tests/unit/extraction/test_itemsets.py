@@ -9,19 +9,19 @@ from mlxtend.frequent_patterns import fpgrowth
 from mlxtend.preprocessing import TransactionEncoder
 
 from kdb.extraction.itemsets import Itemsets, Transactions, frequent
-from kdb.extraction.patterns import ROUNDING, Mining, Thing, association_rules
+from kdb.extraction.patterns import ROUNDING, CategoryInstance, MiningConfig, association_rules
 
 THINGS = [((letter,), 1) for letter in "abcdefg"]
 TRANSACTIONS = st.lists(st.frozensets(st.sampled_from(THINGS), max_size=6), min_size=1, max_size=40)
 
 
-def by_mlxtend(transactions: Transactions[Thing], fewest: int, most: int) -> pd.DataFrame:
+def by_mlxtend(transactions: Transactions[CategoryInstance], fewest: int, most: int) -> pd.DataFrame:
     encoder = TransactionEncoder()
     table = pd.DataFrame(encoder.fit_transform(transactions), columns=encoder.columns_)
     return fpgrowth(table, (fewest - 0.5) / len(transactions), max_len=most, use_colnames=True)
 
 
-def counted(found: pd.DataFrame, transactions: int) -> Itemsets[Thing]:
+def counted(found: pd.DataFrame, transactions: int) -> Itemsets[CategoryInstance]:
     return {frozenset(i): round(s * transactions) for i, s in zip(found["itemsets"], found["support"], strict=True)}
 
 
@@ -33,8 +33,8 @@ def test_itemsets_and_rules_are_those_of_mlxtend(transactions, fewest, most, con
     ours = frequent(transactions, fewest, most)
     assert ours == counted(theirs, len(transactions))
     found = {
-        (rule.antecedent, rule.consequent): (rule.both, rule.confidence, rule.lift(len(transactions)))
-        for rule in association_rules(ours, Mining(1, 0, confidence, most))
+        (rule.antecedent, rule.consequent): (rule.joint_count, rule.confidence, rule.lift(len(transactions)))
+        for rule in association_rules(ours, MiningConfig(1, 0, confidence, most))
     }
     if theirs.empty:
         assert not found

@@ -4,12 +4,12 @@ import json
 
 import msgspec
 
-from kdb.extraction.patterns import Mining, category, mine, transactions
+from kdb.extraction.patterns import MiningConfig, category, mine, transactions
 from kdb.records import Bundle, Item, Session
 
 CAMERA, CARD = ["Shop", "Photo", "Cameras"], ["Shop", "Photo", "Cards"]
 CASE, TRIPOD = ["Shop", "Bags", "Cases"], ["Shop", "Photo", "Tripods"]
-ALL = Mining(level=3, min_support=0.0, min_confidence=0.0, max_size=3)
+ALL = MiningConfig(level=3, min_support=0.0, min_confidence=0.0, max_size=3)
 
 
 def session(number: int, bundles: list[list[list[str]]], domain: str = "shop", **fields: object) -> Session:
@@ -34,7 +34,7 @@ def shop() -> list[Session]:
     return with_card + cases + others
 
 
-def mined(sessions: list[Session], mining: Mining = ALL) -> dict[str, dict]:
+def mined(sessions: list[Session], mining: MiningConfig = ALL) -> dict[str, dict]:
     bundles = [t for s in sessions for t in transactions(s, mining.level)]
     return {k.text: msgspec.to_builtins(k) for k in mine("shop", bundles, mining)}
 
@@ -66,7 +66,7 @@ def test_what_one_bundle_shows_and_what_chance_explains_are_left_out() -> None:
 
 def test_a_threshold_that_is_met_exactly_counts() -> None:
     sessions = [session(n, [[CAMERA, CARD if n < 5 else CASE]]) for n in range(25)]
-    assert mined([*sessions, session(30, [[CASE, ["Other"]]])], Mining(3, 0.0, 0.2, 2)).keys() >= {
+    assert mined([*sessions, session(30, [[CASE, ["Other"]]])], MiningConfig(3, 0.0, 0.2, 2)).keys() >= {
         'Bundles with "Cameras" also hold "Cards": 5 of 25 (20 %).'
     }
 
@@ -75,13 +75,13 @@ def test_a_share_of_bundles_that_is_met_exactly_counts() -> None:
     """0.07 * 100 is a little more than 7 in floating point."""
     sessions = [session(n, [[CAMERA, CARD if n < 7 else CASE] if n < 20 else [TRIPOD, CASE]]) for n in range(100)]
     text = 'Bundles with "Cameras" also hold "Cards": 7 of 20 (35 %).'
-    assert text in mined(sessions, Mining(3, 0.07, 0.2, 2))
-    assert text not in mined(sessions, Mining(3, 0.0701, 0.2, 2))
+    assert text in mined(sessions, MiningConfig(3, 0.07, 0.2, 2))
+    assert text not in mined(sessions, MiningConfig(3, 0.0701, 0.2, 2))
 
 
 def test_thresholds_and_size_only_take_away() -> None:
     everything = mined(shop())
-    for mining in (Mining(3, 0.35, 0.0, 3), Mining(3, 0.0, 0.6, 3), Mining(3, 0.0, 0.0, 2)):
+    for mining in (MiningConfig(3, 0.35, 0.0, 3), MiningConfig(3, 0.0, 0.6, 3), MiningConfig(3, 0.0, 0.0, 2)):
         fewer = mined(shop(), mining)
         assert fewer.items() < everything.items()
 
@@ -114,7 +114,7 @@ def test_an_unmined_stream_passes_byte_for_byte_and_patterns_follow(kdb) -> None
     assert done.code == 0
     assert done.stdout.startswith(given)
     patterns = done.records[given.count("\n") :]
-    assert {p["text"]: p for p in patterns} == mined(shop(), Mining(3, 0.005, 0.2, 3))
+    assert {p["text"]: p for p in patterns} == mined(shop(), MiningConfig(3, 0.005, 0.2, 3))
     assert f"shop: {len(patterns)} patterns from 10 bundles" in done.stderr
     assert done.out == kdb("extract", "pattern", "--level", "3", stdin=given).out
 
@@ -123,7 +123,9 @@ def test_domains_are_mined_apart(kdb) -> None:
     mixed = [*shop(), *(session(n, [[CAMERA, CASE]], domain="other") for n in range(100, 104))]
     done = kdb("extract", "pattern", "--level", "3", stdin=stream(mixed))
     patterns = [r for r in done.records if r["kind"] == "knowledge"]
-    assert {p["text"] for p in patterns if p["domain"] == "shop"} == mined(shop(), Mining(3, 0.005, 0.2, 3)).keys()
+    assert {p["text"] for p in patterns if p["domain"] == "shop"} == mined(
+        shop(), MiningConfig(3, 0.005, 0.2, 3)
+    ).keys()
 
 
 def test_a_test_session_is_refused_unless_asked_for(kdb) -> None:

@@ -20,8 +20,8 @@ MISSED_BOTH = ["- [1, 2, 3]: not found (this is a bundle)", "- [4, 5]: not found
 
 
 def findings(*bundles: list[int]) -> list[str]:
-    guess = rules.read_guess(json.dumps({"bundles": [{"products": b, "intent": ""} for b in bundles]}))
-    return [str(finding) for finding in rules.compare(guess, SESSION)]
+    attempt = rules.read_attempt(json.dumps({"bundles": [{"products": b, "intent": ""} for b in bundles]}))
+    return [str(finding) for finding in rules.compare(attempt, SESSION)]
 
 
 @pytest.mark.parametrize(
@@ -48,17 +48,17 @@ def test_each_discrepancy_is_stated_by_its_type(bundles: list[list[int]], expect
     assert findings(*bundles) == expected
 
 
-def test_unreadable_guess_finds_nothing() -> None:
-    guess = rules.read_guess("I would bundle the first two.")
-    assert guess is None
-    assert [str(finding) for finding in rules.compare(guess, SESSION)] == MISSED_BOTH
-    assert not rules.all_right(rules.compare(guess, SESSION))
+def test_unreadable_attempt_finds_nothing() -> None:
+    attempt = rules.read_attempt("I would bundle the first two.")
+    assert attempt is None
+    assert [str(finding) for finding in rules.compare(attempt, SESSION)] == MISSED_BOTH
+    assert not rules.is_perfect(rules.compare(attempt, SESSION))
 
 
 def test_first_question_shows_neither_truth_nor_category() -> None:
     item = Item("a", "Wok", [["Kitchen", "Cookware"]])
     session = Session(id="s", domain="d", items=[item, Item("b", "Tin")], bundles=[Bundle(["a", "b"], "dinner")])
-    text = json.dumps(rules.opening(session))
+    text = json.dumps(rules.first_messages(session))
     assert "Wok" in text
     assert "Cookware" not in text
     assert "dinner" not in text

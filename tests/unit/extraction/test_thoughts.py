@@ -53,20 +53,20 @@ def test_good_thought_passes_and_reads_without_numbers() -> None:
     ],
 )
 def test_bad_thought_fails_the_check_that_it_should(change: dict, check: str) -> None:
-    with pytest.raises(thoughts.Unfit) as failure:
+    with pytest.raises(thoughts.InvalidThought) as failure:
         thoughts.verify(thoughts.parse(json.dumps(GOOD | change)), SESSION)
     assert failure.value.check == check
 
 
 @pytest.mark.parametrize("text", ["", "I cannot.", "[1, 2]", '{"items": [', "{" * 100_000, '{"a":' * 50_000])
 def test_text_without_a_thought_fails_by_form(text: str) -> None:
-    with pytest.raises(thoughts.Unfit) as failure:
+    with pytest.raises(thoughts.InvalidThought) as failure:
         thoughts.parse(text)
     assert failure.value.check == "form"
 
 
 def test_steps_out_of_order_fail() -> None:
-    with pytest.raises(thoughts.Unfit) as failure:
+    with pytest.raises(thoughts.InvalidThought) as failure:
         thoughts.parse(json.dumps(dict(reversed(GOOD.items()))))
     assert failure.value.check == "order"
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from kdb.errors import UsageError
 from kdb.evaluation.metrics import score
-from kdb.extraction.patterns import Mining, mine, transactions
+from kdb.extraction.patterns import MiningConfig, mine, transactions
 from kdb.predictors import baselines
 from kdb.predictors.baselines import NAMES, NEED_KB, build
 from kdb.records import Bundle, Item, Knowledge, Session
@@ -29,7 +29,7 @@ def kb(sessions: list[Session]) -> list[Session]:
 @pytest.fixture(scope="module")
 def mined(kb: list[Session]) -> list[Knowledge]:
     bundles = [t for session in kb for t in transactions(session, 3)]
-    return mine("kitchen", bundles, Mining(level=3, min_support=0.01, min_confidence=0.1, max_size=3))
+    return mine("kitchen", bundles, MiningConfig(level=3, min_support=0.01, min_confidence=0.1, max_size=3))
 
 
 def ids(session: Session) -> list[str]:

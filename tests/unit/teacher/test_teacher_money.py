@@ -38,23 +38,23 @@ def knowledge(result: Result) -> list[dict]:
 def test_plan_sends_nothing_and_is_what_is_then_sent(command: str, each: int, train: Path) -> None:
     more = ["--tries", "1"] if command == "thought" else []
     server = FakeTeacher()
-    [plan] = extract(command, train, server, "--plan", *more).records
+    [plan] = extract(command, train, server, "--dry-run", *more).records
     assert server.received == []
     assert (plan["kind"], plan["measured"]["sessions"], plan["measured"]["requests"]) == ("run", 12, 12 * each)
     extract(command, train, server, *more)
     assert len(server.received) == 12 * each
-    [plan] = extract(command, train, FakeTeacher(), "--plan", *more).records
+    [plan] = extract(command, train, FakeTeacher(), "--dry-run", *more).records
     assert (plan["measured"]["requests"], plan["measured"]["cost"]) == (0, 0)
 
 
 def test_plan_counts_every_try_of_a_thought_as_the_most(train: Path) -> None:
-    [plan] = extract("thought", train, FakeTeacher(), "--plan", "--tries", "3", "--sessions", "5").records
+    [plan] = extract("thought", train, FakeTeacher(), "--dry-run", "--tries", "3", "--sessions", "5").records
     assert plan["measured"]["purposes"] == {"thought": 5, "thought again": 10}
 
 
 def test_plan_of_a_run_half_done_counts_the_rest(train: Path) -> None:
     extract("rule", train, FakeTeacher(), "--sessions", "4")
-    [plan] = extract("rule", train, FakeTeacher(), "--plan").records
+    [plan] = extract("rule", train, FakeTeacher(), "--dry-run").records
     assert plan["measured"]["requests"] == 8 * 3
     # Ten lines of answers by the same teacher say better than a guess how long the next will be.
     assert plan["measured"]["completion_tokens"] == 8 * 3 * 50

@@ -11,13 +11,13 @@ from support.command_line import run_kdb
 
 from kdb.records import Session, Usage
 from kdb.stream import Line, read
-from kdb.teacher import Answer, Refused, Request, Sampling
-from kdb.teacher.cache import Ledger
+from kdb.teacher import Answer, Request, Sampling, TeacherUnavailable
+from kdb.teacher.cache import AnswerCache
 from kdb.teacher.local import Local
-from kdb.teacher.metered import Account
-from kdb.teacher.ordered_map import in_order
-from kdb.teacher.rate_limiter import Pace
-from kdb.teacher.session_map import Choice, Survey
+from kdb.teacher.metered import MeteredClient
+from kdb.teacher.ordered_map import ordered_map
+from kdb.teacher.rate_limiter import RateLimiter
+from kdb.teacher.session_map import SessionFilter, SessionMap
 
 SCHEMA = {
     "type": "object",
@@ -58,7 +58,7 @@ def test_results_come_in_order_whatever_finishes_first() -> None:
         await asyncio.sleep(0.02 if line.text.endswith("1") else 0)
         return line.text * 2
 
-    given = in_order(lines(100), lambda line: work(line) if line.kind == "session" else None, window=10)
+    given = ordered_map(lines(100), lambda line: work(line) if line.kind == "session" else None, window=10)
     assert [(line.text, result) for line, result in given] == [
         (str(n), str(n) * 2 if n % 3 else None) for n in range(100)
     ]
@@ -76,7 +76,7 @@ def test_no_more_than_the_window_is_read_ahead() -> None:
     async def work(line: Line) -> None:
         await asyncio.to_thread(done.wait)
 
-    given = in_order(counted(), lambda line: work(line) if line.kind == "session" else None, window=8)
+    given = ordered_map(counted(), lambda line: work(line) if line.kind == "session" else None, window=8)
     assert next(given)[0].text == "0"
     threading.Timer(0.2, done.set).start()
     next(given)
@@ -87,54 +87,52 @@ def test_no_more_than_the_window_is_read_ahead() -> None:
 def test_error_in_the_work_reaches_the_reader_and_ends_the_rest() -> None:
     async def work(line: Line) -> None:
         if line.text == "4":
-            raise Refused("no more")
+            raise TeacherUnavailable("no more")
         await asyncio.sleep(0 if line.text < "4" else 3600)
 
-    given = in_order(lines(9), lambda line: work(line) if line.kind == "session" else None, window=20)
+    given = ordered_map(lines(9), lambda line: work(line) if line.kind == "session" else None, window=20)
     started = time.monotonic()
-    with pytest.raises(Refused):
+    with pytest.raises(TeacherUnavailable):
         list(given)
     assert time.monotonic() - started < 5
 
 
 def test_pace_spreads_requests_evenly_by_the_tighter_limit() -> None:
-    async def times(pace: Pace) -> float:
+    async def times(rate_limiter: RateLimiter) -> float:
         started = asyncio.get_running_loop().time()
         for _ in range(4):
-            await pace.turn(tokens=100)
+            await rate_limiter.acquire(tokens=100)
         return asyncio.get_running_loop().time() - started
 
-    assert asyncio.run(times(Pace())) < 0.05
-    assert 0.15 <= asyncio.run(times(Pace(requests_per_minute=1200))) < 0.4
-    assert 0.3 <= asyncio.run(times(Pace(requests_per_minute=1200, tokens_per_minute=60_000))) < 0.6
+    assert asyncio.run(times(RateLimiter())) < 0.05
+    assert 0.15 <= asyncio.run(times(RateLimiter(requests_per_minute=1200))) < 0.4
+    assert 0.3 <= asyncio.run(times(RateLimiter(requests_per_minute=1200, tokens_per_minute=60_000))) < 0.6
 
 
 def test_same_request_is_asked_once_even_at_once(tmp_path: Path) -> None:
     teacher = Slow()
-    account = Account(teacher, Ledger(tmp_path))
+    client = MeteredClient(teacher, AnswerCache(tmp_path))
 
     async def ask() -> list[Answer]:
-        return await asyncio.gather(*(account.ask(request(str(n % 10))) for n in range(40)))
+        return await asyncio.gather(*(client.ask(request(str(n % 10))) for n in range(40)))
 
     answers = asyncio.run(ask())
     assert len(answers) == 40
     assert sorted(teacher.asked) == [str(n) for n in range(10)]
-    assert account.counts["sent"] == 10
+    assert client.counts["sent"] == 10
 
 
 def test_concurrency_bounds_sessions_and_each_is_asked_about_to_its_end(samples: Path, tmp_path: Path) -> None:
     teacher = Slow()
-    account = Account(teacher, Ledger(tmp_path))
+    client = MeteredClient(teacher, AnswerCache(tmp_path))
 
     async def flow(session: Session) -> str:
         for number in range(3):
-            await account.ask(request(f"{session.id} {number}"))
+            await client.ask(request(f"{session.id} {number}"))
         return session.id
 
-    survey = Survey(Choice(most=6, allow_test=True, concurrency=2))
-    results = [
-        result for _, result in survey.asked(read([samples / "sessions.jsonl"], ["session"]), flow) if result
-    ]
+    survey = SessionMap(SessionFilter(most=6, allow_test=True, concurrency=2))
+    results = [result for _, result in survey.map(read([samples / "sessions.jsonl"], ["session"]), flow) if result]
     assert len(results) == survey.sessions == 6
     assert teacher.most == 2
     ends = [teacher.asked.index(f"{session} 2") for session in results]
@@ -163,7 +161,7 @@ def test_local_teacher_in_a_pipe(tiny_student: Path, samples: Path, tmp_path: Pa
     again = run_kdb("extract", "rule", *options, stdin=stdin)
     assert (first.code, first.out) == (0, again.out)
     assert "9 requests sent" in first.stderr
-    assert "0 requests sent, 9 answers from the ledger" in again.stderr
+    assert "0 requests sent, 9 answers from the cache" in again.stderr
 
 
 def test_model_that_cannot_be_loaded_is_one_line(samples: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def session(titles: list[str]) -> Session:
 @pytest.mark.parametrize("title", HOSTILE)
 def test_title_changes_no_structure(title: str) -> None:
     hostile, harmless = session([title, "Tripod"]), session(["Camera", "Tripod"])
-    for ask in (thoughts.messages, rules.opening):
+    for ask in (thoughts.messages, rules.first_messages):
         asked, plain = ask(hostile), ask(harmless)
         assert [m["role"] for m in asked] == [m["role"] for m in plain]
         assert asked[0] == plain[0]
@@ -46,9 +46,9 @@ def test_title_changes_no_structure(title: str) -> None:
 
 @pytest.mark.parametrize("title", HOSTILE)
 def test_answer_that_repeats_a_title_opens_no_role(title: str) -> None:
-    spoken = json.dumps({"causes": [title], title: {title: [title]}})
-    for text in (spoken, title, f"Sure: {title}"):
-        turn = replies.turn(text)
+    strip_reasoning = json.dumps({"causes": [title], title: {title: [title]}})
+    for text in (strip_reasoning, title, f"Sure: {title}"):
+        turn = replies.assistant_message(text)
         assert turn["role"] == "assistant"
         assert not {"<|im_end|>", "<|im_start|>", "</products>", "[INST]", "\x00"} & set(turn["content"].split())
         assert "<" not in turn["content"]
