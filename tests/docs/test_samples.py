@@ -1,5 +1,6 @@
 """The sample catalogue: made by its generator, and such as a person would believe."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,3 +47,21 @@ def test_titles_are_distinct_and_give_nothing_away(sessions: list[Session]) -> N
     beside = sum(item.id not in {i for b in s.truth or [] for i in b.items} for s in sessions for item in s.items)
     # Most distractors are in a bundle elsewhere: an item alone does not tell whether it belongs.
     assert alone < beside / 2
+
+
+def test_pictures_show_the_session_and_the_stages(samples: Path, tmp_path: Path) -> None:
+    import make_pictures
+
+    make_pictures.main(tmp_path)
+    for name in ("session.svg", "pipe.svg"):
+        assert words(tmp_path / name) == words(samples / "pictures" / name), name
+    shown = words(samples / "pictures" / "session.svg")
+    assert "Baking cookies with the children" in shown
+    assert [w for w in words(samples / "pictures" / "pipe.svg") if w.startswith("kdb ")] == [
+        f"kdb {name}" for name, _, _ in make_pictures.STAGES
+    ]
+
+
+def words(picture: Path) -> list[str]:
+    """The texts of a picture: matplotlib releases draw lines differently, but not these."""
+    return [text.strip() for text in re.findall(r"<text[^>]*>([^<]+)</text>", picture.read_text(encoding="utf-8"))]
