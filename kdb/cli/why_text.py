@@ -1,4 +1,4 @@
-"""The account of a session as text on stdout."""
+"""The view of a session as text on stdout."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kdb.records import Bundle, Item, Prediction, Session
-from kdb.stages.why import Account, Answer
+from kdb.stages.why import RunView, SessionView
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,23 +19,23 @@ STATUS = {
 }
 
 
-def show(account: Account) -> None:
+def show(view: SessionView) -> None:
     """Print the session, then each run's answer."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(markup=False, highlight=False, emoji=False)
-    numbers = {item.id: n for n, item in enumerate(account.items, 1)}
-    split = f", {account.session.split}" if account.session and account.session.split else ""
-    console.print(Text(f"Session {account.id} of {account.domain}{split}, {len(numbers)} items", "bold"))
-    console.print(_items(account.items))
-    if account.session is None:
+    numbers = {item.id: n for n, item in enumerate(view.items, 1)}
+    split = f", {view.session.split}" if view.session and view.session.split else ""
+    console.print(Text(f"Session {view.id} of {view.domain}{split}, {len(numbers)} items", "bold"))
+    console.print(_items(view.items))
+    if view.session is None:
         console.print("The titles are in the session records: pass them with --sessions.")
-    for answer in account.answers:
-        prediction = answer.prediction
-        console.print(Text(f"\n{answer.name} (run {prediction.run}): {prediction.status}", "bold"))
-        console.print(_bundles(answer, numbers))
-        for name, lines in _parts(answer).items():
+    for run_view in view.runs:
+        prediction = run_view.prediction
+        console.print(Text(f"\n{run_view.name} (run {prediction.run}): {prediction.status}", "bold"))
+        console.print(_bundles(run_view, numbers))
+        for name, lines in _parts(run_view).items():
             text = "\n  ".join(["", *lines] if len(lines) > 1 else lines)
             console.print(Text(f"{name}: ", "bold") + text, soft_wrap=True)
 
@@ -47,19 +47,19 @@ def _items(items: Sequence[Item]) -> Table:
     return table
 
 
-def _bundles(answer: Answer, numbers: Numbers) -> Table:
+def _bundles(run_view: RunView, numbers: Numbers) -> Table:
     """The true bundles beside the predicted ones that are matched with them."""
     table = _table("true", "predicted", "Jaccard", "")
-    true, said = _intents(answer.prediction.truth or []), _intents(answer.prediction.bundles)
-    for match in answer.matches:
+    true, said = _intents(run_view.prediction.truth or []), _intents(run_view.prediction.bundles)
+    for match in run_view.matches:
         verdict = "hit" if match.hit else "no hit" if match.predicted else "missed"
         table.add_row(
             _bundle(match.true, true, numbers),
             _bundle(match.predicted, said, numbers),
             f"{match.jaccard:.2f}" if match.true and match.predicted else "–",
-            verdict if answer.score else "",
+            verdict if run_view.score else "",
         )
-    if not answer.matches:
+    if not run_view.matches:
         table.add_row("–", "–", "–", "")
     return table
 
@@ -77,16 +77,16 @@ def _bundle(items: Sequence[str], intents: Mapping[frozenset[str], str], numbers
     return _line(f"{', '.join([*map(str, places), *strangers])}  {intents.get(frozenset(items), '')}")
 
 
-def _parts(answer: Answer) -> dict[str, list[str]]:
+def _parts(run_view: RunView) -> dict[str, list[str]]:
     """What stands below the bundles, by its name."""
-    prediction = answer.prediction
+    prediction = run_view.prediction
     left_out = f"{prediction.left_out} did not fit into the prompt"
     return {
-        "score": [_score(answer)],
-        "demonstrations": [_demo(*pair) for pair in answer.demos.items()] or ["none"],
+        "score": [_score(run_view)],
+        "demonstrations": [_demo(*pair) for pair in run_view.demos.items()] or ["none"],
         "knowledge": [
             f"{piece.format} {name}: {_line(piece.text)}" if piece else f"{name}: not in --kb"
-            for name, piece in answer.knowledge.items()
+            for name, piece in run_view.knowledge.items()
         ]
         or ["none"],
         **({"left out": [left_out]} if prediction.left_out else {}),
@@ -96,8 +96,8 @@ def _parts(answer: Answer) -> dict[str, list[str]]:
     }
 
 
-def _score(answer: Answer) -> str:
-    score = answer.score
+def _score(run_view: RunView) -> str:
+    score = run_view.score
     if score is None:
         return "none: the session is not annotated"
     coverage = f"{score.coverage / score.hits:.3f}" if score.hits else "–"

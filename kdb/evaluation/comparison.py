@@ -9,38 +9,38 @@ import numpy as np
 
 from kdb.evaluation.bootstrap import products
 from kdb.evaluation.metrics import RELEASED, STRICT
-from kdb.evaluation.score_table import DIGITS, Aligned, Ratios, intervals, named, quotients
+from kdb.evaluation.score_table import DIGITS, MetricDefinitions, RunScores, intervals, metric_values, named
 from kdb.records import Comparison
 
-TESTED: dict[str, Ratios] = {
+TESTED: dict[str, MetricDefinitions] = {
     "strict": {
         name: STRICT[name] for name in ("precision", "recall", "coverage", "matched_f1", "exact", "pair_f1")
     },
     "released": RELEASED,
 }
 PERMUTATIONS = 10_000
-EACH = 100
+PER_PAIR = 100
 """So many permutations for each pair of runs, where that is more: no p-value is below the inverse of their
 number, and Holm's correction multiplies it by that of the pairs. In a large grid nothing could be significant.
 """
-ENOUGH = 20
+EARLY_STOP = 20
 """A test that so many permutations have reached in each metric needs no finer p-value."""
 _UNITS = 5_000
 """Beyond so many sessions they are swapped in random groups: fewer swaps are possible, each is as valid."""
 _BLOCK = 500
 
 
-def compare(domain: str, runs: Sequence[Aligned], seed: int) -> Iterator[Comparison]:
+def compare(domain: str, runs: Sequence[RunScores], seed: int) -> Iterator[Comparison]:
     """Every pair of runs under each protocol; for each metric the p-values of all pairs are one family."""
     pairs = list(combinations(runs, 2))
-    most = max(PERMUTATIONS, EACH * len(pairs))
+    most = max(PERMUTATIONS, PER_PAIR * len(pairs))
     for protocol, metrics in TESTED.items():
         tests = [named(permutation_test(a.table, b.table, metrics, seed, most), metrics) for a, b in pairs]
         defined = [{name: p for name, p in test.items() if p is not None} for test in tests]
         corrected = {name: holm({n: p[name] for n, p in enumerate(defined) if name in p}) for name in metrics}
         for n, ((a, b), p) in enumerate(zip(pairs, defined, strict=True)):
-            samples = quotients(a.whole.samples, metrics) - quotients(b.whole.samples, metrics)
-            gain = quotients(a.whole.sums, metrics) - quotients(b.whole.sums, metrics)
+            samples = metric_values(a.whole.samples, metrics) - metric_values(b.whole.samples, metrics)
+            gain = metric_values(a.whole.sums, metrics) - metric_values(b.whole.sums, metrics)
             yield Comparison(
                 runs=(a.id, b.id),
                 domain=domain,
@@ -54,7 +54,7 @@ def compare(domain: str, runs: Sequence[Aligned], seed: int) -> Iterator[Compari
 
 
 def permutation_test(
-    first: np.ndarray, second: np.ndarray, metrics: Ratios, seed: int, most: int = PERMUTATIONS
+    first: np.ndarray, second: np.ndarray, metrics: MetricDefinitions, seed: int, most: int = PERMUTATIONS
 ) -> np.ndarray:
     """Two-sided p-values of the differences between two runs, given their rows for the same sessions.
 
@@ -66,16 +66,16 @@ def permutation_test(
     random = np.random.default_rng(seed)
     gain = _grouped(second - first, random)
     sums, other = first.sum(axis=0), second.sum(axis=0)
-    observed = np.abs(quotients(sums, metrics) - quotients(other, metrics))
+    observed = np.abs(metric_values(sums, metrics) - metric_values(other, metrics))
     columns = np.ascontiguousarray(gain.T)
     reached = np.zeros(len(metrics))
     drawn = 0
-    while drawn < min(PERMUTATIONS, most) or (drawn < most and (reached < ENOUGH).any()):
+    while drawn < min(PERMUTATIONS, most) or (drawn < most and (reached < EARLY_STOP).any()):
         size = min(_BLOCK, most - drawn)
         drawn += size
         swaps = random.integers(0, 2, size=(size, len(gain)), dtype=np.uint8).astype(float)
         moved = products(swaps, columns)
-        differences = quotients(sums + moved, metrics) - quotients(other - moved, metrics)
+        differences = metric_values(sums + moved, metrics) - metric_values(other - moved, metrics)
         # The tolerance keeps sums that differ only in their rounding from counting as smaller; what is
         # undefined after a swap counts as reached, which can only make p larger.
         reached += (~(np.abs(differences) < observed - 1e-12)).sum(axis=0)

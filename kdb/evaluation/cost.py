@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kdb.evaluation.score_table import DIGITS, Estimate, Ratios, intervals, named, quotients
+from kdb.evaluation.score_table import DIGITS, MetricDefinitions, ResampledSums, intervals, metric_values, named
 from kdb.records import Run
 
 Values = dict[str, float | None]
@@ -24,11 +24,13 @@ def cost(run: Run | None, values: Values) -> Values:
     return found
 
 
-def retention(own: Estimate, teacher: Estimate, metrics: Ratios) -> tuple[Values, dict[str, list[float]]]:
+def retention(
+    own: ResampledSums, teacher: ResampledSums, metrics: MetricDefinitions
+) -> tuple[Values, dict[str, list[float]]]:
     """Each metric as a share of the teacher's, with intervals from resamples of the same sessions."""
 
     def shares(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-        top, bottom = quotients(mine, metrics), quotients(theirs, metrics)
+        top, bottom = metric_values(mine, metrics), metric_values(theirs, metrics)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(bottom > 0, top / bottom, np.nan)
 

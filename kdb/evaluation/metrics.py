@@ -18,7 +18,7 @@ _MAX_EXACT = 6
 """Up to so many bundles on the smaller side the dynamic programme is faster than loading SciPy."""
 
 
-class Score(NamedTuple):
+class SessionSums(NamedTuple):
     """What one session adds to the sums that every metric is a ratio of (see `STRICT` and `RELEASED`)."""
 
     sessions: float = 1.0
@@ -60,7 +60,7 @@ STRICT: dict[str, tuple[str, str]] = {
     "size_predicted": ("items_predicted", "predicted"),
     "size_true": ("items_true", "true"),
 }
-"""Metric -> the two fields of `Score` whose sums over the sessions it is the ratio of."""
+"""Metric -> the two fields of `SessionSums` whose sums over the sessions it is the ratio of."""
 
 RELEASED: dict[str, tuple[str, str]] = {
     "precision": ("released_precision", "parsed"),
@@ -115,7 +115,7 @@ def _matched_f1(valid: Sets, predicted: int, true: Sets) -> float:
     return 2 * sum(j for _, _, j in match(valid, true)) / (predicted + len(true))
 
 
-def score(predicted: Bundles, truth: Bundles, items: Collection[str], failed: bool = False) -> Score:
+def score(predicted: Bundles, truth: Bundles, items: Collection[str], failed: bool = False) -> SessionSums:
     """Score one session under both protocols.
 
     A session without a valid prediction scores 0 and stays in the strict mean; the one exception (ours) is
@@ -124,9 +124,9 @@ def score(predicted: Bundles, truth: Bundles, items: Collection[str], failed: bo
     distinct, true, known = bundle_sets(predicted), bundle_sets(truth), set(items)
     if not distinct and not true:
         right = float(not failed)
-        return Score(precision=right, recall=right, matched_f1=right, exact=right)
+        return SessionSums(precision=right, recall=right, matched_f1=right, exact=right)
     valid = [p for p in distinct if len(p) > 1 and p <= known]
-    return Score(
+    return SessionSums(
         **_containment(valid, len(distinct), true, truth),
         **_pair_counts(valid, true),
         matched_f1=_matched_f1(valid, len(distinct), true),

@@ -14,14 +14,14 @@ import numpy as np
 from msgspec import UnsetType
 
 from kdb.evaluation import bootstrap
-from kdb.evaluation.metrics import RELEASED, STRICT, Score
+from kdb.evaluation.metrics import RELEASED, STRICT, SessionSums
 from kdb.records import Prediction, Run
 
-Ratios = Mapping[str, tuple[str, str]]
+MetricDefinitions = Mapping[str, tuple[str, str]]
 DIGITS = 6
 
 
-class Outcome(NamedTuple):
+class AnswerStats(NamedTuple):
     """How one answer came about and what it cost."""
 
     length: float = 0.0  # items in the session
@@ -41,8 +41,8 @@ class Outcome(NamedTuple):
     rated: float = 0.0
 
 
-COLUMNS = Score._fields + Outcome._fields
-SPENT: Ratios = {
+COLUMNS = SessionSums._fields + AnswerStats._fields
+COST_METRICS: MetricDefinitions = {
     "failed": ("failed", "sessions"),
     "repaired": ("repaired", "sessions"),
     "prompt_tokens": ("prompt_tokens", "answered"),
@@ -56,14 +56,14 @@ SPENT: Ratios = {
 }
 """Beside quality, a session: answers that failed, tokens, seconds, US dollars; and intents, a bundle."""
 
-PROTOCOLS: dict[str, Ratios] = {"strict": {**STRICT, **SPENT}, "released": RELEASED}
+PROTOCOLS: dict[str, MetricDefinitions] = {"strict": {**STRICT, **COST_METRICS}, "released": RELEASED}
 
 
-def outcome(prediction: Prediction) -> Outcome:
+def outcome(prediction: Prediction) -> AnswerStats:
     """The outcome that a prediction records."""
     usage = prediction.usage
     ratings = [] if isinstance(prediction.ratings, UnsetType) else prediction.ratings
-    return Outcome(
+    return AnswerStats(
         length=len(prediction.items),
         answered=1.0,
         failed=prediction.status == "failed",
@@ -81,13 +81,13 @@ def outcome(prediction: Prediction) -> Outcome:
 
 
 @dataclass
-class Scores:
+class ScoreTable:
     """One row for each session, in the order in which they came; `rows` numbers them by session id."""
 
     rows: dict[str, int] = field(default_factory=dict)
     _cells: array[float] = field(default_factory=lambda: array("d"))
 
-    def add(self, session: str, score: Score, outcome: Outcome) -> None:
+    def add(self, session: str, score: SessionSums, outcome: AnswerStats) -> None:
         """Put a session behind the others."""
         self.rows[session] = len(self.rows)
         self._cells.extend(score)
@@ -108,21 +108,21 @@ class Scores:
         return self.table if order == list(range(len(self.rows))) else self.table[order]
 
 
-def quotients(sums: np.ndarray, metrics: Ratios) -> np.ndarray:
+def metric_values(sums: np.ndarray, metrics: MetricDefinitions) -> np.ndarray:
     """The metrics from column sums (..., COLUMNS): (..., metrics); NaN where undefined."""
     tops, bottoms = zip(*metrics.values(), strict=True)
     return bootstrap.ratios(sums, [COLUMNS.index(c) for c in tops], [COLUMNS.index(c) for c in bottoms])
 
 
 @dataclass
-class Estimate:
+class ResampledSums:
     """The column sums of some sessions, and those of their bootstrap resamples."""
 
     sums: np.ndarray
     samples: np.ndarray
 
     @classmethod
-    def of(cls, table: np.ndarray, seed: int) -> Estimate:
+    def of(cls, table: np.ndarray, seed: int) -> ResampledSums:
         """From the rows of at least one session."""
         return cls(table.sum(axis=0), bootstrap.resampled_sums(table, seed))
 
@@ -130,26 +130,26 @@ class Estimate:
         """The sum of one column."""
         return float(self.sums[COLUMNS.index(column)])
 
-    def values(self, metrics: Ratios) -> dict[str, float | None]:
+    def values(self, metrics: MetricDefinitions) -> dict[str, float | None]:
         """The metrics; None where undefined."""
-        return named(quotients(self.sums, metrics), metrics)
+        return named(metric_values(self.sums, metrics), metrics)
 
-    def intervals(self, metrics: Ratios) -> dict[str, list[float]]:
+    def intervals(self, metrics: MetricDefinitions) -> dict[str, list[float]]:
         """Their 95 % intervals."""
-        return intervals(quotients(self.samples, metrics), metrics)
+        return intervals(metric_values(self.samples, metrics), metrics)
 
 
 @dataclass
-class Aligned:
+class RunScores:
     """A run on a domain: its rows, for the same sessions in the same order as every other run's."""
 
     id: str
     run: Run | None
     table: np.ndarray
-    whole: Estimate
+    whole: ResampledSums
 
 
-def named(values: np.ndarray, metrics: Ratios) -> dict[str, float | None]:
+def named(values: np.ndarray, metrics: MetricDefinitions) -> dict[str, float | None]:
     """The values by metric, rounded; None where undefined."""
     return {
         name: None if np.isnan(value) else round(float(value), DIGITS)
@@ -157,7 +157,7 @@ def named(values: np.ndarray, metrics: Ratios) -> dict[str, float | None]:
     }
 
 
-def intervals(samples: np.ndarray, metrics: Ratios) -> dict[str, list[float]]:
+def intervals(samples: np.ndarray, metrics: MetricDefinitions) -> dict[str, list[float]]:
     """The 95 % intervals of resampled values (resamples, metrics), rounded; undefined ones are left out."""
     found = {name: bootstrap.interval(samples[:, n]) for n, name in enumerate(metrics)}
     return {name: [round(bound, DIGITS) for bound in bounds] for name, bounds in found.items() if bounds}

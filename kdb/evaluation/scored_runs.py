@@ -10,8 +10,8 @@ from msgspec import UnsetType
 from kdb import console
 from kdb.errors import KdbError
 from kdb.evaluation.matches import intent_pairs, matches
-from kdb.evaluation.metrics import Score, score
-from kdb.evaluation.score_table import Outcome, Scores, outcome
+from kdb.evaluation.metrics import SessionSums, score
+from kdb.evaluation.score_table import AnswerStats, ScoreTable, outcome
 from kdb.records import Imported, Prediction, Run, Session, SessionScore
 from kdb.stream import Line, Rejects
 
@@ -23,12 +23,12 @@ class ScoredRuns:
     """What was read: runs by id, scores by run and domain, the sessions to be scored, how they were imported."""
 
     runs: dict[str, Run] = field(default_factory=dict)
-    scores: dict[str, dict[str, Scores]] = field(default_factory=dict)
-    expected: dict[str, dict[str, tuple[Score, Outcome]]] = field(default_factory=dict)
-    intents: list[tuple[Scores, str, str, str]] = field(default_factory=list)
+    scores: dict[str, dict[str, ScoreTable]] = field(default_factory=dict)
+    expected: dict[str, dict[str, tuple[SessionSums, AnswerStats]]] = field(default_factory=dict)
+    intents: list[tuple[ScoreTable, str, str, str]] = field(default_factory=list)
     imported: dict[str, list[Imported]] = field(default_factory=dict)
 
-    def of(self, domain: str) -> dict[str, Scores]:
+    def of(self, domain: str) -> dict[str, ScoreTable]:
         """The scores on one domain, of the runs that have any."""
         return {key: domains[domain] for key, domains in self.scores.items() if domain in domains}
 
@@ -50,7 +50,7 @@ class ScoredRuns:
                 truth = [bundle.items for bundle in record.truth]
                 nothing = score([], truth, (), failed=True)
                 sessions = self.expected.setdefault(record.domain, {})
-                sessions[record.id] = nothing, Outcome(length=len(record.items))
+                sessions[record.id] = nothing, AnswerStats(length=len(record.items))
             elif isinstance(record, Prediction):
                 if problem := self._add(record, intents):
                     rejects.add(line.place, problem, line.text)
@@ -70,7 +70,7 @@ class ScoredRuns:
         name = f"session {prediction.id!r} of {prediction.domain!r}"
         if prediction.truth is None:
             return f"{name} has no truth to score against; predict sessions that have bundles"
-        scores = self.scores.setdefault(prediction.run, {}).setdefault(prediction.domain, Scores())
+        scores = self.scores.setdefault(prediction.run, {}).setdefault(prediction.domain, ScoreTable())
         if prediction.id in scores.rows:
             return f"{name} stands twice in run {prediction.run!r}"
         scores.add(prediction.id, scored(prediction), outcome(prediction))
@@ -110,7 +110,7 @@ class ScoredRuns:
             scores.increase(session, "intents", 1.0)
 
 
-def scored(prediction: Prediction) -> Score:
+def scored(prediction: Prediction) -> SessionSums:
     """The score of one prediction with a truth; a failed one has no bundles, whatever it says."""
     failed = prediction.status == "failed"
     predicted = [] if failed else [bundle.items for bundle in prediction.bundles]

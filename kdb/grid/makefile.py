@@ -36,7 +36,7 @@ SHELL := bash
 outdated = for file in $^; do [ ! "$$file" -nt $1.part ] || rm -rf $1.part; done
 going_on = $$([ -e $@.part ] && echo --resume || echo -o) $@ --force
 """
-WHOLE = "> $@.new && mv $@.new $@"
+ATOMIC_REDIRECT = "> $@.new && mv $@.new $@"
 """A file is there when it is whole, even if make itself is killed."""
 
 
@@ -45,7 +45,7 @@ Planned = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Rule:
+class MakeRule:
     """A file, what it is made from, and the commands that make it."""
 
     target: str
@@ -68,40 +68,41 @@ def rules(grid: Grid, seeds: Sequence[int], data: Sequence[Path], out: Path) -> 
     return "\n".join(
         [
             HEADER.format(out=out),
-            *map(str, _Maker(structs.replace(grid, seeds=list(seeds) or grid.seeds), data).rules()),
+            *map(str, MakefileBuilder(structs.replace(grid, seeds=list(seeds) or grid.seeds), data).rules()),
         ]
     )
 
 
-class _Maker:
+class MakefileBuilder:
     """Collects rules; two cells that need the same file share it."""
 
     def __init__(self, grid: Grid, data: Sequence[Path]) -> None:
         self.grid, self.data = grid, data
-        self.found: dict[str, Rule] = {}
+        self.found: dict[str, MakeRule] = {}
 
-    def rules(self) -> list[Rule]:
+    def rules(self) -> list[MakeRule]:
+        """The rules of all cells, reports first."""
         planned = self._planned()
         targets = " ".join(target for *_, target in planned)
-        reports = [self._report(on, planned) for on in ("test", "validation")]
+        reports = [self._report(split, planned) for split in ("test", "validation")]
         made = [rule for rule in reports if rule]
         return [
-            Rule("cells", [targets], []),
-            Rule("reports", [rule.target for rule in made], []),
+            MakeRule("cells", [targets], []),
+            MakeRule("reports", [rule.target for rule in made], []),
             *made,
             *self.found.values(),
         ]
 
     def _planned(self) -> list[Planned]:
         found = cells(self.grid)
-        planned: list[Planned] = [(cell.name, cell.on, self._run(cell)) for cell in found]
-        for name in dict.fromkeys(cell.chosen for cell in found if cell.chosen):
-            group = [cell for cell in found if cell.chosen == name]
+        planned: list[Planned] = [(cell.name, cell.split, self._run(cell)) for cell in found]
+        for name in dict.fromkeys(cell.select_best_as for cell in found if cell.select_best_as):
+            group = [cell for cell in found if cell.select_best_as == name]
             planned.append((name, "test", self._choice(name, group)))
         return planned
 
     def _add(self, target: str, needs: list[str], *recipe: str) -> str:
-        self.found.setdefault(target, Rule(target, needs, [f"@mkdir -p {Path(target).parent}", *recipe]))
+        self.found.setdefault(target, MakeRule(target, needs, [f"@mkdir -p {Path(target).parent}", *recipe]))
         return target
 
     def _file(self, folder: str, name: str, *settings: str) -> str:
@@ -114,7 +115,7 @@ class _Maker:
         head = imports[0] if len(imports) == 1 else f"{{ {' && '.join(imports)}; }}"
         files = sorted(str(file) for folder in self.data for file in folder.glob("*") if file.is_file())
         target = self._file("data", split.replace(",", "-"), head, *then)
-        return self._add(target, files, f"{' | '.join([head, *then])} {WHOLE}")
+        return self._add(target, files, f"{' | '.join([head, *then])} {ATOMIC_REDIRECT}")
 
     def _known(self) -> str:
         """Training and validation sessions with the knowledge drawn from them."""
@@ -125,7 +126,7 @@ class _Maker:
         if not cell.select:
             return known
         target = self._file("kb", cell.select, known, cell.select)
-        return self._add(target, [known], f"$(KDB) select {known} {_recipe(cell.select)} {WHOLE}")
+        return self._add(target, [known], f"$(KDB) select {known} {_recipe(cell.select)} {ATOMIC_REDIRECT}")
 
     def _adapter(self, cell: Cell) -> str:
         """The `run` record of a training, beside which the adapter lies in a folder of that name."""
@@ -133,11 +134,11 @@ class _Maker:
         target = self._file("adapters", f"{cell.select} {cell.train}", kb, cell.train or "")
         flags = f"{_recipe(cell.train or '')} --resume --force -o {_folder(target)}"
         outdated = f"@$(call outdated,{_folder(target)})"
-        return self._add(target, [kb], outdated, f"$(KDB) train {kb} {flags} {WHOLE}")
+        return self._add(target, [kb], outdated, f"$(KDB) train {kb} {flags} {ATOMIC_REDIRECT}")
 
-    def _asked(self, cell: Cell, name: str, on: str) -> tuple[list[str], str]:
+    def _infer_command(self, cell: Cell, name: str, split: str) -> tuple[list[str], str]:
         """What a run is made from, and the command that makes it, but for where it goes."""
-        sessions, kb = self._imported(on), self._kb(cell)
+        sessions, kb = self._imported(split), self._kb(cell)
         needs, flags = [sessions], _recipe(f"--name {shlex.quote(name)} {cell.infer}")
         if cell.train is not None:
             adapter = self._adapter(cell)
@@ -148,14 +149,14 @@ class _Maker:
         return needs, f"$(KDB) infer {sessions} {flags.replace(KB, kb)}".rstrip()
 
     def _run(self, cell: Cell) -> str:
-        needs, command = self._asked(cell, cell.name, cell.on)
+        needs, command = self._infer_command(cell, cell.name, cell.split)
         target = self._file("runs", cell.name, command)
         return self._add(target, needs, "@$(call outdated,$@)", f"{command} $(going_on)")
 
     def _choice(self, name: str, group: Sequence[Cell]) -> str:
         """The run on test of whichever cell is the best on validation."""
         tried = [self._run(cell) for cell in group]
-        asked = [self._asked(cell, name, "test") for cell in group]
+        asked = [self._infer_command(cell, name, "test") for cell in group]
         cases = [
             f"{_recipe(shlex.quote(cell.name))}) {command} $(going_on);;"
             for cell, (_, command) in zip(group, asked, strict=True)
@@ -165,21 +166,21 @@ class _Maker:
         needs = [*tried, *dict.fromkeys(need for its, _ in asked for need in its)]
         return self._add(self._file("runs", name, script), needs, "@$(call outdated,$@)", script)
 
-    def _report(self, on: str, planned: Sequence[Planned]) -> Rule | None:
+    def _report(self, split: str, planned: Sequence[Planned]) -> MakeRule | None:
         """Scores the runs on one split that are there, and tells of the others that they are not."""
-        own = [(name, target) for name, where, target in planned if where == on]
+        own = [(name, target) for name, its, target in planned if its == split]
         if not own:
             return None
-        folder, sessions = f"$(OUT)/{on}", self._imported(on)
+        folder, sessions = f"$(OUT)/{split}", self._imported(split)
         runs = f"$(wildcard {' '.join(target for _, target in own)})"
         named = " ".join(f"--cell {shlex.quote(name)}" for name, _ in own)
-        flags = _recipe(f"{named} --title {shlex.quote(f'{self.grid.title}: {on} sessions')}")
+        flags = _recipe(f"{named} --title {shlex.quote(f'{self.grid.title}: {split} sessions')}")
         recipe = [
             f"@mkdir -p {folder}",
             f"$(KDB) eval {runs} {sessions} --force -o {folder}/metrics.jsonl",
             f"$(KDB) report {folder}/metrics.jsonl {runs} {flags} --force -o {folder}",
         ]
-        return Rule(f"{on}-report", [sessions], recipe)
+        return MakeRule(f"{split}-report", [sessions], recipe)
 
 
 def _import_flags(folder: Path) -> str:

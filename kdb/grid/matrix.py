@@ -1,7 +1,7 @@
 """A grid of experiments, written down in one TOML file, as the list of its cells.
 
 A cell is one run: a row of the report. Its `select`, `train` and `infer` are flags of these commands; `{kb}` in
-them is the file of what it learns from or looks up, other `{names}` are filled in from `over`.
+them is the file of what it learns from or looks up, other `{names}` are filled in from `matrix`.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ Fields = dict[str, Any]
 Split = Literal["test", "validation"]
 
 
-class Block(Struct, frozen=True, forbid_unknown_fields=True):
-    """Cells of one kind: one for each combination of the values in `over`.
+class CellTemplate(Struct, frozen=True, forbid_unknown_fields=True):
+    """Cells of one kind: one for each combination of the values in `matrix`.
 
-    `on` says of which split, or of `both`. With `chosen`, cells on validation: the best of them is asked about the
-    test sessions, under that name.
+    `split` says of which split, or of `both`. With `select_best_as`, cells on validation: the best of them is asked
+    about the test sessions, under that name.
     """
 
     name: str
     select: str = ""
     train: str | None = None
     infer: str = ""
-    on: Literal["test", "validation", "both"] = "test"
-    chosen: str = ""
-    over: dict[str, list[Value]] = {}
+    split: Literal["test", "validation", "both"] = "test"
+    select_best_as: str = ""
+    matrix: dict[str, list[Value]] = {}
 
 
 class Extraction(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +51,7 @@ class Grid(Struct, frozen=True, forbid_unknown_fields=True):
     """What the file says. `title` stands above the report; what selects or trains is repeated for all `seeds`."""
 
     title: str
-    cells: list[Block]
+    cells: list[CellTemplate]
     extract: Extraction = field(default_factory=Extraction)
     seeds: list[int] = field(default_factory=lambda: [0])
 
@@ -63,8 +63,8 @@ class Cell(Struct, frozen=True):
     select: str
     train: str | None
     infer: str
-    on: Split
-    chosen: str = ""
+    split: Split
+    select_best_as: str = ""
 
 
 def read(path: Path) -> Grid:
@@ -79,64 +79,69 @@ def read(path: Path) -> Grid:
 
 def cells(grid: Grid) -> list[Cell]:
     """All cells in the order of the file; UsageError where two have one name or a flag cannot be filled in."""
-    found = [cell for block in grid.cells for cell in _cells(block, grid.seeds)]
-    names = [(cell.name, cell.on) for cell in found]
-    names += dict.fromkeys((cell.chosen, "test") for cell in found if cell.chosen)
-    for name, on in names:
-        if names.count((name, on)) > 1:
-            raise UsageError(f"two cells on {on} are called {name!r}", "put what tells them apart into the name")
+    found = [cell for template in grid.cells for cell in _cells(template, grid.seeds)]
+    names = [(cell.name, cell.split) for cell in found]
+    names += dict.fromkeys((cell.select_best_as, "test") for cell in found if cell.select_best_as)
+    for name, split in names:
+        if names.count((name, split)) > 1:
+            raise UsageError(f"two cells on {split} are called {name!r}", "put what tells them apart into the name")
     if not found:
         raise UsageError("the grid has no cell", "add one under [[cells]]")
     return found
 
 
-def _cells(block: Block, seeds: list[int]) -> Iterator[Cell]:
-    is_seeded = bool(block.select) or block.train is not None
-    if block.chosen and block.on != "validation":
+def _cells(template: CellTemplate, seeds: list[int]) -> Iterator[Cell]:
+    is_seeded = bool(template.select) or template.train is not None
+    if template.select_best_as and template.split != "validation":
         raise UsageError(
-            f'cell {block.name!r}: chosen needs on = "validation"', "no choice is made on test sessions"
+            f'cell {template.name!r}: select_best_as needs split = "validation"',
+            "no choice is made on test sessions",
         )
-    splits: list[Split] = ["test", "validation"] if block.on == "both" else [block.on]
-    for on, fields in product(splits, _combinations(block)):
+    splits: list[Split] = ["test", "validation"] if template.split == "both" else [template.split]
+    for split, fields in product(splits, _combinations(template)):
         for seed in seeds if is_seeded else seeds[:1]:
             suffix = f", seed {seed}" if is_seeded and len(seeds) > 1 else ""
             flag = f"--seed {seed}"
             yield Cell(
-                name=_filled(block, block.name, fields) + suffix,
-                select=f"{_flags(block, block.select, fields)} {flag}" if block.select else "",
-                train=None if block.train is None else f"{_flags(block, block.train, fields)} {flag}".strip(),
-                infer=_flags(block, block.infer, {**fields, "kb": KB}),
-                on=on,
-                chosen=block.chosen and block.chosen + suffix,
+                name=_filled(template, template.name, fields) + suffix,
+                select=f"{_flags(template, template.select, fields)} {flag}" if template.select else "",
+                train=None
+                if template.train is None
+                else f"{_flags(template, template.train, fields)} {flag}".strip(),
+                infer=_flags(template, template.infer, {**fields, "kb": KB}),
+                split=split,
+                select_best_as=template.select_best_as and template.select_best_as + suffix,
             )
 
 
-def _combinations(block: Block) -> Iterator[Fields]:
+def _combinations(template: CellTemplate) -> Iterator[Fields]:
     """The fields of each cell: a value that is a table gives several of them at once."""
     choices = [
         [value if isinstance(value, dict) else {name: value} for value in values]
-        for name, values in block.over.items()
+        for name, values in template.matrix.items()
     ]
     for chosen in product(*choices):
         yield {name: value for one in chosen for name, value in one.items()}
 
 
-def _filled(block: Block, text: str, fields: Fields) -> str:
+def _filled(template: CellTemplate, text: str, fields: Fields) -> str:
     """The text, on one line, with its fields filled in."""
     try:
         return " ".join(text.format_map(fields).split())
     except KeyError as error:
         known = ", ".join(fields) or "nothing"
-        raise UsageError(f"cell {block.name!r}: {{{error.args[0]}}} is not given", f"over gives {known}") from None
+        raise UsageError(
+            f"cell {template.name!r}: {{{error.args[0]}}} is not given", f"matrix gives {known}"
+        ) from None
     except (ValueError, IndexError) as error:
-        raise UsageError(f"cell {block.name!r}: {text!r}: {error}") from None
+        raise UsageError(f"cell {template.name!r}: {text!r}: {error}") from None
 
 
-def _flags(block: Block, text: str, fields: Fields) -> str:
+def _flags(template: CellTemplate, text: str, fields: Fields) -> str:
     """The flags with their fields filled in, if a shell can read them."""
-    filled = _filled(block, text, fields)
+    filled = _filled(template, text, fields)
     try:
         shlex.split(filled)
     except ValueError as error:
-        raise UsageError(f"cell {block.name!r}: {text!r}: {error}") from None
+        raise UsageError(f"cell {template.name!r}: {text!r}: {error}") from None
     return filled

@@ -16,7 +16,7 @@ from kdb import console
 from kdb.errors import KdbError
 from kdb.evaluation.comparison import compare
 from kdb.evaluation.cost import cost, cost_shares, retention
-from kdb.evaluation.score_table import COLUMNS, PROTOCOLS, Aligned, Estimate, Scores
+from kdb.evaluation.score_table import COLUMNS, PROTOCOLS, ResampledSums, RunScores, ScoreTable
 from kdb.evaluation.scored_runs import KINDS, ScoredRuns
 from kdb.records import Comparison, Metric, Record
 from kdb.stream import Line, Rejects
@@ -84,12 +84,12 @@ def _domain(
     for one in runs:
         yield from _metrics(domain, one, teacher)
         for by, rows in _slices(one.table, options.by):
-            part = Aligned(one.id, one.run, rows, Estimate.of(rows, options.seed))
+            part = RunScores(one.id, one.run, rows, ResampledSums.of(rows, options.seed))
             yield from _metrics(domain, part, None, by)
     yield from compare(domain, runs, options.seed)
 
 
-def _sessions(domain: str, scored: Sequence[tuple[str, Scores]], intersect: bool) -> list[str]:
+def _sessions(domain: str, scored: Sequence[tuple[str, ScoreTable]], intersect: bool) -> list[str]:
     """The sessions of all runs, in the order of the first; KdbError where they differ, or there are none."""
     (first, scores), *others = scored
     sessions = scores.rows.keys()
@@ -107,9 +107,11 @@ def _sessions(domain: str, scored: Sequence[tuple[str, Scores]], intersect: bool
     return common
 
 
-def _aligned(read: ScoredRuns, scored: Mapping[str, Scores], sessions: Sequence[str], seed: int) -> list[Aligned]:
+def _aligned(
+    read: ScoredRuns, scored: Mapping[str, ScoreTable], sessions: Sequence[str], seed: int
+) -> list[RunScores]:
     tables = {key: scores.of(sessions) for key, scores in scored.items()}
-    return [Aligned(key, read.runs.get(key), rows, Estimate.of(rows, seed)) for key, rows in tables.items()]
+    return [RunScores(key, read.runs.get(key), rows, ResampledSums.of(rows, seed)) for key, rows in tables.items()]
 
 
 def _slices(table: np.ndarray, by: Sequence[str]) -> Iterator[tuple[dict[str, str], np.ndarray]]:
@@ -129,7 +131,7 @@ def _slices(table: np.ndarray, by: Sequence[str]) -> Iterator[tuple[dict[str, st
 
 
 def _metrics(
-    domain: str, one: Aligned, teacher: Aligned | None, by: dict[str, str] | None = None
+    domain: str, one: RunScores, teacher: RunScores | None, by: dict[str, str] | None = None
 ) -> Iterator[Metric]:
     for protocol, metrics in PROTOCOLS.items():
         values, bounds = one.whole.values(metrics), one.whole.intervals(metrics)
@@ -156,6 +158,6 @@ def _metrics(
         )
 
 
-def _counts(whole: Estimate) -> dict[str, int]:
+def _counts(whole: ResampledSums) -> dict[str, int]:
     counts = {name: round(whole.total(name)) for name in COUNTED}
     return {**counts, "missing": round(whole.total("sessions") - whole.total("answered"))}

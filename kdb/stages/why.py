@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from kdb.errors import KdbError
 from kdb.evaluation.matches import matches
-from kdb.evaluation.metrics import Score
+from kdb.evaluation.metrics import SessionSums
 from kdb.evaluation.scored_runs import scored
 from kdb.records import Item, Knowledge, Match, Prediction, Run, Session
 from kdb.report.factors import label
@@ -17,36 +17,36 @@ KINDS = ("prediction", "run", "session", "knowledge")
 
 
 @dataclass
-class Answer:
+class RunView:
     """What one run predicted; `name` is what the run is called."""
 
     name: str
     prediction: Prediction
     matches: list[Match]
-    score: Score | None
+    score: SessionSums | None
     demos: dict[str, Session | None] = field(default_factory=dict)
     knowledge: dict[str, Knowledge | None] = field(default_factory=dict)
 
 
 @dataclass
-class Account:
-    """The session (None where no record of it was given) and the answers of the runs, in their order."""
+class SessionView:
+    """The session (None where no record of it was given) and what each run predicted, in their order."""
 
     id: str
     domain: str
     session: Session | None
-    answers: list[Answer]
+    runs: list[RunView]
 
     @property
     def items(self) -> list[Item]:
         """The items; without titles where only predictions are known."""
         if self.session:
             return self.session.items
-        return [Item(id=item, title="") for item in self.answers[0].prediction.items]
+        return [Item(id=item, title="") for item in self.runs[0].prediction.items]
 
 
-def run(identity: str, domain: str, predictions: Iterable[Line], beside: Iterable[Line]) -> Account:
-    """The account of a session; `beside` are lines with session and knowledge records to look up.
+def run(identity: str, domain: str, predictions: Iterable[Line], beside: Iterable[Line]) -> SessionView:
+    """The view of a session; `beside` are lines with session and knowledge records to look up.
 
     KdbError where no run predicts the session, or several domains have one of that name and none is given.
     """
@@ -67,8 +67,8 @@ def run(identity: str, domain: str, predictions: Iterable[Line], beside: Iterabl
     if len(domains) > 1:
         raise KdbError(f"session {identity!r} is one of several domains", f"--domain {' or '.join(domains)}")
     knowledge = _look_up(found, beside, sessions)
-    answers = [_answer(prediction, runs, sessions, knowledge) for prediction in found]
-    return Account(identity, domains[0], sessions.get((domains[0], identity)), answers)
+    views = [_run_view(prediction, runs, sessions, knowledge) for prediction in found]
+    return SessionView(identity, domains[0], sessions.get((domains[0], identity)), views)
 
 
 def _look_up(
@@ -87,14 +87,14 @@ def _look_up(
     return knowledge
 
 
-def _answer(
+def _run_view(
     prediction: Prediction,
     runs: dict[str, Run],
     sessions: dict[tuple[str, str], Session],
     knowledge: dict[str, Knowledge],
-) -> Answer:
+) -> RunView:
     known = runs.get(prediction.run)
-    return Answer(
+    return RunView(
         name=(label(known.settings) if known else "") or "unnamed",
         prediction=prediction,
         matches=matches(prediction),

@@ -25,15 +25,15 @@ pattern = ""
 [[cells]]
 name = "{name}'s $HOME, #1"
 infer = "--baseline {name} --kb {kb}"
-over.name = ["clusters", "patterns"]
+matrix.name = ["clusters", "patterns"]
 [[cells]]
 name = "SFT, {percent} %"
 select = "--strategy random --ratio {ratio}"
 train = "--steps 1"
-over.percent = [{ percent = 10, ratio = 0.1 }, { percent = 50, ratio = 0.5 }]
+matrix.percent = [{ percent = 10, ratio = 0.1 }, { percent = 50, ratio = 0.5 }]
 [[cells]]
 name = "zero-shot"
-on = "validation"
+split = "validation"
 """
 
 
@@ -67,9 +67,9 @@ def test_cells_of_a_file(small: Path) -> None:
         select="--strategy random --ratio 0.1 --seed 1",
         train="--steps 1 --seed 1",
         infer="",
-        on="test",
+        split="test",
     )
-    assert (found[-1].train, found[-1].on) == (None, "validation")
+    assert (found[-1].train, found[-1].split) == (None, "validation")
 
 
 @pytest.mark.parametrize("file", GRIDS, ids=[file.stem for file in GRIDS])
@@ -89,15 +89,15 @@ def test_grids_of_the_samples_hold_only_flags_that_exist(file: Path) -> None:
 
 
 def test_a_cell_on_both_splits_is_asked_about_each(tmp_path: Path) -> None:
-    text = SMALL.replace('on = "validation"', 'on = "both"')
-    assert [cell.on for cell in cells(read(written(tmp_path, text))) if cell.name == "zero-shot"] == [
+    text = SMALL.replace('split = "validation"', 'split = "both"')
+    assert [cell.split for cell in cells(read(written(tmp_path, text))) if cell.name == "zero-shot"] == [
         "test",
         "validation",
     ]
 
 
 def test_the_paper_has_every_cell_that_is_reported() -> None:
-    names = [cell.name for cell in cells(read(ROOT / "samples" / "grids" / "paper.toml")) if cell.on == "test"]
+    names = [cell.name for cell in cells(read(ROOT / "samples" / "grids" / "paper.toml")) if cell.split == "test"]
     for rows in (results_tables.BY_FORMAT, results_tables.BY_RATIO):
         assert {name for row in rows.values() for name in row} <= {*names, results_tables.NO_SUCH}
 
@@ -127,7 +127,7 @@ BAD = [
     ("title = ", "Invalid value"),
     ('title = "x"\n[[cells]]\nname = "y"\nchosen = "z"', "no choice is made on test"),
     (
-        'title = "x"\n[[cells]]\nname = "y"\n[[cells]]\nname = "z"\non = "validation"\nchosen = "y"',
+        'title = "x"\n[[cells]]\nname = "y"\n[[cells]]\nname = "z"\nsplit = "validation"\nchosen = "y"',
         "two cells on test",
     ),
 ]
@@ -214,6 +214,6 @@ def test_make_runs_the_cells_goes_on_and_reports(kdb, tiny_student: Path, tmp_pa
 
 CHOICE = """name = "{name}'s"
 infer = "--baseline {name} --kb {kb}"
-chosen = "the chosen one"
-over.name = ["all-pairs", "whole-session"]
+select_best_as = "the chosen one"
+matrix.name = ["all-pairs", "whole-session"]
 """

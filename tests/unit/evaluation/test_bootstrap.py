@@ -8,7 +8,7 @@ import pytest
 from kdb.evaluation import bootstrap
 from kdb.evaluation.comparison import holm, permutation_test
 from kdb.evaluation.metrics import score
-from kdb.evaluation.score_table import COLUMNS, PROTOCOLS, Outcome, Scores, quotients
+from kdb.evaluation.score_table import COLUMNS, PROTOCOLS, AnswerStats, ScoreTable, metric_values
 
 METRICS = {name: PROTOCOLS["strict"][name] for name in ("precision", "recall", "coverage", "matched_f1")}
 
@@ -101,10 +101,10 @@ def test_holm() -> None:
 
 
 def test_metrics_of_sessions_together() -> None:
-    scores = Scores()
-    scores.add("1", score(["ab"], ["ab", "cd"], "abcd"), Outcome(length=4, answered=1, failed=0))
-    scores.add("2", score(["abc", "bc"], ["bcd"], "abcd"), Outcome(length=4, answered=1, failed=0))
-    values = dict(zip(METRICS, quotients(scores.table.sum(axis=0), METRICS), strict=True))
+    scores = ScoreTable()
+    scores.add("1", score(["ab"], ["ab", "cd"], "abcd"), AnswerStats(length=4, answered=1, failed=0))
+    scores.add("2", score(["abc", "bc"], ["bcd"], "abcd"), AnswerStats(length=4, answered=1, failed=0))
+    values = dict(zip(METRICS, metric_values(scores.table.sum(axis=0), METRICS), strict=True))
     # Means over sessions, but coverage over hits: {a,b} covers 1, {b,c} 2/3.
     assert values["precision"] == pytest.approx((1 + 1 / 2) / 2)
     assert values["recall"] == pytest.approx((1 / 2 + 1) / 2)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdb.evaluation.metrics import RELEASED, STRICT, Score, bundle_sets, match, matched_f1, score
+from kdb.evaluation.metrics import RELEASED, STRICT, SessionSums, bundle_sets, match, matched_f1, score
 
 ITEMS = "abcdef"
 STRANGER = "x"
@@ -16,7 +16,7 @@ predictions = st.lists(st.lists(st.sampled_from(ITEMS + STRANGER), max_size=7), 
 many = settings(max_examples=300, deadline=None)
 
 
-def value(name: str, result: Score, metrics: dict[str, tuple[str, str]] = STRICT) -> float:
+def value(name: str, result: SessionSums, metrics: dict[str, tuple[str, str]] = STRICT) -> float:
     top, bottom = metrics[name]
     return getattr(result, top) / getattr(result, bottom)
 
