@@ -11,7 +11,7 @@ from kdb.cli.student import Device, Goal, MaxPromptTokens, Precision, Seed, Stud
 from kdb.cli.student import formats as known_formats
 from kdb.cli.teacher import with_server
 from kdb.errors import UsageError
-from kdb.student.config import Neighbours, Vote
+from kdb.student.config import Aggregation, Retrieval
 from kdb.teacher.config import TeacherConfig
 
 BASELINES = "whole-session, all-pairs, clusters, patterns, pair-classifier or posterior"
@@ -25,7 +25,7 @@ def infer(
     student: Student = weights.STUDENT,
     adapter: Annotated[Path | None, typer.Option(help="A folder made by kdb train.")] = None,
     kb: Annotated[
-        list[Path] | None, typer.Option(help="Training sessions and knowledge to draw on; repeatable.")
+        list[Path] | None, typer.Option(help="TrainingConfig sessions and knowledge to draw on; repeatable.")
     ] = None,
     demos: Annotated[
         int | None, typer.Option(min=0, help="Demonstrations from --kb.  [default: as trained, else 0]")
@@ -41,7 +41,7 @@ def infer(
         str, typer.Option(help="Only this knowledge: pattern,rule,thought.  [default: as trained, else all]")
     ] = "",
     neighbours: Annotated[
-        Neighbours | None,
+        Retrieval | None,
         typer.Option(
             help="Demonstrations are nearest by all titles as one text, or item by item.  "
             "[default: as trained, else session]"
@@ -55,7 +55,8 @@ def infer(
     ] = False,
     samples: Annotated[int, typer.Option(min=1, help="Ask with items in so many orders; the answers vote.")] = 1,
     vote: Annotated[
-        Vote, typer.Option(help="What they vote on: one of them, each bundle, or each pair of items (text only).")
+        Aggregation,
+        typer.Option(help="What they vote on: an answer, each bundle, or each pair (text only)."),
     ] = "answer",
     temperature: Annotated[
         float, typer.Option(min=0, help="Above 0, draw answers instead of taking the likeliest (text only).")

@@ -6,7 +6,7 @@ from typer import Option
 
 from kdb.errors import UsageError
 from kdb.records import Format
-from kdb.student.config import Neighbours, Target
+from kdb.student.config import Retrieval, ThoughtMode
 
 Student = Annotated[str, Option(help="Model folder, hub id, packaged name, or what kdb export made.")]
 Formats = Annotated[str, Option(help="Only this knowledge: pattern,rule,thought.", show_default="all")]
@@ -15,12 +15,12 @@ Precision = Annotated[str, Option(help="auto, bf16 or fp32; auto: bf16 where it 
 Device = Annotated[str, Option(help="cpu, cuda, ...; found by itself.", show_default=False)]
 Seed = Annotated[int, Option(help="Seed of everything random.")]
 Goal = Annotated[
-    Target,
+    ThoughtMode,
     Option(help="What the student writes; both: thoughts as a second task, in training only."),
 ]
 
 Nearness = Annotated[
-    Neighbours, Option(help="Demonstrations are nearest by all titles as one text, or item by item.")
+    Retrieval, Option(help="Demonstrations are nearest by all titles as one text, or item by item.")
 ]
 
 

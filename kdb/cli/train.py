@@ -93,9 +93,9 @@ def train(
     from kdb.stages import emit as emitting
     from kdb.stages import train as training
     from kdb.student import config as recipes
-    from kdb.student.experts import routed_recipe
+    from kdb.student.experts import routed_config
 
-    recipe = recipes.Recipe(
+    recipe = recipes.StudentConfig(
         student=student,
         answer=answer,
         intents=intents and answer == "list",
@@ -108,10 +108,10 @@ def train(
         target=target,
         max_thought_tokens=max_thought_tokens,
         load_in_4bit=load_in_4bit,
-        lora=recipes.Lora(
+        lora=recipes.LoraConfig(
             rank=lora_rank, alpha=lora_alpha, dropout=lora_dropout, targets=lora_targets, depth=lora_depth
         ),
-        training=recipes.Training(
+        training=recipes.TrainingConfig(
             learning_rate=learning_rate,
             epochs=epochs,
             steps=steps,
@@ -124,7 +124,7 @@ def train(
     )
     experts = [Path(name) for name in names(route) or []]
     if experts:
-        recipe = routed_recipe(recipe, experts)
+        recipe = routed_config(recipe, experts)
     if output and emit:
         raise UsageError("--emit trains nothing", "leave out --output")
     lines = streams.read("session", "knowledge")

@@ -38,7 +38,7 @@ class _Rated(Struct):
 def messages(session: Session, items: frozenset[str], intent: str) -> list[dict[str, str]]:
     """The question how good an intent is for a bundle of the session."""
     titles = [item.title for item in session.items if item.id in items]
-    fields = {"bundle": prompts.numbered(titles), "intent": prompts.quoted(intent)}
+    fields = {"bundle": prompts.numbered(titles), "intent": prompts.sanitized(intent)}
     return [
         {"role": "system", "content": prompts.template("teacher")},
         {"role": "user", "content": prompts.render("rate", fields)},

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import chain, combinations
 
 from kdb.extraction.itemsets import Engine, Itemsets, frequent
-from kdb.prompts import quoted
+from kdb.prompts import sanitized
 from kdb.provenance import content_hash
 from kdb.records import Item, Knowledge, Session, Source
 
@@ -177,4 +177,4 @@ def _names(paths: Iterable[Path]) -> dict[Path, str]:
     def apart(path: Path) -> Path:
         return next((path[-n:] for n in range(1, len(path)) if ends[path[-n:]] == 1), path)
 
-    return {path: f'"{quoted(SEPARATOR.join(apart(path)))}"' for path in paths}
+    return {path: f'"{sanitized(SEPARATOR.join(apart(path)))}"' for path in paths}

@@ -95,7 +95,7 @@ def read_rules(text: str) -> list[str]:
         written = to_struct(json_object(text), WrittenRules)
     except ValueError:
         return []
-    rules = [prompts.quoted(rule, RULE_LENGTH) for rule in written.rules[:MOST_RULES]]
+    rules = [prompts.sanitized(rule, RULE_LENGTH) for rule in written.rules[:MOST_RULES]]
     return [rule for rule in rules if len(rule.split()) > 2 and not _SPECIFIC.search(rule)]
 
 

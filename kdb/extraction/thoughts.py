@@ -97,7 +97,7 @@ def prompt_fields(session: Session) -> dict[str, str]:
     lines = []
     for bundle in session.truth or []:
         products = ", ".join(map(str, sorted(place[i] for i in bundle.items)))
-        lines.append(f"- {products} ({prompts.quoted(bundle.intent) or 'no intent given'})")
+        lines.append(f"- {products} ({prompts.sanitized(bundle.intent) or 'no intent given'})")
     titles = prompts.numbered(item.title for item in session.items)
     return {"products": titles, "count": str(len(session.items)), "bundles": "\n".join(lines)}
 
@@ -157,14 +157,14 @@ def _lists(bundles: set[frozenset[int]]) -> str:
 
 def render(thought: Thought, session: Session) -> str:
     """A thought as a student reads it: products by title, since numbers mean nothing in another session."""
-    titles = [prompts.quoted(item.title, SHORT_TITLE) for item in session.items]
+    titles = [prompts.sanitized(item.title, SHORT_TITLE) for item in session.items]
     count = len(titles)
 
     def named(match: re.Match[str]) -> str:
         return f'"{titles[int(match[1]) - 1]}"' if 1 <= int(match[1]) <= count else match[0]
 
     def sentence(text: str) -> str:
-        text = _REFERENCE.sub(named, prompts.quoted(text, SENTENCE))
+        text = _REFERENCE.sub(named, prompts.sanitized(text, SENTENCE))
         return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
     known = [step for step in thought.items if 1 <= step.product <= count]

@@ -9,24 +9,24 @@ from dataclasses import replace
 
 from kdb import console
 from kdb.prompts import replies
-from kdb.prompts.answers import TextAnswer
-from kdb.prompts.messages import Question, messages
-from kdb.student.aggregation import elect
-from kdb.student.methods.generation import Writing, fitted, read
+from kdb.prompts.answers import TextFormat
+from kdb.prompts.messages import Query, messages
+from kdb.student.aggregation import aggregate
+from kdb.student.methods.generation import GenerationConfig, fitted, read
 from kdb.student.methods.method import Decision
 from kdb.teacher import Request, RequestFailed, RequestInvalid, Sampling, Unanswered
 from kdb.teacher.config import TeacherConfig
 from kdb.teacher.metered import MeteredClient
 
 
-class Served:
+class RemoteStudent:
     """Decides on sessions by the answers of a server, which may know grammars or not."""
 
     def __init__(
         self,
         client: MeteredClient,
-        answer: TextAnswer,
-        writing: Writing,
+        answer: TextFormat,
+        writing: GenerationConfig,
         max_prompt_tokens: int,
         settings: TeacherConfig,
     ) -> None:
@@ -35,7 +35,7 @@ class Served:
         self.counts: Counter[str] = Counter()
         self._runner = asyncio.Runner()  # one event loop for all, for connections belong to theirs
 
-    def vote(self, polls: Sequence[Sequence[Question]], names: Sequence[str]) -> list[Decision]:
+    def vote(self, polls: Sequence[Sequence[Query]], names: Sequence[str]) -> list[Decision]:
         """One decision for each poll, about the session of this name; KdbError where one has no answer (yet).
 
         A request that the server rejects is an answer that failed.
@@ -54,29 +54,29 @@ class Served:
             failed = f"{self.counts['failed']} failed, {self.counts['repaired']} repaired"
             console.say(f"{other} of {self.counts.total()} answers were in another form than asked for: {failed}")
 
-    async def _all(self, polls: Sequence[Sequence[Question]], names: Sequence[str]) -> list[Decision | None]:
+    async def _all(self, polls: Sequence[Sequence[Query]], names: Sequence[str]) -> list[Decision | None]:
         slots = asyncio.Semaphore(self.settings.concurrency)
         return list(
             await asyncio.gather(*(self._attempt(*asked, slots) for asked in zip(polls, names, strict=True)))
         )
 
-    async def _attempt(self, poll: Sequence[Question], name: str, slots: asyncio.Semaphore) -> Decision | None:
+    async def _attempt(self, poll: Sequence[Query], name: str, slots: asyncio.Semaphore) -> Decision | None:
         try:
             async with slots:
-                return elect([await self._decide(question) for question in poll], self.writing.vote)
+                return aggregate([await self._decide(question) for question in poll], self.writing.vote)
         except Unanswered as error:
             if isinstance(error, RequestFailed):
                 console.say(f"session {name!r} has no answer: {error}")
             return Decision([], "failed") if isinstance(error, RequestInvalid) else None
 
-    async def _decide(self, question: Question) -> Decision:
+    async def _decide(self, question: Query) -> Decision:
         question, left_out = fitted(question, lambda own: self._request(own).prompt_tokens, self.max_prompt_tokens)
         answer = await self.client.ask(self._request(question))
         said = self.answer.from_json(replies.strip_reasoning(answer.text).strip())
         decision = read(self.answer, said, question.items)
         return replace(decision, raw=answer.text, usage=answer.usage, shown=question.shown, left_out=left_out)
 
-    def _request(self, question: Question) -> Request:
+    def _request(self, question: Query) -> Request:
         size, writing = len(question.items), self.writing
         bound = not (writing.free or writing.reasoned)  # what comes before an answer fits no grammar
         return Request(

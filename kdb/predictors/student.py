@@ -12,17 +12,17 @@ import msgspec
 
 from kdb import console, provenance
 from kdb.errors import UsageError
-from kdb.prompts.messages import Lesson, Question, Shown, prompt_hash
+from kdb.prompts.messages import LabelledQuery, PromptContext, Query, prompt_hash
 from kdb.records import Bundle, Format, Run, Session
 from kdb.retrieval import context
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.student import config as recipes
-from kdb.student.config import PAIRS, Neighbours, Recipe, Target, Vote
+from kdb.student.config import PAIRS, Aggregation, Retrieval, StudentConfig, ThoughtMode
 from kdb.student.methods.method import Decision
 from kdb.teacher.config import TeacherConfig
 
 Predict = Callable[[Sequence[Session]], list[Decision]]
-Decide = Callable[[list[list[Question]], list[str]], list[Decision]]
+Decide = Callable[[list[list[Query]], list[str]], list[Decision]]
 """One decision for each poll, which asks about the session of that name."""
 
 
@@ -41,13 +41,13 @@ class InferOptions:
     demos: int | None = None
     knowledge: int | None = None
     formats: list[Format] | None = None
-    neighbours: Neighbours | None = None
+    neighbours: Retrieval | None = None
     answer: str = "list"
-    target: Target = "answer"
+    target: ThoughtMode = "answer"
     intents: bool = True
     free: bool = False
     samples: int = 1
-    vote: Vote = "answer"
+    vote: Aggregation = "answer"
     temperature: float = 0.0
     objective: str = ""
     evidence: bool = True
@@ -89,23 +89,25 @@ def _baseline(options: InferOptions, base: KnowledgeBase) -> Predictor:
 
 
 def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
-    from kdb.student.methods.build import Serving, build_rule
-    from kdb.student.model import load, quantises
+    from kdb.student.methods.build import InferenceConfig, build_method
+    from kdb.student.model import load, supports_4bit
 
     taught = recipes.taught(options.student, options.adapter)
     recipe = _recipe(options, taught)
-    if recipe.load_in_4bit and not quantises(options.device):
+    if recipe.load_in_4bit and not supports_4bit(options.device):
         console.warn("trained on weights in 4 bits, asked with all bits: no bitsandbytes or no CUDA device here")
         recipe.load_in_4bit = False
     student = load(recipe.student, options.adapter, options.precision, options.device, recipe.load_in_4bit)
-    serving = Serving(options.max_prompt_tokens, options.free, options.temperature, options.seed, options.vote)
-    rule = build_rule(student, recipe, serving)
-    questions = _Questions(base, recipe)
+    serving = InferenceConfig(
+        options.max_prompt_tokens, options.free, options.temperature, options.seed, options.vote
+    )
+    rule = build_method(student, recipe, serving)
+    questions = _QueryBuilder(base, recipe)
     if taught:
         rule.read(taught)
     elif base.training and base.validation:
         truth = [session.truth or [] for session in base.validation]
-        lessons = [Lesson(q, own) for q, own in zip(questions.about(base.validation), truth, strict=True)]
+        lessons = [LabelledQuery(q, own) for q, own in zip(questions.about(base.validation), truth, strict=True)]
         rule.learn(base.training, lessons, options.batch)
 
     settings = {
@@ -122,9 +124,9 @@ def _student(options: InferOptions, base: KnowledgeBase) -> Predictor:
 
 
 def _served(options: InferOptions, base: KnowledgeBase) -> Predictor:
-    from kdb.predictors.remote_student import Served
-    from kdb.prompts.answers import text_answer
-    from kdb.student.methods.generation import Writing
+    from kdb.predictors.remote_student import RemoteStudent
+    from kdb.prompts.answers import text_format
+    from kdb.student.methods.generation import GenerationConfig
     from kdb.teacher.client import open_metered
 
     assert options.server
@@ -136,50 +138,53 @@ def _served(options: InferOptions, base: KnowledgeBase) -> Predictor:
             "the answer format pairs needs a student's probabilities, which servers do not give",
             "ask for --answer list or labels or an adapter trained on one, or leave out --backend",
         )
-    writing = Writing(
+    writing = GenerationConfig(
         reasoned=recipe.target == "thought+answer",
         free=options.free,
         temperature=options.temperature,
         seed=options.seed,
         vote=options.vote,
     )
-    answer = text_answer(recipe.answer, recipe.intents)
-    student = Served(open_metered(options.server), answer, writing, options.max_prompt_tokens, options.server)
+    answer = text_format(recipe.answer, recipe.intents)
+    student = RemoteStudent(
+        open_metered(options.server), answer, writing, options.max_prompt_tokens, options.server
+    )
     settings = {
         **_asking(options, recipe, taught),
         "backend": "endpoint",
         "model": options.server.model,
         "max_tokens": options.server.max_tokens,
     }
-    predict = _polled(student.vote, _Questions(base, recipe), options)
+    predict = _polled(student.vote, _QueryBuilder(base, recipe), options)
     return Predictor(_run(settings, options, base, {}), predict, student.finish)
 
 
-class _Questions:
+class _QueryBuilder:
     """Makes questions of sessions: each with what the recipe wants shown beside it."""
 
-    def __init__(self, base: KnowledgeBase, recipe: Recipe) -> None:
+    def __init__(self, base: KnowledgeBase, recipe: StudentConfig) -> None:
         self.retriever = context.build(base, recipe)
 
-    def about(self, sessions: Sequence[Session]) -> list[Question]:
-        shown = self.retriever.shown(sessions) if self.retriever else [Shown()] * len(sessions)
-        return [Question(list(s.items), own) for s, own in zip(sessions, shown, strict=True)]
+    def about(self, sessions: Sequence[Session]) -> list[Query]:
+        shown = self.retriever.shown(sessions) if self.retriever else [PromptContext()] * len(sessions)
+        return [Query(list(s.items), own) for s, own in zip(sessions, shown, strict=True)]
 
 
-def _polled(decide: Decide, questions: _Questions, options: InferOptions) -> Predict:
+def _polled(decide: Decide, questions: _QueryBuilder, options: InferOptions) -> Predict:
     """A student that is asked about each session as often as the options say."""
     from kdb.student import aggregation
 
     def predict(sessions: Sequence[Session]) -> list[Decision]:
         polls = [
-            aggregation.poll(question, options.samples, options.seed) for question in questions.about(sessions)
+            aggregation.permutations(question, options.samples, options.seed)
+            for question in questions.about(sessions)
         ]
         return decide(polls, [session.id for session in sessions])
 
     return predict
 
 
-def _asking(options: InferOptions, recipe: Recipe, taught: Path | None) -> dict[str, Any]:
+def _asking(options: InferOptions, recipe: StudentConfig, taught: Path | None) -> dict[str, Any]:
     """The settings of a student, wherever it is."""
     from kdb.student import adapter
 
@@ -196,15 +201,15 @@ def _asking(options: InferOptions, recipe: Recipe, taught: Path | None) -> dict[
     }
 
 
-def _recipe(options: InferOptions, taught: Path | None) -> Recipe:
+def _recipe(options: InferOptions, taught: Path | None) -> StudentConfig:
     """The recipe that the student was taught by, or one without training; flags that were given go before it."""
     from kdb.student import adapter
 
     if taught:
-        recipe = adapter.read_recipe(taught)
+        recipe = adapter.read_config(taught)
         recipe.student = recipe.student if options.adapter else options.student
     else:
-        recipe = Recipe(
+        recipe = StudentConfig(
             student=options.student,
             answer=options.answer,
             intents=options.intents,

@@ -1,6 +1,6 @@
 """Every prompt is a text file in this folder; this module is the only renderer.
 
-What is filled in is data, never instructions: `quoted` takes from a text whatever could end a message, open
+What is filled in is data, never instructions: `sanitized` takes from a text whatever could end a message, open
 another role or start a line, and a filled-in text is never itself searched for fields.
 """
 
@@ -46,7 +46,7 @@ def render(name: str, fields: Mapping[str, str]) -> str:
     return Template(template(name)).substitute(fields)
 
 
-def quoted(text: str, limit: int = TITLE_LENGTH) -> str:
+def sanitized(text: str, limit: int = TITLE_LENGTH) -> str:
     """`text` on one line, without control characters or brackets of chat markup, cut at `limit` characters."""
     text = text[: 8 * limit]
     if not text.isprintable():  # hardly ever, and this test is fast
@@ -60,4 +60,4 @@ def quoted(text: str, limit: int = TITLE_LENGTH) -> str:
 
 def numbered(titles: Iterable[str]) -> str:
     """The titles as lines `1. title`, counted from 1."""
-    return "\n".join(f"{n}. {quoted(title)}" for n, title in enumerate(titles, 1))
+    return "\n".join(f"{n}. {sanitized(title)}" for n, title in enumerate(titles, 1))

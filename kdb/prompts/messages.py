@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from kdb import prompts
-from kdb.prompts.answers import TextAnswer
+from kdb.prompts.answers import TextFormat
 from kdb.records import Bundle, Item, Knowledge, Session
-from kdb.student.config import PAIRS, Recipe
+from kdb.student.config import PAIRS, StudentConfig
 
 Message = dict[str, str]
 
 KNOWLEDGE_LENGTH = 400
 """Pieces of knowledge are shortened to so many characters."""
-MARKER = "\nAnswer:\n"
+ANSWER_MARKER = "\nAnswer:\n"
 """Stands between a thought and the answer that follows from it; `answer_after_thought` announces it."""
 
 
@@ -27,7 +27,7 @@ class Demo:
 
 
 @dataclass(frozen=True)
-class Shown:
+class PromptContext:
     """What stands in a prompt beside the session: demonstrations, most similar last, and knowledge."""
 
     demos: Sequence[Demo] = ()
@@ -38,33 +38,33 @@ class Shown:
         """All knowledge in it, thoughts included."""
         return [*self.knowledge, *(demo.thought for demo in self.demos if demo.thought)]
 
-    def less(self) -> Shown:
+    def less(self) -> PromptContext:
         """Without what is least useful: the last knowledge, then the thought or the demonstration least similar."""
         if self.knowledge:
-            return Shown(self.demos, self.knowledge[:-1])
+            return PromptContext(self.demos, self.knowledge[:-1])
         for n, demo in enumerate(self.demos):
             if demo.thought:
-                return Shown([*self.demos[:n], replace(demo, thought=None), *self.demos[n + 1 :]])
-        return Shown(self.demos[1:])
+                return PromptContext([*self.demos[:n], replace(demo, thought=None), *self.demos[n + 1 :]])
+        return PromptContext(self.demos[1:])
 
 
 @dataclass
-class Question:
+class Query:
     """A session as it is shown: its items in this order, and what stands beside them.
 
     Of several answers to one question, `draw` counts them.
     """
 
     items: list[Item]
-    shown: Shown = field(default_factory=Shown)
+    shown: PromptContext = field(default_factory=PromptContext)
     draw: int = 0
 
 
 @dataclass
-class Lesson:
+class LabelledQuery:
     """A question with what is to be learnt about it: the true bundles, and a thought where there is one."""
 
-    question: Question
+    question: Query
     bundles: Sequence[Bundle]
     thought: str = ""
 
@@ -75,7 +75,7 @@ def positions(items: Sequence[Item], bundles: Sequence[Bundle]) -> list[list[int
     return [sorted(place[i] for i in bundle.items) for bundle in bundles]
 
 
-def truth_text(answer: TextAnswer, items: Sequence[Item], bundles: Sequence[Bundle]) -> str:
+def truth_text(answer: TextFormat, items: Sequence[Item], bundles: Sequence[Bundle]) -> str:
     """The answer that states the true bundles of items shown in this order."""
     groups = positions(items, bundles)
     return answer.target(groups, [bundle.intent for bundle in bundles], len(items))
@@ -83,7 +83,7 @@ def truth_text(answer: TextAnswer, items: Sequence[Item], bundles: Sequence[Bund
 
 def knowledge_text(pieces: Sequence[Knowledge]) -> str:
     """What is known, a line a piece."""
-    lines = "\n".join(f"- {prompts.quoted(piece.text, KNOWLEDGE_LENGTH)}" for piece in pieces)
+    lines = "\n".join(f"- {prompts.sanitized(piece.text, KNOWLEDGE_LENGTH)}" for piece in pieces)
     return prompts.render("knowledge", {"lines": lines})
 
 
@@ -92,7 +92,7 @@ def thought_text(thought: Knowledge) -> str:
     return prompts.render("demo_thought", {"thought": thought.text})
 
 
-def messages(answer: TextAnswer, question: Question, reasoned: bool = False) -> list[Message]:
+def messages(answer: TextFormat, question: Query, reasoned: bool = False) -> list[Message]:
     """The chat messages that ask about the items in this order, up to the student's turn.
 
     Knowledge stands in the system message, each demonstration is a turn of its own before the question.
@@ -112,7 +112,7 @@ def messages(answer: TextAnswer, question: Question, reasoned: bool = False) -> 
             truth_text(answer, demo.session.items, demo.session.truth or []),
         )
         if reasoned:
-            said = (demo.thought.text if demo.thought else "") + MARKER + said
+            said = (demo.thought.text if demo.thought else "") + ANSWER_MARKER + said
         elif demo.thought:
             asked += "\n" + thought_text(demo.thought)
         turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
@@ -127,12 +127,12 @@ def thought_messages(items: Sequence[Item]) -> list[Message]:
     ]
 
 
-def format_prompt(answer: TextAnswer) -> str:
+def format_prompt(answer: TextFormat) -> str:
     """The name of the prompt that explains an answer format."""
     return f"answer_{answer.name}{'_intents' if answer.intents else ''}"
 
 
-def prompt_hash(recipe: Recipe) -> str:
+def prompt_hash(recipe: StudentConfig) -> str:
     """A hash of the prompts that a student of this recipe was taught with."""
     if recipe.answer == PAIRS:
         names = ["pairs", "pairs_item", *(["knowledge"] if recipe.knowledge else [])]

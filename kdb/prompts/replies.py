@@ -51,15 +51,15 @@ def assistant_message(text: str) -> dict[str, str]:
     try:
         content = json.dumps(_harmless(json_object(text)), ensure_ascii=False)
     except (ValueError, RecursionError):
-        content = prompts.quoted(text, 4000)
+        content = prompts.sanitized(text, 4000)
     return {"role": "assistant", "content": content}
 
 
 def _harmless(value: Any) -> Any:
     if isinstance(value, str):
-        return prompts.quoted(value, 1000)
+        return prompts.sanitized(value, 1000)
     if isinstance(value, list):
         return [_harmless(entry) for entry in value]
     if isinstance(value, dict):
-        return {prompts.quoted(name): _harmless(entry) for name, entry in value.items()}
+        return {prompts.sanitized(name): _harmless(entry) for name, entry in value.items()}
     return value

@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kdb.errors import KdbError, UsageError
-from kdb.prompts.messages import Demo, Shown
+from kdb.prompts.messages import Demo, PromptContext
 from kdb.records import Knowledge, Session
 from kdb.retrieval import neighbours
 from kdb.retrieval.embedder import Embedder
 from kdb.retrieval.knowledge_base import KnowledgeBase, thoughts
 from kdb.retrieval.relevance import Relevance
-from kdb.student.config import Recipe
+from kdb.student.config import StudentConfig
 
 
 class Retriever:
     """Finds what a recipe wants shown, in a knowledge base."""
 
-    def __init__(self, base: KnowledgeBase, recipe: Recipe, embedder: Embedder) -> None:
+    def __init__(self, base: KnowledgeBase, recipe: StudentConfig, embedder: Embedder) -> None:
         for session in base.training:
             if session.split == "test":
                 raise KdbError(
@@ -35,14 +35,14 @@ class Retriever:
             for domain in {k.domain for k in knowledge}
         }
 
-    def shown(self, sessions: Sequence[Session]) -> list[Shown]:
+    def shown(self, sessions: Sequence[Session]) -> list[PromptContext]:
         """For each session the demonstrations, most similar last, and the knowledge, most relevant first.
 
         Never the session itself, no thought about it, and only knowledge of its domain that was not drawn from
         it alone.
         """
         demos = self._demos(sessions)
-        return [Shown(own, self._knowledge(session)) for session, own in zip(sessions, demos, strict=True)]
+        return [PromptContext(own, self._knowledge(session)) for session, own in zip(sessions, demos, strict=True)]
 
     def _demos(self, sessions: Sequence[Session]) -> list[list[Demo]]:
         if not self.recipe.demos or not self.training:
@@ -66,13 +66,13 @@ class Retriever:
         return [piece for piece, _ in zip(others, range(self.recipe.knowledge), strict=False)]
 
 
-def beside(base: KnowledgeBase, recipe: Recipe, sessions: Sequence[Session]) -> list[Shown]:
+def beside(base: KnowledgeBase, recipe: StudentConfig, sessions: Sequence[Session]) -> list[PromptContext]:
     """What `Retriever` shows beside sessions; nothing where the recipe wants nothing."""
     retriever = build(base, recipe)
-    return retriever.shown(sessions) if retriever else [Shown()] * len(sessions)
+    return retriever.shown(sessions) if retriever else [PromptContext()] * len(sessions)
 
 
-def build(base: KnowledgeBase, recipe: Recipe) -> Retriever | None:
+def build(base: KnowledgeBase, recipe: StudentConfig) -> Retriever | None:
     """The retriever that a recipe asks for; UsageError where there is nothing to draw on."""
     if not (recipe.demos or recipe.knowledge):
         return None

@@ -7,12 +7,12 @@ from typing import Protocol
 
 import numpy as np
 
-from kdb.prompts import quoted
+from kdb.prompts import sanitized
 from kdb.records import Session
 from kdb.retrieval import vector_index
 from kdb.retrieval.embedder import Array, Embedder, cosines
 from kdb.retrieval.vector_index import Pool
-from kdb.student.config import Neighbours
+from kdb.student.config import Retrieval
 
 CANDIDATES = 200
 """In a large store only sessions with one of so many titles nearest to an item are compared item by item."""
@@ -25,7 +25,7 @@ class Search(Protocol):
         """For each session the places of the `k` nearest stored ones, or of all, nearest first."""
 
 
-def search(kind: Neighbours, embedder: Embedder, stored: Sequence[Session]) -> Search:
+def search(kind: Retrieval, embedder: Embedder, stored: Sequence[Session]) -> Search:
     """The search of this kind over stored sessions."""
     return Items(embedder, stored) if kind == "item" else WholeSessions(embedder, stored)
 
@@ -86,4 +86,4 @@ class Items:
 
 def titles_text(session: Session) -> str:
     """A session as one text for the embedder: its titles."""
-    return "; ".join(quoted(item.title) for item in session.items)
+    return "; ".join(sanitized(item.title) for item in session.items)

@@ -10,11 +10,11 @@ import msgspec
 from kdb import console
 from kdb.records import Run
 from kdb.stream import Line
-from kdb.student.config import Recipe
+from kdb.student.config import StudentConfig
 from kdb.student.setup import prepare
 
 
-def run(lines: Iterable[Line], recipe: Recipe, max_prompt_tokens: int, file: BinaryIO) -> Run:
+def run(lines: Iterable[Line], recipe: StudentConfig, max_prompt_tokens: int, file: BinaryIO) -> Run:
     """Write the training examples, items in the order of the first epoch, as chat messages.
 
     One JSON object `{"messages": [...]}` a line, the student's turn last, as TRL and hosted fine-tuning take

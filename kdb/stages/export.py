@@ -12,14 +12,14 @@ import msgspec
 
 from kdb import console, provenance
 from kdb.errors import KdbError
-from kdb.prompts.messages import Lesson, Question
+from kdb.prompts.messages import LabelledQuery, Query
 from kdb.records import Bundle, Item, Run, Session
 from kdb.stream import output_folder
 from kdb.student import adapter
 from kdb.student import config as recipes
-from kdb.student.config import Recipe
-from kdb.student.examples import batches
-from kdb.student.methods.build import Serving, build_rule
+from kdb.student.config import StudentConfig
+from kdb.student.examples import length_grouped_batches
+from kdb.student.methods.build import InferenceConfig, build_method
 from kdb.student.methods.pairs import FILE
 from kdb.student.model import Student, answer_logits, load
 from kdb.weights import hub_name
@@ -62,7 +62,7 @@ class ExportOptions:
 
 
 @dataclass
-class Heard:
+class ModelOutputs:
     """What a student decided, and the logits of the tokens of given answers."""
 
     bundles: list[list[Bundle]]
@@ -94,7 +94,7 @@ def run(sessions: Sequence[Session], options: ExportOptions) -> Run:
     Twice KdbError where it answers otherwise than the adapter, by more than rounding explains: once merged, in fp32
     on a few sessions of our own, and before the folder gets its name, loaded as by `kdb infer`, on `sessions`.
     """
-    recipe = adapter.read_recipe(options.adapter)
+    recipe = adapter.read_config(options.adapter)
     if recipe.experts:
         raise KdbError(f"{options.adapter}: a router weighs adapters anew for each prompt", "export one of them")
     if recipe.load_in_4bit:
@@ -105,18 +105,18 @@ def run(sessions: Sequence[Session], options: ExportOptions) -> Run:
     with output_folder(options.folder, options.force) as part:
         # Merged in fp32 in any case: in bf16 much of what the adapter adds would round away.
         student = load(recipe.student, options.adapter, "fp32", "cpu")
-        before = _hear(student, recipe, options.adapter, own)
+        before = score_rows(student, recipe, options.adapter, own)
         adapter.merge(student)
-        _compare(before, _hear(student, recipe, options.adapter, own, before.bundles), "fp32")
+        _compare(before, score_rows(student, recipe, options.adapter, own, before.bundles), "fp32")
         _write(student, recipe, options, part)
         del student
         gc.collect()  # two models at once may be too many
         student = load(recipe.student, options.adapter, device=options.device)
-        before = _hear(student, recipe, options.adapter, sessions)
+        before = score_rows(student, recipe, options.adapter, sessions)
         del student
         gc.collect()
         student = load(str(part), device=options.device)
-        after = _hear(student, recipe, part / recipes.BESIDE, sessions, before.bundles)
+        after = score_rows(student, recipe, part / recipes.METADATA_FOLDER, sessions, before.bundles)
         difference = _compare(before, after, options.precision)
     console.say(str(difference))
     settings = {**msgspec.to_builtins(recipe), "written": options.precision}
@@ -146,7 +146,7 @@ def _own_sessions() -> list[Session]:
     return [Session(id=str(n), domain="check", items=items[n - 2 : 2 * n - 2]) for n in range(2, 6)]
 
 
-def _write(student: Student, recipe: Recipe, options: ExportOptions, folder: Path) -> None:
+def _write(student: Student, recipe: StudentConfig, options: ExportOptions, folder: Path) -> None:
     """The merged model with its tokenizer, and what only kdb needs in a folder of its own."""
     import torch
 
@@ -156,7 +156,7 @@ def _write(student: Student, recipe: Recipe, options: ExportOptions, folder: Pat
     student.tokenizer.save_pretrained(folder)
     card = {"base": hub_name(recipe.student), "precision": options.precision, "answer": recipe.answer}
     (folder / "README.md").write_text(CARD.format(**card), encoding="utf-8")
-    beside = folder / recipes.BESIDE
+    beside = folder / recipes.METADATA_FOLDER
     beside.mkdir()
     recipes.save(recipe, beside)
     for name in (adapter.RUN, FILE):
@@ -164,34 +164,34 @@ def _write(student: Student, recipe: Recipe, options: ExportOptions, folder: Pat
             shutil.copyfile(options.adapter / name, beside / name)
 
 
-def _hear(
+def score_rows(
     student: Student,
-    recipe: Recipe,
+    recipe: StudentConfig,
     taught: Path,
     sessions: Sequence[Session],
     answers: Sequence[list[Bundle]] | None = None,
-) -> Heard:
+) -> ModelOutputs:
     """What the student decides on the sessions, and the logits of `answers`, or else of its own, as in training."""
     import torch
 
-    rule = build_rule(student, recipe, Serving(student.context))
+    rule = build_method(student, recipe, InferenceConfig(student.context))
     rule.read(taught)
-    questions = [Question(list(session.items)) for session in sessions]
+    questions = [Query(list(session.items)) for session in sessions]
     bundles = [decision.bundles for decision in rule.decide(questions, BATCH)]
-    lessons = map(Lesson, questions, answers or bundles)
+    lessons = map(LabelledQuery, questions, answers or bundles)
     examples = [example for lesson in lessons for example in rule.examples(lesson)]
     logits: list[float] = []
     with torch.inference_mode():
-        for indices in batches([len(example) for example in examples], BATCH):
+        for indices in length_grouped_batches([len(example) for example in examples], BATCH):
             part = [examples[i] for i in indices]
             found = answer_logits(student.model, part, student.tokenizer.pad_token_id)
             targets = [target for example in part for target in example.targets]
             logits += found[range(len(targets)), targets].tolist()
     precision = "bf16" if student.model.dtype == torch.bfloat16 else "fp32"
-    return Heard(bundles, logits, precision, student.parameters)
+    return ModelOutputs(bundles, logits, precision, student.parameters)
 
 
-def _compare(before: Heard, after: Heard, written: str) -> Difference:
+def _compare(before: ModelOutputs, after: ModelOutputs, written: str) -> Difference:
     """How far two students are apart; KdbError where that is more than rounding.
 
     In fp32 their predictions are the same; in bf16 two bundlings of like worth may change places.

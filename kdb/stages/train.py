@@ -21,12 +21,12 @@ from kdb.records import Run
 from kdb.stream import Line
 from kdb.student import adapter, distributed, router
 from kdb.student import config as recipes
-from kdb.student.config import Recipe
-from kdb.student.methods.method import Rule
+from kdb.student.config import StudentConfig
+from kdb.student.methods.method import AnswerMethod
 from kdb.student.model import Student
-from kdb.student.setup import Course, prepare
-from kdb.student.trainer import CHECKPOINT, Progress, Trainer, mean_loss
-from kdb.student.training_set import Lessons
+from kdb.student.setup import TrainingSetup, prepare
+from kdb.student.trainer import CHECKPOINT, Trainer, TrainerState, mean_loss
+from kdb.student.training_set import TrainingSet
 
 SETTINGS = "settings.json"
 
@@ -34,7 +34,7 @@ SETTINGS = "settings.json"
 class Settings(Struct):
     """What a run was begun with; it goes on only with the same."""
 
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: StudentConfig = field(default_factory=StudentConfig)
     inputs: dict[str, str] = {}
 
 
@@ -50,15 +50,15 @@ class TrainOptions:
     max_prompt_tokens: int = 2048
 
 
-def run(lines: Iterable[Line], recipe: Recipe, options: TrainOptions) -> Run | None:
+def run(lines: Iterable[Line], recipe: StudentConfig, options: TrainOptions) -> Run | None:
     """Train by `recipe` and leave the adapter in `options.folder`; returns the `run` record.
 
     All work is done in `FOLDER.part`, which `resume` goes on with and which becomes FOLDER at the end. Of several
     processes (see `processes`) only the first writes and has a record.
     """
     part = _working_folder(options)
-    with distributed.joined(options.device) as device:
-        recipe.training.processes = distributed.of_first(_processes(part, options.resume))
+    with distributed.process_group(options.device) as device:
+        recipe.training.processes = distributed.broadcast(_processes(part, options.resume))
         course = prepare(lines, recipe, device, options.max_prompt_tokens)
         if options.experts:
             course.student.model = router.attach(course.student.model, options.experts)
@@ -76,7 +76,7 @@ def run(lines: Iterable[Line], recipe: Recipe, options: TrainOptions) -> Run | N
         return _first(course, trainer, options)
 
 
-def _first(course: Course, trainer: Trainer, options: TrainOptions) -> Run:
+def _first(course: TrainingSetup, trainer: Trainer, options: TrainOptions) -> Run:
     """What the first process does: train, validate, write."""
     recipe, rule, student, part = course.recipe, course.rule, course.student, trainer.folder
     learnt = -1
@@ -133,7 +133,7 @@ def _processes(part: Path, resume: bool) -> int:
     return distributed.count()
 
 
-def _validate(student: Student, rule: Rule, lessons: Lessons, batch: int) -> dict[str, float]:
+def _validate(student: Student, rule: AnswerMethod, lessons: TrainingSet, batch: int) -> dict[str, float]:
     """Matched Jaccard F1 and loss on the validation sessions."""
     if not lessons.sessions:
         return {}
@@ -159,8 +159,8 @@ def _same_run(part: Path, settings: Settings, resume: bool) -> None:
     file.write_bytes(encoded)
 
 
-def _say_start(course: Course, trainer: Trainer) -> None:
-    weights = sum(w.numel() for w in trainer.masters.values())
+def _say_start(course: TrainingSetup, trainer: Trainer) -> None:
+    weights = sum(w.numel() for w in trainer.master_weights.values())
     student = course.student
     console.say(
         f"training {weights:,} of {student.parameters:,} weights on {len(course.training.sessions)} sessions, "
@@ -170,7 +170,7 @@ def _say_start(course: Course, trainer: Trainer) -> None:
     )
 
 
-def _training_facts(student: Student, progress: Progress) -> dict[str, Any]:
+def _training_facts(student: Student, progress: TrainerState) -> dict[str, Any]:
     return {
         "parameters": student.parameters,
         "steps": progress.step,
@@ -184,7 +184,7 @@ def _training_facts(student: Student, progress: Progress) -> dict[str, Any]:
     }
 
 
-def _expert_facts(course: Course) -> dict[str, Any]:
+def _expert_facts(course: TrainingSetup) -> dict[str, Any]:
     """The mean weight of each expert over what is asked of the validation sessions."""
     student, recipe = course.student, course.recipe
     if not recipe.experts or not course.validation.sessions:

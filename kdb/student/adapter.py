@@ -12,7 +12,7 @@ from kdb.errors import KdbError
 from kdb.prompts.messages import prompt_hash
 from kdb.records import Run
 from kdb.student import config as recipes
-from kdb.student.config import Lora, Recipe
+from kdb.student.config import LoraConfig, StudentConfig
 from kdb.student.model import Student
 from kdb.weights import hub_name
 
@@ -37,7 +37,7 @@ It answers in the format `{answer}`; the settings and the hash of the prompts ar
 """
 
 
-def attach(student: Student, lora: Lora, seed: int) -> None:
+def attach(student: Student, lora: LoraConfig, seed: int) -> None:
     """Put a new adapter on the student, its start drawn from `seed`; all other weights stay as they are."""
     import torch
     from peft import LoraConfig, get_peft_model
@@ -81,7 +81,7 @@ def trained(student: Student) -> dict[str, torch.nn.Parameter]:
     return {name: p for name, p in student.model.named_parameters() if p.requires_grad}
 
 
-def read_recipe(folder: Path) -> Recipe:
+def read_config(folder: Path) -> StudentConfig:
     """The recipe of an adapter; KdbError where there is none, or its prompts are not those of this kdb."""
     recipe = recipes.read(folder)
     if recipe.prompt != prompt_hash(recipe):
@@ -114,7 +114,7 @@ def write(student: Student, weights: Weights, folder: Path) -> None:
     student.model.save_pretrained(str(folder), state_dict=weights, save_embedding_layers=False)
 
 
-def write_card(recipe: Recipe, folder: Path, card: dict[str, str]) -> None:
+def write_card(recipe: StudentConfig, folder: Path, card: dict[str, str]) -> None:
     """Write a model card."""
     what = f"A router over the LoRA adapters {', '.join(recipe.experts)}" if recipe.experts else "A LoRA adapter"
     text = CARD.format(what=what, base=hub_name(recipe.student), answer=recipe.answer, **card)

@@ -10,13 +10,13 @@ from itertools import combinations
 
 from kdb.evaluation.metrics import matched_f1
 from kdb.partitions import mbr
-from kdb.prompts.messages import Question
+from kdb.prompts.messages import Query
 from kdb.records import Bundle, Usage
-from kdb.student.config import Vote
+from kdb.student.config import Aggregation
 from kdb.student.methods.method import Decision
 
 
-def poll(question: Question, samples: int, seed: int) -> list[Question]:
+def permutations(question: Query, samples: int, seed: int) -> list[Query]:
     """The question so many times: as it is, then with its items in other orders, each drawn by the seed.
 
     The first MOST_ITEMS stay the first, because some rules read no more.
@@ -30,7 +30,7 @@ def poll(question: Question, samples: int, seed: int) -> list[Question]:
     return found
 
 
-def elect(decisions: Sequence[Decision], vote: Vote) -> Decision:
+def aggregate(decisions: Sequence[Decision], vote: Aggregation) -> Decision:
     """What the answers to a poll come to; the decision carries the usage of all.
 
     `answer`: the one that the others agree with most (see `medoid`). `bundles`: each bundle that more than half of
@@ -41,13 +41,13 @@ def elect(decisions: Sequence[Decision], vote: Vote) -> Decision:
     if vote == "answer":
         return chosen
     said = [[bundle.items for bundle in decision.bundles] for decision in decisions]
-    found = named(said) if vote == "bundles" else linked(said)
+    found = majority_bundles(said) if vote == "bundles" else majority_pairs(said)
     intents = {frozenset(own.items): own.intent for decision in reversed(decisions) for own in decision.bundles}
     bundles = [Bundle(own, intents.get(frozenset(own), "")) for own in found]
     return replace(chosen, bundles=bundles or chosen.bundles)
 
 
-def named(said: Sequence[Sequence[Sequence[str]]]) -> list[list[str]]:
+def majority_bundles(said: Sequence[Sequence[Sequence[str]]]) -> list[list[str]]:
     """The bundles in more than half of the answers, whatever the order of their items; first named, first."""
     first = {frozenset(own): list(own) for answer in reversed(said) for own in reversed(answer)}
     counts = Counter(own for answer in said for own in {frozenset(own) for own in answer})
@@ -55,7 +55,7 @@ def named(said: Sequence[Sequence[Sequence[str]]]) -> list[list[str]]:
     return [first[own] for own in order if 2 * counts[own] > len(said)]
 
 
-def linked(said: Sequence[Sequence[Sequence[str]]]) -> list[list[str]]:
+def majority_pairs(said: Sequence[Sequence[Sequence[str]]]) -> list[list[str]]:
     """Items linked by pairs that share a bundle in more than half of the answers; in the order of first mention."""
     from scipy.cluster.hierarchy import DisjointSet
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(hours=2)
+TIMEOUT = timedelta(hours=2)
 """So long the others wait while the first one validates. That a process died, they are told at once."""
 
 
@@ -38,7 +38,7 @@ def first() -> bool:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[str]:
+def process_group(device: str) -> Iterator[str]:
     """Work together with the other processes inside the block, if there are any; gives the device of this one."""
     if count() == 1:
         yield device
@@ -50,15 +50,15 @@ def joined(device: str) -> Iterator[str]:
     if cuda:
         device = f"cuda:{_gpu()}"
         torch.cuda.set_device(device)
-    with _together():
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE)
+    with _peer_errors():
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=TIMEOUT)
     try:
         yield device or "cpu"
     finally:
         distributed.destroy_process_group()
 
 
-def add_up(tensors: Sequence[torch.Tensor]) -> None:
+def all_reduce(tensors: Sequence[torch.Tensor]) -> None:
     """Put the sum over all processes into each tensor; all of one type, on one device."""
     if count() == 1:
         return
@@ -66,20 +66,20 @@ def add_up(tensors: Sequence[torch.Tensor]) -> None:
     from torch import distributed
 
     flat = torch.cat([tensor.flatten() for tensor in tensors])  # one message instead of hundreds
-    with _together():
+    with _peer_errors():
         distributed.all_reduce(flat)
     for tensor, summed in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
         tensor.copy_(summed.view_as(tensor))
 
 
-def of_first(value: T) -> T:
+def broadcast(value: T) -> T:
     """What the first process has, for all of them."""
     if count() == 1:
         return value
     from torch import distributed
 
     box = [value]
-    with _together():
+    with _peer_errors():
         distributed.broadcast_object_list(box, src=0)
     return box[0]
 
@@ -96,7 +96,7 @@ def _gpu() -> int:
 
 
 @contextmanager
-def _together() -> Iterator[None]:
+def _peer_errors() -> Iterator[None]:
     """Say in one line that the others are not there."""
     try:
         yield

@@ -73,7 +73,7 @@ def text_example(tokenizer: Any, turns: Sequence[Message], *target: str) -> Exam
     return Example(ids, list(range(first, len(ids))), answer)
 
 
-def batches(
+def length_grouped_batches(
     lengths: Sequence[int], size: int, rng: random.Random | None = None, tokens: int = 0
 ) -> list[list[int]]:
     """Indices in batches of at most `size` and of like length, so that little is padded.

@@ -10,18 +10,18 @@ import msgspec
 
 from kdb.errors import UsageError
 from kdb.provenance import file_hash
-from kdb.student.adapter import read_recipe
-from kdb.student.config import Recipe
+from kdb.student.adapter import read_config
+from kdb.student.config import StudentConfig
 
-ASKED = ("student", "load_in_4bit", "answer", "intents", "demos", "knowledge", "neighbours")
+PROMPT_FIELDS = ("student", "load_in_4bit", "answer", "intents", "demos", "knowledge", "neighbours")
 """What decides on the prompt and the form of the answer; where knowledge is shown, its formats do too."""
 
 
-def routed_recipe(recipe: Recipe, experts: Sequence[Path]) -> Recipe:
+def routed_config(recipe: StudentConfig, experts: Sequence[Path]) -> StudentConfig:
     """The recipe for a router: asked as the experts are, trained as `recipe` says; UsageError where they differ."""
     if len({folder.name for folder in experts}) < max(2, len(experts)):
         raise UsageError("--route needs two or more adapters, in folders of different names", "name them by commas")
-    recipes = [read_recipe(folder) for folder in experts]
+    recipes = [read_config(folder) for folder in experts]
     for folder, own in zip(experts, recipes, strict=True):
         if own.experts:
             raise UsageError(f"{folder} is a router itself", "name its experts")
@@ -41,6 +41,6 @@ def routed_recipe(recipe: Recipe, experts: Sequence[Path]) -> Recipe:
     return msgspec.structs.replace(recipe, **shared, target="answer", experts=hashes)
 
 
-def _asked(recipe: Recipe) -> dict[str, Any]:
-    found = {name: getattr(recipe, name) for name in ASKED}
+def _asked(recipe: StudentConfig) -> dict[str, Any]:
+    found = {name: getattr(recipe, name) for name in PROMPT_FIELDS}
     return {**found, "formats": sorted(recipe.formats)} if recipe.knowledge else found

@@ -23,25 +23,26 @@ class Generated(NamedTuple):
     tokens: int
 
 
-class Chance(NamedTuple):
+class SamplingConfig(NamedTuple):
     """How answers are drawn: at a temperature above 0, and by a seed for each answer."""
 
     temperature: float
     seeds: Sequence[str]
 
 
-class _Noise:
+class GumbelSampler:
     """Adds Gumbel noise to logits, so that the largest of them is a draw from their softmax.
 
     (The Gumbel-max trick: Maddison, Tarlow and Minka, arXiv 1411.0030.) Each sequence has a generator of its
     own, so what is drawn for it does not depend on the others in its batch, as with PyTorch's it would.
     """
 
-    def __init__(self, chance: Chance) -> None:
+    def __init__(self, chance: SamplingConfig) -> None:
         self.temperature = chance.temperature
         self._generators = [np.random.default_rng(random.Random(seed).getrandbits(64)) for seed in chance.seeds]
 
     def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """The logits with noise."""
         import torch
 
         noise = np.stack([own.gumbel(size=scores.shape[1]) for own in self._generators])
@@ -60,7 +61,7 @@ class Generator:
         prompts: Sequence[Sequence[int]],
         grammars: Sequence[str] | None,
         most_tokens: int,
-        chance: Chance | None = None,
+        chance: SamplingConfig | None = None,
         stop: str = "",
     ) -> list[Generated]:
         """Answers to prompts of token ids, at most `most_tokens` long; greedy, or drawn by `chance`.
@@ -77,7 +78,7 @@ class Generator:
         device = self.student.device
         route(self.student.model, prompts, tokenizer.pad_token_id)
         processors = [self._processor(grammars)] if grammars else []
-        processors += [_Noise(chance)] if chance else []
+        processors += [GumbelSampler(chance)] if chance else []
         with torch.inference_mode():
             out = self.student.model.generate(
                 input_ids=torch.tensor(ids, device=device),

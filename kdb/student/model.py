@@ -70,7 +70,7 @@ def load(
     device = device or _device()
     dtype = torch.bfloat16 if precision == "bf16" or (precision == "auto" and _bf16(device)) else torch.float32
     path = weights.student_path(name)
-    if load_in_4bit and not quantises(device):
+    if load_in_4bit and not supports_4bit(device):
         raise UsageError("--load-in-4bit needs bitsandbytes and a CUDA device", "leave it out, or kdb[4bit] there")
     how = _four_bits(dtype, device) if load_in_4bit else {}
     try:
@@ -100,7 +100,7 @@ def load(
     return Student(name, model.eval(), tokenizer)
 
 
-def quantises(device: str) -> bool:
+def supports_4bit(device: str) -> bool:
     """Whether weights can be loaded in four bits: on a CUDA device, by bitsandbytes."""
     import torch
 

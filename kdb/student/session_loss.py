@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from kdb.prompts.messages import Lesson, Question
+from kdb.prompts.messages import LabelledQuery, Query
 from kdb.records import Key, Session
 from kdb.student import config as recipes
-from kdb.student.config import Recipe
-from kdb.student.methods.build import Serving, build_rule
+from kdb.student.config import StudentConfig
+from kdb.student.methods.build import InferenceConfig, build_method
 from kdb.student.model import load
 from kdb.student.trainer import example_losses
 
@@ -23,13 +23,13 @@ def session_losses(sessions: Iterable[Session], name: str, adapter: Path | None)
     beside an adapter. Per token, because otherwise long sessions would be the hard ones.
     """
     taught = recipes.taught(name, adapter)
-    recipe = recipes.read(taught) if taught else Recipe(student=name, answer="list")
+    recipe = recipes.read(taught) if taught else StudentConfig(student=name, answer="list")
     student = load(recipe.student if adapter else name, adapter)
-    rule = build_rule(student, recipe, Serving(student.context))
+    rule = build_method(student, recipe, InferenceConfig(student.context))
     keys, examples = [], []
     for session in sessions:
         if session.truth is not None and len(session.items) > 1:
-            own = rule.examples(Lesson(Question(list(session.items)), session.truth))
+            own = rule.examples(LabelledQuery(Query(list(session.items)), session.truth))
             keys += [(session.domain, session.id)] * len(own)
             examples += own
     totals: dict[Key, tuple[float, int]] = {}

@@ -17,25 +17,25 @@ from kdb.retrieval.context import beside
 from kdb.retrieval.knowledge_base import KnowledgeBase, thoughts
 from kdb.retrieval.knowledge_base_summary import Holdings
 from kdb.stream import Line
-from kdb.student.config import Recipe
-from kdb.student.methods.build import Serving, build_rule
-from kdb.student.methods.method import Rule
+from kdb.student.config import StudentConfig
+from kdb.student.methods.build import InferenceConfig, build_method
+from kdb.student.methods.method import AnswerMethod
 from kdb.student.model import Student, load
-from kdb.student.training_set import Lessons, Thoughts
+from kdb.student.training_set import Thoughts, TrainingSet
 
 HELD_OUT = 0.1
 """The share of the training sessions that validates where the stream has no validation sessions."""
 
 
 @dataclass
-class Course:
+class TrainingSetup:
     """A student that is to learn by a recipe, and its lessons."""
 
-    recipe: Recipe
+    recipe: StudentConfig
     student: Student
-    rule: Rule
-    training: Lessons
-    validation: Lessons
+    rule: AnswerMethod
+    training: TrainingSet
+    validation: TrainingSet
     holdings: Holdings
     inputs: dict[str, str]
 
@@ -53,7 +53,7 @@ class Course:
         )
 
 
-def prepare(lines: Iterable[Line], recipe: Recipe, device: str, max_prompt_tokens: int) -> Course:
+def prepare(lines: Iterable[Line], recipe: StudentConfig, device: str, max_prompt_tokens: int) -> TrainingSetup:
     """Read the stream to its end and load the student; the recipe gets the hash of its prompts."""
     base = KnowledgeBase.read(lines)
     training, validation = _split(base, recipe.training.seed)
@@ -61,17 +61,17 @@ def prepare(lines: Iterable[Line], recipe: Recipe, device: str, max_prompt_token
     learnt = _thoughts(base, recipe, training)
     how = recipe.training.precision
     student = load(recipe.student, precision=how, device=device, load_in_4bit=recipe.load_in_4bit)
-    rule = build_rule(student, recipe, Serving(max_prompt_tokens))
+    rule = build_method(student, recipe, InferenceConfig(max_prompt_tokens))
     recipe.prompt = prompt_hash(recipe)
 
-    def lessons(sessions: list[Session]) -> Lessons:
-        return Lessons(student, rule, recipe, sessions, beside(known, recipe, sessions), learnt)
+    def lessons(sessions: list[Session]) -> TrainingSet:
+        return TrainingSet(student, rule, recipe, sessions, beside(known, recipe, sessions), learnt)
 
     inputs = {
         "sessions": provenance.content_hash([training, validation]),
         "knowledge": provenance.content_hash([k.id for k in base.knowledge]),
     }
-    return Course(recipe, student, rule, lessons(training), lessons(validation), base.holdings, inputs)
+    return TrainingSetup(recipe, student, rule, lessons(training), lessons(validation), base.holdings, inputs)
 
 
 def _split(base: KnowledgeBase, seed: int) -> tuple[list[Session], list[Session]]:
@@ -88,7 +88,7 @@ def _split(base: KnowledgeBase, seed: int) -> tuple[list[Session], list[Session]
     return training, validation
 
 
-def _thoughts(base: KnowledgeBase, recipe: Recipe, training: list[Session]) -> Thoughts:
+def _thoughts(base: KnowledgeBase, recipe: StudentConfig, training: list[Session]) -> Thoughts:
     """The thoughts to learn; KdbError where the target asks for thoughts and no training session has one."""
     if recipe.target == "answer":
         return {}

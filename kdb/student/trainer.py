@@ -22,8 +22,8 @@ from kdb import console
 from kdb.errors import KdbError
 from kdb.student import distributed
 from kdb.student.adapter import Weights, trained
-from kdb.student.config import Training
-from kdb.student.examples import Example, batches
+from kdb.student.config import TrainingConfig
+from kdb.student.examples import Example, length_grouped_batches
 from kdb.student.model import Student, answer_logits
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ Validate = Callable[[], dict[str, float]]
 
 
 @dataclass
-class Progress:
+class TrainerState:
     """Where a training stands: all that a checkpoint must hold beside the weights."""
 
     step: int = 0
@@ -57,17 +57,17 @@ class Progress:
 class Trainer:
     """Trains the adapter of one student."""
 
-    def __init__(self, student: Student, settings: Training, folder: Path) -> None:
+    def __init__(self, student: Student, settings: TrainingConfig, folder: Path) -> None:
         import torch
 
         self.student, self.settings, self.folder = student, settings, folder
         self.live = trained(student)
-        self.masters = {name: p.detach().float().clone() for name, p in self.live.items()}
-        self.optimiser = torch.optim.AdamW(self.masters.values(), lr=settings.learning_rate, weight_decay=0)
-        self.progress = Progress()
+        self.master_weights = {name: p.detach().float().clone() for name, p in self.live.items()}
+        self.optimiser = torch.optim.AdamW(self.master_weights.values(), lr=settings.learning_rate, weight_decay=0)
+        self.progress = TrainerState()
         self.batch = settings.batch * settings.processes
 
-    def run(self, examples: EpochExamples, validate: Validate | None) -> Progress:
+    def run(self, examples: EpochExamples, validate: Validate | None) -> TrainerState:
         """Train to the end and return what was measured; the best weights by validation are in `best`.
 
         `examples(epoch)` gives the examples of an epoch and is a function of the epoch alone. `validate()`
@@ -94,7 +94,7 @@ class Trainer:
     def _steps(self, examples: Sequence[Example], epoch: int, done: int) -> Iterator[list[list[Example]]]:
         """The optimiser steps of an epoch that are not done yet, each some batches."""
         rng = random.Random(f"{self.settings.seed}:{epoch}")
-        found = batches([len(e) for e in examples], self.batch, rng)
+        found = length_grouped_batches([len(e) for e in examples], self.batch, rng)
         each = self.settings.accumulate
         for start in range(done * each, len(found), each):
             yield [[examples[i] for i in batch] for batch in found[start : start + each]]
@@ -122,11 +122,11 @@ class Trainer:
                 loss.backward()
                 lost += loss.item()
         lost = self._collect(lost)
-        torch.nn.utils.clip_grad_norm_(self.masters.values(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.master_weights.values(), 1.0)
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.learning_rate * slope(self.progress.step, total, self.settings.warmup)
         self.optimiser.step()
-        self._publish()
+        self._copy_to_model()
         if not math.isfinite(lost):
             raise KdbError(f"the loss is {lost} at step {self.progress.step}", "lower --learning-rate")
         self.progress.step += 1
@@ -139,18 +139,18 @@ class Trainer:
     _saved = time.monotonic()
 
     def _collect(self, lost: float) -> float:
-        """Move the gradients to the masters, added up over all processes, and add up the loss."""
+        """Move the gradients to the master_weights, added up over all processes, and add up the loss."""
         import torch
 
         gradients = []
-        for name, master in self.masters.items():
+        for name, master in self.master_weights.items():
             grad = self.live[name].grad
             master.grad = torch.zeros_like(master) if grad is None else grad.float()
             self.live[name].grad = None
             gradients.append(master.grad)
         total = torch.tensor([lost], dtype=torch.float64)
-        distributed.add_up(gradients)
-        distributed.add_up([total])
+        distributed.all_reduce(gradients)
+        distributed.all_reduce([total])
         return total.item()
 
     def _end_epoch(self, validate: Validate | None) -> None:
@@ -162,7 +162,7 @@ class Trainer:
             self.student.model.eval()
             result = validate()
             if all(_rank(result) > _rank(before) for before in self.progress.validation):
-                self.progress.best = {name: w.clone() for name, w in self.masters.items()}
+                self.progress.best = {name: w.clone() for name, w in self.master_weights.items()}
             self.progress.validation.append(result)
             said += "".join(f", validation {name} {value:.4f}" for name, value in result.items())
         console.say(f"{said}, {self.progress.tokens / self.progress.seconds:.0f} tokens/s")
@@ -170,7 +170,7 @@ class Trainer:
 
     def weights(self) -> Weights:
         """The best weights by validation, or the last ones where nothing was validated, in fp32."""
-        return self.progress.best or self.masters
+        return self.progress.best or self.master_weights
 
     def use(self, weights: Weights) -> None:
         """Put fp32 weights into the model."""
@@ -180,8 +180,8 @@ class Trainer:
             for name, p in self.live.items():
                 p.copy_(weights[name])
 
-    def _publish(self) -> None:
-        self.use(self.masters)
+    def _copy_to_model(self) -> None:
+        self.use(self.master_weights)
 
     def save(self) -> None:
         """Write a checkpoint, in the first process; a kill while writing leaves the one before."""
@@ -191,7 +191,7 @@ class Trainer:
         if not distributed.first():
             return
         state = {
-            "masters": self.masters,
+            "master_weights": self.master_weights,
             "optimiser": self.optimiser.state_dict(),
             "progress": self.progress.__dict__,
         }
@@ -206,14 +206,14 @@ class Trainer:
         file, state = self.folder / CHECKPOINT, None
         if distributed.first() and file.exists():
             state = torch.load(file, weights_only=True, map_location="cpu")
-        state = distributed.of_first(state)
+        state = distributed.broadcast(state)
         if state is None:
             return False
-        for name, master in self.masters.items():
-            master.copy_(state["masters"][name])
+        for name, master in self.master_weights.items():
+            master.copy_(state["master_weights"][name])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.progress = Progress(**state["progress"])
-        self._publish()
+        self.progress = TrainerState(**state["progress"])
+        self._copy_to_model()
         return True
 
     def _note(self) -> str:
@@ -253,7 +253,7 @@ def example_losses(student: Student, examples: Sequence[Example], size: int) -> 
 
     found = [0.0] * len(examples)
     with torch.inference_mode():
-        for indices in batches([len(e) for e in examples], size):
+        for indices in length_grouped_batches([len(e) for e in examples], size):
             losses = token_losses(student, [examples[i] for i in indices])
             parts = losses.split([len(examples[i].positions) for i in indices])
             for i, part in zip(indices, parts, strict=True):

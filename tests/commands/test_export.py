@@ -8,12 +8,12 @@ import pytest
 from support.command_line import run_kdb
 
 from kdb.errors import KdbError
-from kdb.prompts.messages import Lesson, Question
+from kdb.prompts.messages import LabelledQuery, Query
 from kdb.records import Session
 from kdb.stages import export
 from kdb.student import adapter as adapters
 from kdb.student import config as recipes
-from kdb.student.methods.build import Serving, build_rule
+from kdb.student.methods.build import InferenceConfig, build_method
 from kdb.student.model import Student, answer_logits, load
 from kdb.student.session_loss import session_losses
 
@@ -48,9 +48,9 @@ def merged(samples: Path, tiny_student: Path, tmp_path_factory: pytest.TempPathF
 
 
 def said(student: Student, taught: Path, sessions: list[Session], batch: int) -> list[list[tuple[str, ...]]]:
-    rule = build_rule(student, recipes.read(taught), Serving(student.context))
+    rule = build_method(student, recipes.read(taught), InferenceConfig(student.context))
     rule.read(taught)
-    decisions = rule.decide([Question(list(session.items)) for session in sessions], batch)
+    decisions = rule.decide([Query(list(session.items)) for session in sessions], batch)
     return [[tuple(bundle.items) for bundle in decision.bundles] for decision in decisions]
 
 
@@ -73,8 +73,8 @@ def test_the_forward_pass_of_training_is_the_same(merged, tiny_student, sessions
 
     adapter, model, _ = merged[answer]
     with_adapter, alone = load(str(tiny_student), adapter, "fp32"), load(str(model), None, "fp32")
-    rule = build_rule(with_adapter, recipes.read(adapter), Serving(2048))
-    lessons = [Lesson(Question(list(session.items)), session.truth or []) for session in sessions]
+    rule = build_method(with_adapter, recipes.read(adapter), InferenceConfig(2048))
+    lessons = [LabelledQuery(Query(list(session.items)), session.truth or []) for session in sessions]
     examples = [example for lesson in lessons for example in rule.examples(lesson)][:16]
     pad = with_adapter.tokenizer.pad_token_id
     with torch.inference_mode():

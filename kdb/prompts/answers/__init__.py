@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from kdb.errors import UsageError
 
-Group = list[int]
+ItemPositions = list[int]
 """Positions of the items of one bundle, ascending."""
 
 
@@ -18,13 +18,13 @@ class AnswerError(ValueError):
     """A text is not an answer in this format; the message says why."""
 
 
-class TextAnswer(Protocol):
+class TextFormat(Protocol):
     """A format in which the student writes its answer as text."""
 
     name: str
     intents: bool
 
-    def target(self, groups: list[Group], intents: list[str], items: int) -> str:
+    def target(self, groups: list[ItemPositions], intents: list[str], items: int) -> str:
         """The text that states these bundles of a session of `items` items."""
 
     def grammar(self, items: int) -> str:
@@ -39,19 +39,19 @@ class TextAnswer(Protocol):
     def length(self, items: int) -> int:
         """The most characters that an answer of the grammar can have."""
 
-    def parse(self, text: str, items: int) -> tuple[list[Group], list[str]]:
+    def parse(self, text: str, items: int) -> tuple[list[ItemPositions], list[str]]:
         """The bundles that a text states, and their intents; AnswerError where it does not fit the grammar."""
 
-    def repair(self, text: str, items: int) -> tuple[list[Group], list[str]]:
+    def repair(self, text: str, items: int) -> tuple[list[ItemPositions], list[str]]:
         """What can be read from a text that need not fit the grammar; nothing where there is nothing."""
 
 
-def text_answer(name: str, intents: bool) -> TextAnswer:
+def text_format(name: str, intents: bool) -> TextFormat:
     """The text format of this name; UsageError where there is none."""
-    from kdb.prompts.answers.labels import Labels
-    from kdb.prompts.answers.list import Lists
+    from kdb.prompts.answers.labels import LabelFormat
+    from kdb.prompts.answers.list import ListFormat
 
-    formats: dict[str, Callable[[bool], TextAnswer]] = {"list": Lists, "labels": Labels}
+    formats: dict[str, Callable[[bool], TextFormat]] = {"list": ListFormat, "labels": LabelFormat}
     if name not in formats:
         raise UsageError(f"no answer format {name!r}", f"there are {', '.join(formats)}")
     return formats[name](intents)

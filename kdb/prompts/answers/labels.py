@@ -8,21 +8,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from kdb.prompts.answers import AnswerError, Group
+from kdb.prompts.answers import AnswerError, ItemPositions
 
 LETTERS = "ABCDEF"
 _LABEL = re.compile(r"(\d+)([A-F-])")
 
 
 @dataclass
-class Labels:
+class LabelFormat:
     """One label per item in item order."""
 
     intents: bool = False
     name: str = "labels"
 
-    def target(self, groups: list[Group], intents: list[str], items: int) -> str:
-        """See `TextAnswer`; letters are given in the order in which bundles begin."""
+    def target(self, groups: list[ItemPositions], intents: list[str], items: int) -> str:
+        """See `TextFormat`; letters are given in the order in which bundles begin."""
         label = ["-"] * items
         letters = iter(LETTERS)
         for group in sorted(groups):
@@ -33,7 +33,7 @@ class Labels:
         return " ".join(f"{i + 1}{letter}" for i, letter in enumerate(label))
 
     def grammar(self, items: int) -> str:
-        """See `TextAnswer`.
+        """See `TextFormat`.
 
         A rule a state: the next item, and which letters are in use once (so that they must come again) or
         more often.
@@ -55,18 +55,18 @@ class Labels:
         return "\n".join(rules)
 
     def schema(self, items: int) -> None:
-        """See `TextAnswer`."""
+        """See `TextFormat`."""
 
     def from_json(self, text: str) -> str:
-        """See `TextAnswer`."""
+        """See `TextFormat`."""
         return text
 
     def length(self, items: int) -> int:
-        """See `TextAnswer`."""
+        """See `TextFormat`."""
         return sum(len(str(i)) + 2 for i in range(1, items + 1))
 
-    def parse(self, text: str, items: int) -> tuple[list[Group], list[str]]:
-        """See `TextAnswer`."""
+    def parse(self, text: str, items: int) -> tuple[list[ItemPositions], list[str]]:
+        """See `TextFormat`."""
         matches = [_LABEL.fullmatch(word) for word in text.strip().split(" ")]
         numbers = [int(match.group(1)) for match in matches if match]
         if numbers != list(range(1, items + 1)):
@@ -77,8 +77,8 @@ class Labels:
             raise AnswerError(f"a label stands only once: {text!r}")
         return groups, intents
 
-    def repair(self, text: str, items: int) -> tuple[list[Group], list[str]]:
-        """See `TextAnswer`; keeps the labels of known items, the first of several."""
+    def repair(self, text: str, items: int) -> tuple[list[ItemPositions], list[str]]:
+        """See `TextFormat`; keeps the labels of known items, the first of several."""
         label: dict[int, str] = {}
         for number, letter in _LABEL.findall(text):
             if len(number) < 5 and 0 < int(number) <= items:

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from kdb.prompts import quoted
-from kdb.prompts.answers import AnswerError, Group
+from kdb.prompts import sanitized
+from kdb.prompts.answers import AnswerError, ItemPositions
 
 NOTHING = "none"
 MOST_BUNDLES = 6
@@ -20,38 +20,38 @@ _LINE = re.compile(r"\[(\d+(?:, \d+)+)\](?: (.+))?")
 _LOOSE = re.compile(r"[\[(]\s*(\d+(?:\s*(?:,|and|&|\s)\s*\d+)+)\s*[\])]")
 
 
-class Stated(Struct):
+class BundleJson(Struct):
     """A bundle in JSON, its products by their numbers."""
 
     products: list[int]
     intent: str = ""
 
 
-class Statement(Struct):
+class AnswerJson(Struct):
     """An answer in JSON."""
 
-    bundles: list[Stated]
+    bundles: list[BundleJson]
 
 
 @dataclass
-class Lists:
+class ListFormat:
     """A list of item-number lists."""
 
     intents: bool = False
     name: str = "list"
 
-    def target(self, groups: list[Group], intents: list[str], items: int) -> str:
-        """See `TextAnswer`; the largest bundles first, at most MOST_BUNDLES."""
+    def target(self, groups: list[ItemPositions], intents: list[str], items: int) -> str:
+        """See `TextFormat`; the largest bundles first, at most MOST_BUNDLES."""
         ordered = sorted(zip(groups, intents, strict=True), key=lambda pair: (-len(pair[0]), pair[0]))
         lines = [self._line(group, intent) for group, intent in ordered[:MOST_BUNDLES]]
         return "\n".join(lines) or NOTHING
 
-    def _line(self, group: Group, intent: str) -> str:
+    def _line(self, group: ItemPositions, intent: str) -> str:
         numbers = f"[{', '.join(str(i + 1) for i in group)}]"
         return f"{numbers} {_plain(intent)}" if self.intents else numbers
 
     def grammar(self, items: int) -> str:
-        """See `TextAnswer`; ascending numbers make an item stand at most once in a bundle."""
+        """See `TextFormat`; ascending numbers make an item stand at most once in a bundle."""
         if items < 2:
             return f'root ::= "{NOTHING}"'
         most = min(items, MOST_BUNDLES)
@@ -69,28 +69,28 @@ class Lists:
         return "\n".join([*rules, f'rest{items} ::= ""'])
 
     def schema(self, items: int) -> dict[str, Any]:
-        """See `TextAnswer`."""
+        """See `TextFormat`."""
         numbers = {"type": "integer", "enum": list(range(1, items + 1))}
         fields: dict[str, Any] = {"products": {"type": "array", "items": numbers, "minItems": 2}}
         fields |= {"intent": {"type": "string"}} if self.intents else {}
         return _closed({"bundles": {"type": "array", "items": _closed(fields)}})
 
     def from_json(self, text: str) -> str:
-        """See `TextAnswer`; numbers ascend and stand once, which no schema can ask for."""
+        """See `TextFormat`; numbers ascend and stand once, which no schema can ask for."""
         try:
-            bundles = msgspec.json.decode(text, type=Statement).bundles
+            bundles = msgspec.json.decode(text, type=AnswerJson).bundles
         except (msgspec.DecodeError, RecursionError):
             return text
         return "\n".join(self._line(sorted({n - 1 for n in b.products}), b.intent) for b in bundles) or NOTHING
 
     def length(self, items: int) -> int:
-        """See `TextAnswer`."""
+        """See `TextFormat`."""
         numbers = sum(len(str(i)) + 2 for i in range(1, items + 1))
         line = numbers + 1 + (INTENT_LENGTH + 1 if self.intents else 0)
         return max(len(NOTHING), min(items, MOST_BUNDLES) * line)
 
-    def parse(self, text: str, items: int) -> tuple[list[Group], list[str]]:
-        """See `TextAnswer`; the same bundle said twice counts once."""
+    def parse(self, text: str, items: int) -> tuple[list[ItemPositions], list[str]]:
+        """See `TextFormat`; the same bundle said twice counts once."""
         found: dict[tuple[int, ...], str] = {}
         for line in [] if text.strip() == NOTHING else text.strip().split("\n"):
             match = _LINE.fullmatch(line)
@@ -102,8 +102,8 @@ class Lists:
             found.setdefault(tuple(group), match.group(2) or "")
         return [list(group) for group in found], list(found.values())
 
-    def repair(self, text: str, items: int) -> tuple[list[Group], list[str]]:
-        """See `TextAnswer`; keeps every bracketed list, without what is not of the session."""
+    def repair(self, text: str, items: int) -> tuple[list[ItemPositions], list[str]]:
+        """See `TextFormat`; keeps every bracketed list, without what is not of the session."""
         found: dict[tuple[int, ...], str] = {}
         for match in _LOOSE.finditer(text):
             group = sorted({int(n) - 1 for n in re.findall(r"\d{1,4}", match.group(1))} & set(range(items)))
@@ -114,7 +114,7 @@ class Lists:
 
 def _plain(intent: str) -> str:
     """An intent in the characters of the grammar, on one line, or a stand-in for one that has none."""
-    text = re.sub(r"[^A-Za-z0-9 ,&'/-]+", " ", quoted(intent, 10 * INTENT_LENGTH))
+    text = re.sub(r"[^A-Za-z0-9 ,&'/-]+", " ", sanitized(intent, 10 * INTENT_LENGTH))
     text = re.sub(r" +", " ", text).strip(" ,&'/-")
     return text[:INTENT_LENGTH].strip(" ,&'/-") or "bought together"
 

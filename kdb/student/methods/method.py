@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kdb.prompts.messages import Lesson, Message, Question, Shown
+from kdb.prompts.messages import LabelledQuery, Message, PromptContext, Query
 from kdb.records import Bundle, Session, Status, Usage
 from kdb.student.examples import Example
 
@@ -26,32 +26,32 @@ class Decision:
     status: Status = "ok"
     raw: str = ""
     usage: Usage = field(default_factory=Usage)
-    shown: Shown = field(default_factory=Shown)
+    shown: PromptContext = field(default_factory=PromptContext)
     left_out: int = 0
 
 
-class Rule(ABC):
+class AnswerMethod(ABC):
     """A way to teach a student bundles and to read them from it."""
 
     @abstractmethod
-    def examples(self, lesson: Lesson) -> list[Example]:
+    def examples(self, lesson: LabelledQuery) -> list[Example]:
         """What the student is trained on for one session."""
 
     @abstractmethod
-    def conversations(self, lesson: Lesson) -> list[list[Message]]:
+    def conversations(self, lesson: LabelledQuery) -> list[list[Message]]:
         """The same as chat messages, the student's turn last; UsageError for a rule that has none."""
 
     @abstractmethod
-    def decide(self, questions: Sequence[Question], batch: int) -> list[Decision]:
+    def decide(self, questions: Sequence[Query], batch: int) -> list[Decision]:
         """A decision for each question, `batch` sequences at a time."""
 
     @abstractmethod
-    def vote(self, polls: Sequence[Sequence[Question]], batch: int) -> list[Decision]:
+    def vote(self, polls: Sequence[Sequence[Query]], batch: int) -> list[Decision]:
         """One decision for each poll, which asks one question in several ways."""
 
     # What a rule learns beside the student's weights; most learn nothing.
 
-    def learn(self, training: Sequence[Session], validation: Sequence[Lesson], batch: int) -> None:  # noqa: B027
+    def learn(self, training: Sequence[Session], validation: Sequence[LabelledQuery], batch: int) -> None:  # noqa: B027
         """Learn from annotated sessions, those of `validation` unknown to the student's weights."""
 
     def save(self, folder: Path) -> None:  # noqa: B027

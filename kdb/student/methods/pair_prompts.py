@@ -1,4 +1,4 @@
-"""Rows: a session as the yes/no questions of the answer format pairs, and what a student says to them.
+"""PairPrompts: a session as the yes/no questions of the answer format pairs, and what a student says to them.
 
 A row asks about one item, the anchor, together with each other one. All rows of a session begin with the same
 prefix: what is known, and demonstrations, which are rows of solved sessions with their answers written out.
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from kdb import prompts
 from kdb.partitions import mbr
-from kdb.prompts.messages import Demo, Question, Shown, knowledge_text, thought_text
+from kdb.prompts.messages import Demo, PromptContext, Query, knowledge_text, thought_text
 from kdb.records import Bundle, Item
-from kdb.student.examples import Example, batches, token_ids
+from kdb.student.examples import Example, length_grouped_batches, token_ids
 from kdb.student.model import Prefix, Student, answer_logits, read_prefix
 
 TITLE_LENGTH = 60
@@ -31,12 +31,12 @@ Floats = NDArray[np.float32]
 
 
 @dataclass
-class Asked:
+class EncodedQuery:
     """A question that fits into the prompt: `prefix` is how `shown` reads, `left_out` counts what did not fit."""
 
     items: list[Item]
     prefix: list[int] = field(default_factory=list)
-    shown: Shown = field(default_factory=Shown)
+    shown: PromptContext = field(default_factory=PromptContext)
     left_out: int = 0
 
     @property
@@ -45,8 +45,8 @@ class Asked:
         return tuple(item.title for item in self.items), tuple(self.prefix)
 
 
-class Rows:
-    """Rows as token ids; each text is tokenised once."""
+class PairPrompts:
+    """PairPrompts as token ids; each text is tokenised once."""
 
     def __init__(self, student: Student, max_prompt_tokens: int) -> None:
         self.tokenizer = student.tokenizer
@@ -54,7 +54,7 @@ class Rows:
         self._kept: dict[str, list[int]] = {}
         self.choices = (self._ids(" no")[0], self._ids(" yes")[0])
 
-    def fitted(self, question: Question) -> Asked:
+    def fitted(self, question: Query) -> EncodedQuery:
         """The question with as much beside it as the longest of its prompts may hold."""
         items, shown, left_out = question.items[: mbr.MOST_ITEMS], question.shown, 0
         prefix = self._prefix(shown)
@@ -63,7 +63,7 @@ class Rows:
             shown = shown.less()
             left_out += 1
             prefix = self._prefix(shown)
-        return Asked(items, prefix, shown, left_out)
+        return EncodedQuery(items, prefix, shown, left_out)
 
     def row(self, items: Sequence[Item], anchor: int, together: Sequence[bool] = ()) -> Example:
         """One anchor with all other items in order, without a prefix; the targets say which are `together` with it.
@@ -80,15 +80,15 @@ class Rows:
                 targets.append(self.choices[bool(together) and together[n]])
         return Example(ids, found, targets, self.choices)
 
-    def whole(self, asked: Asked, anchor: int, together: Sequence[bool]) -> Example:
+    def whole(self, asked: EncodedQuery, anchor: int, together: Sequence[bool]) -> Example:
         """A row as the student reads it in training: after its prefix."""
         return self.row(asked.items, anchor, together).after(asked.prefix)
 
-    def tokens(self, asked: Asked) -> int:
+    def tokens(self, asked: EncodedQuery) -> int:
         """How many tokens are read for all rows of a session."""
         return len(asked.prefix) + sum(len(self.row(asked.items, n)) for n in range(len(asked.items)))
 
-    def _prefix(self, shown: Shown) -> list[int]:
+    def _prefix(self, shown: PromptContext) -> list[int]:
         parts = [self._ids(knowledge_text(shown.knowledge))] if shown.knowledge else []
         for demo in shown.demos:
             parts += self._demo(demo)
@@ -109,10 +109,10 @@ class Rows:
             yield row
 
     def _anchor(self, item: Item) -> list[int]:
-        return self._ids(prompts.render("pairs", {"anchor": prompts.quoted(item.title, TITLE_LENGTH)}))
+        return self._ids(prompts.render("pairs", {"anchor": prompts.sanitized(item.title, TITLE_LENGTH)}))
 
     def _other(self, item: Item) -> list[int]:
-        return self._ids("\n" + prompts.render("pairs_item", {"item": prompts.quoted(item.title, TITLE_LENGTH)}))
+        return self._ids("\n" + prompts.render("pairs_item", {"item": prompts.sanitized(item.title, TITLE_LENGTH)}))
 
     def _ids(self, text: str) -> list[int]:
         if text not in self._kept:
@@ -126,35 +126,35 @@ def shared(items: Sequence[str], bundles: Sequence[Bundle]) -> list[list[bool]]:
     return [[a != b and any({a, b} <= own for own in sets) for b in items] for a in items]
 
 
-def in_order(asked: Asked, odds: Floats, wanted: Asked) -> Floats:
+def reorder(asked: EncodedQuery, odds: Floats, wanted: EncodedQuery) -> Floats:
     """What was heard of a session's pairs, for the same items in the order of `wanted`."""
     place = {item.id: n for n, item in enumerate(asked.items)}
     order = [place[item.id] for item in wanted.items]
     return odds[np.ix_(order, order)]
 
 
-def log_odds(student: Student, rows: Rows, sessions: Sequence[Asked], batch: int) -> list[Floats]:
+def log_odds(student: Student, rows: PairPrompts, sessions: Sequence[EncodedQuery], batch: int) -> list[Floats]:
     """The log odds of yes for each anchor (row) and each other item (column): (n, n) a session.
 
-    Rows without a prefix are read in batches over all sessions. A prefix is read once a session.
+    PairPrompts without a prefix are read in batches over all sessions. A prefix is read once a session.
     """
     found = [np.zeros((len(asked.items), len(asked.items)), dtype=np.float32) for asked in sessions]
     bare = [
         (n, anchor) for n, asked in enumerate(sessions) if not asked.prefix for anchor in range(len(asked.items))
     ]
-    _hear(student, rows, sessions, bare, batch, found)
+    score_rows(student, rows, sessions, bare, batch, found)
     for n, asked in enumerate(sessions):
         if asked.prefix:
             prefix = read_prefix(student.model, asked.prefix)
             own = [(n, anchor) for anchor in range(len(asked.items))]
-            _hear(student, rows, sessions, own, batch, found, prefix)
+            score_rows(student, rows, sessions, own, batch, found, prefix)
     return found
 
 
-def _hear(
+def score_rows(
     student: Student,
-    rows: Rows,
-    sessions: Sequence[Asked],
+    rows: PairPrompts,
+    sessions: Sequence[EncodedQuery],
     places: Sequence[tuple[int, int]],
     batch: int,
     found: Sequence[Floats],
@@ -168,7 +168,7 @@ def _hear(
     no, yes = rows.choices
     tokens = TOKENS_ON_CPU if student.device.type == "cpu" else 0
     with torch.inference_mode():
-        for indices in batches([len(example) for example in examples], batch, tokens=tokens):
+        for indices in length_grouped_batches([len(example) for example in examples], batch, tokens=tokens):
             part = [examples[i] for i in indices]
             logits = answer_logits(student.model, part, student.tokenizer.pad_token_id, prefix)
             odds = iter((logits[:, yes] - logits[:, no]).tolist())

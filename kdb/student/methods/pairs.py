@@ -19,24 +19,24 @@ from numpy.typing import NDArray
 from kdb.errors import KdbError, UsageError
 from kdb.partitions import crf, mbr, pair_features
 from kdb.partitions.pair_features import Evidence
-from kdb.prompts.messages import Lesson, Message, Question, positions
+from kdb.prompts.messages import LabelledQuery, Message, Query, positions
 from kdb.records import Bundle, Item, Session, Usage
 from kdb.retrieval.embedder import Embedder
 from kdb.student.examples import Example
-from kdb.student.methods.method import Decision, Rule
-from kdb.student.methods.pair_prompts import Asked, Key, Rows, in_order, log_odds, shared
+from kdb.student.methods.method import AnswerMethod, Decision
+from kdb.student.methods.pair_prompts import EncodedQuery, Key, PairPrompts, log_odds, reorder, shared
 from kdb.student.model import Student
 
 FILE = "posterior.safetensors"
 ANCHORS = 3
 """So many rows of a session are trained on an epoch; which ones, the order of its items decides."""
-RIDGE = 5.0
+PRIOR_PRECISION = 5.0
 """How hard the weights learnt without the student are held to while those of the student are learnt."""
 
 Floats = NDArray[np.float32]
 
 
-class ScoreRule(Rule):
+class PairMethod(AnswerMethod):
     """Decodes pair probabilities. What it learns: the evidence, the posterior's weights, the logits' scale."""
 
     def __init__(self, student: Student, objective: str, use_evidence: bool, max_prompt_tokens: int) -> None:
@@ -50,20 +50,20 @@ class ScoreRule(Rule):
         self._prior: crf.Weights | None = None
         # What the student said of the sessions that it was last heard on: validation asks for it again.
         self._heard: dict[Key, Floats] = {}
-        self._rows = Rows(student, max_prompt_tokens)
+        self._rows = PairPrompts(student, max_prompt_tokens)
 
-    def examples(self, lesson: Lesson) -> list[Example]:
-        """See `Rule`: the rows of the first ANCHORS items."""
+    def examples(self, lesson: LabelledQuery) -> list[Example]:
+        """See `AnswerMethod`: the rows of the first ANCHORS items."""
         asked = self._rows.fitted(lesson.question)
         together = shared([item.id for item in asked.items], lesson.bundles)
         return [self._rows.whole(asked, n, together[n]) for n in range(min(ANCHORS, len(asked.items)))]
 
-    def conversations(self, lesson: Lesson) -> list[list[Message]]:
-        """See `Rule`."""
+    def conversations(self, lesson: LabelledQuery) -> list[list[Message]]:
+        """See `AnswerMethod`."""
         raise UsageError("the answer format pairs is no conversation", "use --answer list or --answer labels")
 
-    def learn(self, training: Sequence[Session], validation: Sequence[Lesson], batch: int) -> None:
-        """See `Rule`. Without the student first, from the training sessions; then with it, from the others.
+    def learn(self, training: Sequence[Session], validation: Sequence[LabelledQuery], batch: int) -> None:
+        """See `AnswerMethod`. Without the student first, from the training sessions; then with it, from the others.
 
         The student has seen the training sessions, so only what it says of the validation sessions counts.
         """
@@ -76,7 +76,7 @@ class ScoreRule(Rule):
         self.scale = np.array([flat.mean(), flat.std() + 1e-6], dtype=np.float32)
         seen = [self._pairs(asked.items, own) for asked, own in zip(known, logits, strict=True)]
         truth = [positions(lesson.question.items, lesson.bundles) for lesson in validation]
-        self.weights = crf.fit(seen, truth, self._prior, RIDGE)
+        self.weights = crf.fit(seen, truth, self._prior, PRIOR_PRECISION)
 
     def _learn_prior(self, training: Sequence[Session]) -> None:
         if self.use_evidence:
@@ -87,12 +87,12 @@ class ScoreRule(Rule):
         kinds = pairs[0].shape[2]
         self._prior = np.insert(weights, [kinds, 2 * kinds], 0.0)  # the student is the last kind of evidence
 
-    def decide(self, questions: Sequence[Question], batch: int) -> list[Decision]:
-        """See `Rule`."""
+    def decide(self, questions: Sequence[Query], batch: int) -> list[Decision]:
+        """See `AnswerMethod`."""
         return self.vote([[question] for question in questions], batch)
 
-    def vote(self, polls: Sequence[Sequence[Question]], batch: int) -> list[Decision]:
-        """See `Rule`: the mean of the log odds over a poll is decoded; KdbError where nothing was learnt."""
+    def vote(self, polls: Sequence[Sequence[Query]], batch: int) -> list[Decision]:
+        """See `AnswerMethod`: the mean log odds of a poll are decoded; KdbError where nothing was learnt."""
         if self.weights is None:
             raise KdbError("the answer format pairs has learnt nothing yet", "use an adapter, or pass --kb")
         known = [self._rows.fitted(question) for poll in polls for question in poll]
@@ -102,10 +102,10 @@ class ScoreRule(Rule):
         asked = [[next(rest) for _ in poll] for poll in polls]
         return [self._decision(own, [heard[one.key] for one in own]) for own in asked]
 
-    def _decision(self, poll: Sequence[Asked], heard: Sequence[Floats]) -> Decision:
+    def _decision(self, poll: Sequence[EncodedQuery], heard: Sequence[Floats]) -> Decision:
         asked, items = poll[0], poll[0].items
         usage = Usage(prompt_tokens=sum(self._rows.tokens(one) for one in poll))
-        logits = np.mean([in_order(one, own, asked) for one, own in zip(poll, heard, strict=True)], axis=0)
+        logits = np.mean([reorder(one, own, asked) for one, own in zip(poll, heard, strict=True)], axis=0)
         assert self.weights is not None
         groups = mbr.groups(self._pairs(items, logits), self.weights, self.objective)
         bundles = [Bundle([items[n].id for n in group]) for group in groups]
@@ -118,13 +118,13 @@ class ScoreRule(Rule):
         own = ((logits - self.scale[0]) / self.scale[1])[:, :, None]
         return own if self.evidence is None else np.concatenate([self.evidence.pairs(items), own], -1)
 
-    def _logits(self, sessions: Sequence[Asked], batch: int) -> list[Floats]:
+    def _logits(self, sessions: Sequence[EncodedQuery], batch: int) -> list[Floats]:
         """The log odds that two items share a bundle, the mean over both anchors: (n, n) a session."""
         found = log_odds(self.student, self._rows, sessions, batch)
         return [np.asarray((own + own.T) / 2, dtype=np.float32) for own in found]
 
     def save(self, folder: Path) -> None:
-        """See `Rule`."""
+        """See `AnswerMethod`."""
         from safetensors.numpy import save_file
 
         assert self.weights is not None
@@ -136,7 +136,7 @@ class ScoreRule(Rule):
         save_file(kept, folder / FILE)
 
     def read(self, folder: Path) -> None:
-        """See `Rule`."""
+        """See `AnswerMethod`."""
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kdb import weights
 from kdb.errors import UsageError
-from kdb.prompts.answers import AnswerError, text_answer
+from kdb.prompts.answers import AnswerError, text_format
 from kdb.prompts.answers.labels import LETTERS
 from kdb.prompts.answers.list import MOST_BUNDLES
 
@@ -69,7 +69,7 @@ def random_answer(grammar: str, rng: random.Random) -> tuple[str, int]:
 @given(bundlings(overlap=True))
 def test_a_list_says_any_bundles(case):
     items, groups = case
-    answer = text_answer("list", intents=False)
+    answer = text_format("list", intents=False)
     text = answer.target(groups, [""] * len(groups), items)
     assert sorted(answer.parse(text, items)[0]) == sorted(groups)
     assert answer.repair(text, items)[0] == answer.parse(text, items)[0]
@@ -78,14 +78,14 @@ def test_a_list_says_any_bundles(case):
 @given(bundlings(overlap=False))
 def test_labels_say_any_disjoint_bundles(case):
     items, groups = case
-    answer = text_answer("labels", intents=False)
+    answer = text_format("labels", intents=False)
     text = answer.target(groups, [""] * len(groups), items)
     assert sorted(answer.parse(text, items)[0]) == sorted(groups)
 
 
 @given(st.text(max_size=200), st.integers(2, 10))
 def test_an_intent_never_breaks_the_answer(intent, items):
-    answer = text_answer("list", intents=True)
+    answer = text_format("list", intents=True)
     text = answer.target([[0, 1]], [intent], items)
     groups, intents = answer.parse(text, items)
     assert groups == [[0, 1]]
@@ -97,7 +97,7 @@ def test_an_intent_never_breaks_the_answer(intent, items):
 @pytest.mark.parametrize("items", [1, 2, 3, 6, 10])
 def test_the_closed_world(name, intents, items):
     """Every target is in the grammar; every answer of the grammar parses, within its length, to bundles."""
-    answer = text_answer(name, intents)
+    answer = text_format(name, intents)
     rng = random.Random(items)
     for _ in range(10):
         label = [rng.randrange(4) for _ in range(items)]
@@ -115,37 +115,37 @@ def test_the_closed_world(name, intents, items):
 @pytest.mark.parametrize("text", ["[1]", "[2, 1]", "[1, 1]", "[1, 9]", "[0, 1]", "hello", "[1, 2] x\nfoo", ""])
 def test_lists_outside_the_closed_world_do_not_parse(text):
     with pytest.raises(AnswerError):
-        text_answer("list", intents=True).parse(text, 3)
-    assert not accepts(text_answer("list", intents=True).grammar(3), text)
+        text_format("list", intents=True).parse(text, 3)
+    assert not accepts(text_format("list", intents=True).grammar(3), text)
 
 
 @pytest.mark.parametrize("text", ["1A 2- 3-", "1A 2A", "1A 2A 3A 4A", "2A 1A 3-", "1G 2G 3-", ""])
 def test_labels_outside_the_closed_world_do_not_parse(text):
     with pytest.raises(AnswerError):
-        text_answer("labels", intents=False).parse(text, 3)
-    assert not accepts(text_answer("labels", intents=False).grammar(3), text)
+        text_format("labels", intents=False).parse(text, 3)
+    assert not accepts(text_format("labels", intents=False).grammar(3), text)
 
 
 def test_repair_reads_what_it_can():
-    lists = text_answer("list", intents=True)
+    lists = text_format("list", intents=True)
     assert lists.repair("Sure! (1 and 3) go together, and [2,3,77].", 3)[0] == [[0, 2], [1, 2]]
     assert lists.repair("Bundles: [1, 2], [2, 3] kits", 3)[0] == [[0, 1], [1, 2]]
     assert lists.repair("I cannot say", 3)[0] == []
-    assert text_answer("labels", False).repair("1A, 2B, 3A and 9A", 3)[0] == [[0, 2]]
+    assert text_format("labels", False).repair("1A, 2B, 3A and 9A", 3)[0] == [[0, 2]]
 
 
 def test_an_item_in_two_bundles_keeps_its_first_label():
-    text = text_answer("labels", False).target([[0, 1], [1, 2], [1, 2, 3]], [""] * 3, 4)
+    text = text_format("labels", False).target([[0, 1], [1, 2], [1, 2, 3]], [""] * 3, 4)
     assert text == "1A 2A 3B 4B"
 
 
 def test_more_bundles_than_letters():
     items = 2 * len(LETTERS) + 2
     groups = [[i, i + 1] for i in range(0, items, 2)]
-    text = text_answer("labels", False).target(groups, [""] * len(groups), items)
-    assert len(text_answer("labels", False).parse(text, items)[0]) == len(LETTERS)
+    text = text_format("labels", False).target(groups, [""] * len(groups), items)
+    assert len(text_format("labels", False).parse(text, items)[0]) == len(LETTERS)
 
 
 def test_unknown_format():
     with pytest.raises(UsageError, match="list, labels"):
-        text_answer("prose", intents=False)
+        text_format("prose", intents=False)

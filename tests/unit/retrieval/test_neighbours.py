@@ -1,4 +1,4 @@
-"""Neighbours of a session: as a whole or item by item, exact or from an index that is built once."""
+"""Retrieval of a session: as a whole or item by item, exact or from an index that is built once."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from kdb.records import Item, Session
 from kdb.retrieval import neighbours, vector_index
 from kdb.retrieval.embedder import Embedder
 from kdb.retrieval.vector_index import Pool
-from kdb.student.config import Recipe
+from kdb.student.config import StudentConfig
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_a_recipe_says_which_neighbours(sessions) -> None:
     found = {
         kind: [
             [demo.session.id for demo in shown.demos]
-            for shown in Retriever(base, Recipe(demos=3, neighbours=kind), Embedder()).shown(asked)
+            for shown in Retriever(base, StudentConfig(demos=3, neighbours=kind), Embedder()).shown(asked)
         ]
         for kind in ("session", "item")
     }

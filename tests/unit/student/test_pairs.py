@@ -81,13 +81,13 @@ def test_without_an_adapter_the_posterior_is_learnt_from_the_kb(kdb, splits, tin
 
 
 def test_a_row_asks_about_every_other_item(tiny_student):
-    from kdb.prompts.messages import Lesson, Question
-    from kdb.student.methods.pairs import ScoreRule
+    from kdb.prompts.messages import LabelledQuery, Query
+    from kdb.student.methods.pairs import PairMethod
     from kdb.student.model import load
 
-    rule = ScoreRule(load(str(tiny_student)), "f1", use_evidence=False, max_prompt_tokens=2048)
+    rule = PairMethod(load(str(tiny_student)), "f1", use_evidence=False, max_prompt_tokens=2048)
     items = [Item(str(n), f"thing {n}") for n in range(4)]
-    rows = rule.examples(Lesson(Question(items), [Bundle(["0", "2"])]))
+    rows = rule.examples(LabelledQuery(Query(items), [Bundle(["0", "2"])]))
     tokenizer = rule.student.tokenizer
     assert [tokenizer.decode(t) for t in rows[0].targets] == [" no", " yes", " no"]
     assert [tokenizer.decode(t) for t in rows[1].targets] == [" no", " no", " no"]

@@ -10,8 +10,8 @@ from kdb import stream
 from kdb.predictors import student
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.stages import infer, train
-from kdb.student.config import Lora, Recipe, Training
-from kdb.student.experts import routed_recipe
+from kdb.student.config import LoraConfig, StudentConfig, TrainingConfig
+from kdb.student.experts import routed_config
 
 ROUTER = ("--batch", "4", "--precision", "fp32", "--steps", "10", "--learning-rate", "0.05")
 
@@ -34,7 +34,7 @@ def lines(file):
 
 def trained(splits, folder, recipe, steps, rate=5e-4, experts=()):
     """`kdb train` within this process, which is faster than another one."""
-    recipe.training = Training(steps=steps, batch=4, learning_rate=rate, precision="fp32")
+    recipe.training = TrainingConfig(steps=steps, batch=4, learning_rate=rate, precision="fp32")
     return train.run(lines(splits / "kb.jsonl"), recipe, train.TrainOptions(folder, list(experts)))
 
 
@@ -57,7 +57,7 @@ def reversed_copy(adapter, folder):
 def experts(splits, tiny_student, tmp_path_factory):
     """Two experts in a text format, one of which does the opposite of what it was taught."""
     folder = tmp_path_factory.mktemp("experts")
-    recipe = Recipe(student=str(tiny_student), answer="list", lora=Lora(rank=4))
+    recipe = StudentConfig(student=str(tiny_student), answer="list", lora=LoraConfig(rank=4))
     trained(splits, folder / "taught", recipe, steps=12, rate=0.01)
     reversed_copy(folder / "taught", folder / "opposite")
     return folder
@@ -151,10 +151,10 @@ def test_a_prompt_is_weighed_the_same_in_any_batch(routed, tiny_student):
 
 def test_pairs_with_demonstrations_are_routed(splits, tiny_student, tmp_path):
     """Experts of different depth and rank; rows are read after a prefix."""
-    for name, lora in (("deep", Lora(rank=2, depth=1)), ("high", Lora())):
-        trained(splits, tmp_path / name, Recipe(student=str(tiny_student), demos=1, lora=lora), steps=1)
+    for name, lora in (("deep", LoraConfig(rank=2, depth=1)), ("high", LoraConfig())):
+        trained(splits, tmp_path / name, StudentConfig(student=str(tiny_student), demos=1, lora=lora), steps=1)
     both = [tmp_path / "high", tmp_path / "deep"]
-    record = trained(splits, tmp_path / "out", routed_recipe(Recipe(), both), steps=1, experts=both)
+    record = trained(splits, tmp_path / "out", routed_config(StudentConfig(), both), steps=1, experts=both)
     assert record.settings["demos"] == 1
     found = predictions(splits, tmp_path / "out", KnowledgeBase.read(lines(splits / "kb.jsonl")))
     assert len(found) == 6
@@ -177,11 +177,11 @@ def test_experts_of_different_prompts_are_refused(experts, tmp_path, changed, sa
 
     shutil.copytree(experts / "taught", tmp_path / "other")
     data = json.loads((tmp_path / "other" / "kdb.json").read_text())
-    other = msgspec.convert({**data, **changed}, Recipe)
+    other = msgspec.convert({**data, **changed}, StudentConfig)
     other.prompt = prompt_hash(other)
     recipes.save(other, tmp_path / "other")
     with pytest.raises(UsageError, match=said):
-        routed_recipe(Recipe(), [experts / "taught", tmp_path / "other"])
+        routed_config(StudentConfig(), [experts / "taught", tmp_path / "other"])
 
 
 def test_one_expert_needs_no_router(kdb, experts, splits, tmp_path):

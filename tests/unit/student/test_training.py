@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdb.prompts.answers import text_answer
-from kdb.prompts.messages import Question, messages
+from kdb.prompts.answers import text_format
+from kdb.prompts.messages import Query, messages
 from kdb.records import Item
-from kdb.student.examples import Example, batches, text_example
+from kdb.student.examples import Example, length_grouped_batches, text_example
 from kdb.student.trainer import slope
 
 STEPS = ("--answer", "list", "--no-intents", "--steps", "12", "--batch", "4")
@@ -85,9 +85,9 @@ def test_an_adapted_student_computes_as_in_training(adapter, tiny_student):
 
 
 def test_four_bits_are_refused_where_they_cannot_be(kdb, sessions, tiny_student, tmp_path):
-    from kdb.student.model import quantises
+    from kdb.student.model import supports_4bit
 
-    if quantises(""):
+    if supports_4bit(""):
         pytest.skip("there is a CUDA device, and bitsandbytes")
     done = kdb("train", sessions, "--student", tiny_student, "-o", tmp_path / "out", *STEPS, "--load-in-4bit")
     assert done.code == 2
@@ -96,9 +96,9 @@ def test_four_bits_are_refused_where_they_cannot_be(kdb, sessions, tiny_student,
 
 
 def test_an_adapter_of_four_bits_is_asked_with_all_bits_here(kdb, adapter, sessions, tmp_path):
-    from kdb.student.model import quantises
+    from kdb.student.model import supports_4bit
 
-    if quantises(""):
+    if supports_4bit(""):
         pytest.skip("there is a CUDA device, and bitsandbytes")
     folder = tmp_path / "adapter"
     shutil.copytree(adapter[0], folder)
@@ -111,9 +111,9 @@ def test_an_adapter_of_four_bits_is_asked_with_all_bits_here(kdb, adapter, sessi
 
 
 def test_qlora_on_a_gpu(kdb, sessions, tiny_student, tmp_path):
-    from kdb.student.model import quantises
+    from kdb.student.model import supports_4bit
 
-    if not quantises(""):
+    if not supports_4bit(""):
         pytest.skip("needs a CUDA device, and bitsandbytes")
     done = kdb("train", sessions, "--student", tiny_student, "-o", tmp_path / "out", *STEPS, "--load-in-4bit")
     assert done.code == 0, done.stderr
@@ -140,7 +140,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(adapter, sessions, tiny_student,
     for _ in range(2):
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
         process = subprocess.Popen([sys.executable, "-m", "kdb", "train", *map(str, argv)])
-        while process.poll() is None:
+        while process.permutations() is None:
             if checkpoint.exists() and checkpoint.stat().st_mtime_ns > before:
                 process.send_signal(signal.SIGKILL)
                 break
@@ -200,8 +200,8 @@ def test_the_loss_falls_on_the_answer_only(tiny_student):
     from kdb.student.model import load
 
     tokenizer = load(str(tiny_student)).tokenizer
-    answer = text_answer("list", intents=False)
-    turns = messages(answer, Question([Item("a", "cup"), Item("b", "saucer")]))
+    answer = text_format("list", intents=False)
+    turns = messages(answer, Query([Item("a", "cup"), Item("b", "saucer")]))
     example = text_example(tokenizer, turns, "[1, 2]")
     assert tokenizer.decode(example.targets) == "[1, 2]" + tokenizer.eos_token
     assert example.ids[example.positions[1] :] == example.targets[:-1]
@@ -216,7 +216,7 @@ def test_the_loss_falls_on_the_answer_only(tiny_student):
 )
 def test_batches_hold_every_example_once(lengths, size, seed, tokens):
     rng = None if seed is None else random.Random(seed)
-    found = batches(lengths, size, rng, tokens)
+    found = length_grouped_batches(lengths, size, rng, tokens)
     assert sorted(i for batch in found for i in batch) == list(range(len(lengths)))
     assert all(1 <= len(batch) <= size for batch in found)
     padded = [len(batch) * max(lengths[i] for i in batch) for batch in found if len(batch) > 1]

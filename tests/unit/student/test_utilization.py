@@ -9,16 +9,16 @@ import pytest
 from support.shop import TRAINING, session
 
 from kdb.errors import KdbError, UsageError
-from kdb.prompts.messages import Demo, Question, Shown
+from kdb.prompts.messages import Demo, PromptContext, Query
 from kdb.records import Knowledge, Source
 from kdb.retrieval.context import Retriever
 from kdb.retrieval.embedder import Embedder
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.retrieval.relevance import Relevance
 from kdb.stream import Line
-from kdb.student.config import Recipe
+from kdb.student.config import StudentConfig
 from kdb.student.examples import text_example
-from kdb.student.methods.build import Serving
+from kdb.student.methods.build import InferenceConfig
 
 FEW = ("--steps", "2", "--batch", "4", "--lora-rank", "4")
 
@@ -67,7 +67,7 @@ def test_sessions():
     return "".join(msgspec.json.encode(session(n, "test")).decode() + "\n" for n in range(400, 403))
 
 
-def taught_prompts(recipe: Recipe, tiny_student) -> list[list[int]]:
+def taught_prompts(recipe: StudentConfig, tiny_student) -> list[list[int]]:
     """What the student reads in training, up to its first answer token, items in the order of the session."""
     from kdb.student.setup import prepare
 
@@ -81,11 +81,11 @@ def taught_prompts(recipe: Recipe, tiny_student) -> list[list[int]]:
 @pytest.mark.parametrize("target", ["answer", "thought+answer"])
 def test_training_and_inference_show_the_same_tokens_in_text(student, tiny_student, target) -> None:
     from kdb.student.generate import Generated
-    from kdb.student.methods.build import build_rule
+    from kdb.student.methods.build import build_method
 
-    recipe = Recipe(answer="list", demos=3, knowledge=2, target=target)
+    recipe = StudentConfig(answer="list", demos=3, knowledge=2, target=target)
     taught = taught_prompts(recipe, tiny_student)
-    rule = build_rule(student, recipe, Serving(380))
+    rule = build_method(student, recipe, InferenceConfig(380))
     asked: list[list[int]] = []
 
     class Recorder:
@@ -96,7 +96,7 @@ def test_training_and_inference_show_the_same_tokens_in_text(student, tiny_stude
 
     rule.generator = Recorder()
     shown = Retriever(KnowledgeBase(TRAINING, [], PIECES), recipe, Embedder()).shown(TRAINING)
-    decisions = rule.decide([Question(s.items, own) for s, own in zip(TRAINING, shown, strict=True)], 1)
+    decisions = rule.decide([Query(s.items, own) for s, own in zip(TRAINING, shown, strict=True)], 1)
     assert len(taught) == 200
     assert sorted(asked) == sorted(taught)
     assert any(d.left_out for d in decisions)
@@ -104,13 +104,13 @@ def test_training_and_inference_show_the_same_tokens_in_text(student, tiny_stude
 
 
 def test_training_and_inference_show_the_same_tokens_in_pairs(student, tiny_student) -> None:
-    from kdb.student.methods.pair_prompts import Rows, log_odds
+    from kdb.student.methods.pair_prompts import PairPrompts, log_odds
 
-    recipe = Recipe(answer="pairs", demos=2, knowledge=2)
+    recipe = StudentConfig(answer="pairs", demos=2, knowledge=2)
     taught = taught_prompts(recipe, tiny_student)
-    rows = Rows(student, 380)
+    rows = PairPrompts(student, 380)
     shown = Retriever(KnowledgeBase(TRAINING, [], PIECES), recipe, Embedder()).shown(TRAINING)
-    asked = [rows.fitted(Question(s.items, own)) for s, own in zip(TRAINING, shown, strict=True)]
+    asked = [rows.fitted(Query(s.items, own)) for s, own in zip(TRAINING, shown, strict=True)]
     read: list[list[int]] = []
     hook = student.model.register_forward_pre_hook(
         lambda _, __, given: read.extend(given["input_ids"].tolist()), with_kwargs=True
@@ -132,12 +132,12 @@ def test_a_prefix_read_once_changes_no_answer(student) -> None:
     import numpy as np
     import torch
 
-    from kdb.student.methods.pair_prompts import Rows, log_odds
+    from kdb.student.methods.pair_prompts import PairPrompts, log_odds
     from kdb.student.model import answer_logits
 
-    rows = Rows(student, 2048)
-    shown = Shown([Demo(TRAINING[0], thought(0)), Demo(TRAINING[1])], PIECES[:2])
-    asked = [rows.fitted(Question(TRAINING[7].items, shown)), rows.fitted(Question(TRAINING[9].items))]
+    rows = PairPrompts(student, 2048)
+    shown = PromptContext([Demo(TRAINING[0], thought(0)), Demo(TRAINING[1])], PIECES[:2])
+    asked = [rows.fitted(Query(TRAINING[7].items, shown)), rows.fitted(Query(TRAINING[9].items))]
     found = log_odds(student, rows, asked, 4)
     no, yes = rows.choices
     for own, odds in zip(asked, found, strict=True):
@@ -150,10 +150,10 @@ def test_a_prefix_read_once_changes_no_answer(student) -> None:
 
 
 def test_a_demonstration_in_rows_says_yes_to_its_bundles(student) -> None:
-    from kdb.student.methods.pair_prompts import Rows
+    from kdb.student.methods.pair_prompts import PairPrompts
 
-    rows = Rows(student, 2048)
-    asked = rows.fitted(Question(TRAINING[3].items, Shown([Demo(TRAINING[1], thought(1))], PIECES[:1])))
+    rows = PairPrompts(student, 2048)
+    asked = rows.fitted(Query(TRAINING[3].items, PromptContext([Demo(TRAINING[1], thought(1))], PIECES[:1])))
     text = student.tokenizer.decode(asked.prefix)
     first, second, *others = TRAINING[1].items
     assert text.startswith("What is known about bundles:\n- Bundles hold Saws and Drills.")
@@ -165,17 +165,17 @@ def test_a_demonstration_in_rows_says_yes_to_its_bundles(student) -> None:
 
 
 def test_what_does_not_fit_is_left_out_the_least_useful_first(student) -> None:
-    from kdb.student.methods.pair_prompts import Rows
+    from kdb.student.methods.pair_prompts import PairPrompts
 
-    shown = Shown([Demo(TRAINING[0], thought(0)), Demo(TRAINING[1])], PIECES[:2])
-    question = Question(TRAINING[7].items, shown)
-    whole = Rows(student, 2048).fitted(question)
+    shown = PromptContext([Demo(TRAINING[0], thought(0)), Demo(TRAINING[1])], PIECES[:2])
+    question = Query(TRAINING[7].items, shown)
+    whole = PairPrompts(student, 2048).fitted(question)
     most = len(whole.prefix) - 40
-    fitted = Rows(student, most).fitted(question)
+    fitted = PairPrompts(student, most).fitted(question)
     assert fitted.left_out >= 2
     assert not fitted.shown.knowledge
     assert len(fitted.prefix) < most
-    assert Rows(student, 64).fitted(question).left_out == 5
+    assert PairPrompts(student, 64).fitted(question).left_out == 5
     steps = [shown]
     while steps[-1].demos or steps[-1].knowledge:
         steps.append(steps[-1].less())
@@ -190,7 +190,7 @@ def test_what_does_not_fit_is_left_out_the_least_useful_first(student) -> None:
 
 
 def test_nothing_about_the_session_itself_is_shown() -> None:
-    retriever = Retriever(KnowledgeBase(TRAINING, [], PIECES), Recipe(demos=3, knowledge=3), Embedder())
+    retriever = Retriever(KnowledgeBase(TRAINING, [], PIECES), StudentConfig(demos=3, knowledge=3), Embedder())
     with_thoughts = 0
     for own, shown in zip(TRAINING, retriever.shown(TRAINING), strict=True):
         assert len(shown.demos) == 3
@@ -204,7 +204,7 @@ def test_nothing_about_the_session_itself_is_shown() -> None:
 
 def test_a_demonstration_from_the_test_split_is_refused() -> None:
     with pytest.raises(KdbError, match="'7' is of the test split"):
-        Retriever(KnowledgeBase([session(1), session(7, "test")]), Recipe(demos=1), Embedder())
+        Retriever(KnowledgeBase([session(1), session(7, "test")]), StudentConfig(demos=1), Embedder())
 
 
 def test_what_bears_on_a_session_comes_first_then_the_most_supported() -> None:
@@ -251,7 +251,7 @@ def test_formats_that_are_not_there() -> None:
     with pytest.raises(UsageError, match="rhyme: no such format"):
         formats("rhyme")
     with pytest.raises(KdbError, match="holds no rule"):
-        Retriever(KnowledgeBase(TRAINING, [], PIECES), Recipe(knowledge=1, formats=["rule"]), Embedder())
+        Retriever(KnowledgeBase(TRAINING, [], PIECES), StudentConfig(knowledge=1, formats=["rule"]), Embedder())
 
 
 def test_reasoning_is_learnt_and_written_before_the_answer(kdb, kb, tiny_student, test_sessions, tmp_path) -> None:
@@ -278,25 +278,25 @@ def test_a_thought_as_a_second_task(kdb, kb, tiny_student, test_sessions, tmp_pa
 @pytest.mark.parametrize(
     ("target", "serving"),
     [
-        ("thought+answer", Serving(2048)),
-        ("answer", Serving(2048, temperature=0.5)),
-        ("answer", Serving(2048, vote="bundles")),
+        ("thought+answer", InferenceConfig(2048)),
+        ("answer", InferenceConfig(2048, temperature=0.5)),
+        ("answer", InferenceConfig(2048, vote="bundles")),
     ],
 )
 def test_pairs_writes_draws_and_elects_nothing(student, target, serving) -> None:
-    from kdb.student.methods.build import build_rule
+    from kdb.student.methods.build import build_method
 
     with pytest.raises(UsageError, match="answer format pairs"):
-        build_rule(student, Recipe(answer="pairs", target=target), serving)
+        build_method(student, StudentConfig(answer="pairs", target=target), serving)
 
 
 def test_losses_of_a_batch_that_mixes_tasks(student) -> None:
     import torch
 
-    from kdb.student.methods.pair_prompts import Rows
+    from kdb.student.methods.pair_prompts import PairPrompts
     from kdb.student.trainer import token_losses
 
-    rows = Rows(student, 2048)
+    rows = PairPrompts(student, 2048)
     row = rows.row(TRAINING[7].items, 0, [False, True, False, True, False, False])
     text = text_example(student.tokenizer, [{"role": "user", "content": "Why?"}], "Because.")
     mixed = [row, text, replace(row, targets=row.targets[::-1])]
@@ -341,6 +341,6 @@ def test_trl_trains_on_what_is_emitted(kdb, kb, tmp_path) -> None:
 def test_pairs_has_no_messages(tiny_student, tmp_path) -> None:
     from kdb.stages import emit
 
-    recipe = Recipe(answer="pairs", student=str(tiny_student))
+    recipe = StudentConfig(answer="pairs", student=str(tiny_student))
     with pytest.raises(UsageError, match="--answer list"):
         emit.run(lines([*TRAINING[:3], session(999, "validation")]), recipe, 2048, io.BytesIO())
