@@ -125,9 +125,9 @@ BAD = [
     ('title = "x"\n[[cells]]\nname = "y"\ninfer = "--name \'open"', "No closing quotation"),
     ('title = "x"\n[[cells]]\nname = "y"\n[[cells]]\nname = "y"', "two cells on test are called 'y'"),
     ("title = ", "Invalid value"),
-    ('title = "x"\n[[cells]]\nname = "y"\nchosen = "z"', "no choice is made on test"),
+    ('title = "x"\n[[cells]]\nname = "y"\nselect_best_as = "z"', "no choice is made on test"),
     (
-        'title = "x"\n[[cells]]\nname = "y"\n[[cells]]\nname = "z"\nsplit = "validation"\nchosen = "y"',
+        'title = "x"\n[[cells]]\nname = "y"\n[[cells]]\nname = "z"\nsplit = "validation"\nselect_best_as = "y"',
         "two cells on test",
     ),
 ]
