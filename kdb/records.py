@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 FORMAT = 1
 """The `v` of records written today. A record without `v` is read as this one; a larger one is refused."""
@@ -34,10 +34,14 @@ class Item(Struct, omit_defaults=True):
 
 
 class Bundle(Struct):
-    """Two or more items (by id) bought together for one intent."""
+    """Two or more items (by id) bought together for one intent.
+
+    `probability` is that of a predicted bundle to lie within a true one; absent where the predictor has none.
+    """
 
     items: list[str]
     intent: str = ""
+    probability: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
 
 
 class Usage(Struct, omit_defaults=True):
@@ -171,6 +175,9 @@ class Prediction(Record, tag="prediction"):
 class Metric(Record, tag="metric"):
     """The score of one run on one domain under one protocol; `intervals` are 95 % bootstrap bounds.
 
+    A run with several seeds has a record for each seed and one for all of them: its values are means over the
+    seeds, `seeds` names the runs that it stands for, `spread` are the standard deviations over them.
+
     `by` names the slice of the sessions that was scored, such as `{"length": "4"}`; empty: all of them.
     `imported` is what is known of how the sessions were imported, each way that there was.
     """
@@ -185,13 +192,17 @@ class Metric(Record, tag="metric"):
     settings: dict[str, Any] = {}
     by: dict[str, str] = {}
     imported: list[Imported] = []
+    seeds: list[str] = []
+    spread: dict[str, float] = {}
 
 
 class Comparison(Record, tag="comparison"):
-    """The difference between two runs (first minus second) on the same sessions of one domain.
+    """The difference between a run and its reference (first minus second) on the same sessions of one domain.
 
-    `intervals` are 95 % paired bootstrap bounds, `p` are paired permutation tests, `p_holm` the same
-    corrected over all pairs of runs that were compared.
+    `family` names the question that it belongs to: `baseline` (each student against the best baseline) or a tag
+    that the runs were given, such as `format`. `intervals` are 95 % paired bootstrap bounds, `p` are paired
+    permutation tests, `p_holm` the same corrected over the comparisons of the family; both are empty where the
+    difference is only described. `p_floor` is the smallest p that so many permutations can give.
     """
 
     runs: tuple[str, str]
@@ -202,6 +213,35 @@ class Comparison(Record, tag="comparison"):
     intervals: dict[str, list[float]]
     p: dict[str, float]
     p_holm: dict[str, float]
+    family: str = ""
+    reference: str = ""
+    p_floor: float = 0.0
+
+
+class ReliabilityBin(Struct):
+    """Bundles of similar probability: how many, their mean probability, the share of them that are hits."""
+
+    bundles: int
+    probability: float
+    precision: float
+
+
+class PrecisionAtShare(Struct):
+    """The precision of the bundles with the highest probabilities: their share, and the lowest one among them."""
+
+    share: float
+    precision: float
+    probability: float
+
+
+class Calibration(Record, tag="calibration"):
+    """How far the probabilities of a run's bundles can be believed, on one domain."""
+
+    run: str
+    domain: str
+    bundles: int
+    bins: list[ReliabilityBin]
+    kept: list[PrecisionAtShare]
 
 
 class Match(Struct):
@@ -236,13 +276,14 @@ class Run(Record, tag="run"):
     measured: dict[str, Any] = {}
 
 
-AnyRecord = Session | Knowledge | Prediction | Metric | Comparison | SessionScore | Run
+AnyRecord = Session | Knowledge | Prediction | Metric | Comparison | Calibration | SessionScore | Run
 KINDS: dict[str, type[Record]] = {
     "session": Session,
     "knowledge": Knowledge,
     "prediction": Prediction,
     "metric": Metric,
     "comparison": Comparison,
+    "calibration": Calibration,
     "score": SessionScore,
     "run": Run,
 }
