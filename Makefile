@@ -52,10 +52,10 @@ demo: install
 	$(KDB) train $(DEMO)/kb.jsonl --epochs 1 -o $(DEMO)/adapter > $(DEMO)/train.jsonl
 	$(KDB) infer $(DEMO)/test.jsonl --adapter $(DEMO)/adapter -o $(DEMO)/student.jsonl
 	$(KDB) infer $(DEMO)/test.jsonl --no-intents -o $(DEMO)/zero-shot.jsonl
-	for name in whole-session clusters posterior; do \
+	for name in whole-session clusters partition-crf; do \
 	  $(KDB) infer $(DEMO)/test.jsonl --baseline $$name --kb $(DEMO)/kb.jsonl -o $(DEMO)/$$name.jsonl; done
-	$(KDB) eval $(DEMO)/{student,zero-shot,whole-session,clusters,posterior}.jsonl > $(DEMO)/metrics.jsonl
-	$(KDB) eval $(DEMO)/{student,zero-shot,whole-session,clusters,posterior}.jsonl --table
+	$(KDB) eval $(DEMO)/{student,zero-shot,whole-session,clusters,partition-crf}.jsonl > $(DEMO)/metrics.jsonl
+	$(KDB) eval $(DEMO)/{student,zero-shot,whole-session,clusters,partition-crf}.jsonl --table
 
 # A grid becomes rules for make. A cell that fails does not hold up the others: the reports say that it was not run.
 GRID ?= samples/grids/paper.toml

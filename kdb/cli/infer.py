@@ -14,7 +14,7 @@ from kdb.errors import UsageError
 from kdb.student.config import Aggregation, Retrieval
 from kdb.teacher.config import TeacherConfig
 
-BASELINES = "whole-session, all-pairs, clusters, patterns, pair-classifier or posterior"
+BASELINES = "whole-session, all-pairs, clusters, pattern-matching, pair-classifier or partition-crf"
 
 
 @with_streams()

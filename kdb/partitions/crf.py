@@ -16,25 +16,25 @@ from kdb.partitions.enumeration import (
     Floats,
     Labels,
     all_partitions,
-    bundles,
-    extended,
+    extend,
     features,
-    nearest,
+    from_bundles,
+    to_masks,
 )
 
 Weights = NDArray[np.float64]
-Bundling = tuple[int, ...]
+BundleMasks = tuple[int, ...]
 """The bundles of a partition as bit masks over the items."""
 
-WIDTH = 4140
+BEAM_WIDTH = 4140
 """So many partitions are kept while items are added: all of them up to 8 items (the Bell number of 8)."""
-EXACT = 8
+MAX_EXACT_ITEMS = 8
 """Sessions of up to so many items are fitted to."""
-LIKELY = 200
+TOP_K = 200
 """So many of the most probable bundlings stand for the posterior."""
 
 
-def size(kinds: int) -> int:
+def n_weights(kinds: int) -> int:
     """The number of weights for so many kinds of evidence."""
     return 2 * kinds + 2 * len(STRUCTURE)
 
@@ -48,12 +48,12 @@ def fit(
     """The most probable weights under a normal prior around `prior` (or 0) with precision `ridge`.
 
     `evidence` holds an (n, n, k) array a session and `truth` its true groups of positions. Sessions of more
-    than EXACT items are passed over.
+    than MAX_EXACT_ITEMS items are passed over.
     """
     from scipy.optimize import minimize
 
-    cases = [_case(e, groups) for e, groups in zip(evidence, truth, strict=True) if len(e) <= EXACT]
-    start = np.zeros(size(evidence[0].shape[2])) if prior is None else prior
+    cases = [_case(e, groups) for e, groups in zip(evidence, truth, strict=True) if len(e) <= MAX_EXACT_ITEMS]
+    start = np.zeros(n_weights(evidence[0].shape[2])) if prior is None else prior
 
     def loss(weights: Weights) -> tuple[float, Weights]:
         value = ridge * float(((weights - start) ** 2).sum()) / 2
@@ -72,27 +72,27 @@ def fit(
 
 def _case(evidence: Floats, groups: Sequence[Sequence[int]]) -> tuple[NDArray[np.float64], int]:
     labels = all_partitions(len(evidence))
-    right = int(np.flatnonzero((labels == nearest(len(evidence), groups)).all(1))[0])
+    right = int(np.flatnonzero((labels == from_bundles(len(evidence), groups)).all(1))[0])
     return features(labels, evidence).astype(np.float64), right
 
 
-def likely(evidence: Floats, weights: Weights) -> tuple[list[Bundling], NDArray[np.float64]]:
-    """The LIKELY most probable bundlings of a session that have a bundle, and their probabilities (sum 1).
+def top_partitions(evidence: Floats, weights: Weights) -> tuple[list[BundleMasks], NDArray[np.float64]]:
+    """The TOP_K most probable bundlings of a session that have a bundle, and their probabilities (sum 1).
 
-    Items are added one by one and the WIDTH best partitions kept, so any number of items can be decided on;
-    up to EXACT items nothing is lost.
+    Items are added one by one and the BEAM_WIDTH best partitions kept, so any number of items can be decided on;
+    up to MAX_EXACT_ITEMS items nothing is lost.
     """
     labels: Labels = np.zeros((1, 0), dtype=np.uint8)
     scores = np.zeros(1)
     for items in range(1, len(evidence) + 1):
-        labels = extended(labels)
+        labels = extend(labels)
         scores = features(labels, evidence[:items, :items]) @ weights
-        if len(labels) > WIDTH:
-            best = np.argsort(-scores, kind="stable")[:WIDTH]
+        if len(labels) > BEAM_WIDTH:
+            best = np.argsort(-scores, kind="stable")[:BEAM_WIDTH]
             labels, scores = labels[best], scores[best]
-    best = np.argsort(-scores, kind="stable")[: LIKELY + 1]
+    best = np.argsort(-scores, kind="stable")[: TOP_K + 1]
     p = np.exp(scores[best] - scores[best[0]])
-    found = {bundles(labels[k]): float(q) for k, q in zip(best, p, strict=True)}
+    found = {to_masks(labels[k]): float(q) for k, q in zip(best, p, strict=True)}
     found.pop((), None)
-    chances = np.array(list(found.values()))
-    return list(found), chances / chances.sum()
+    probabilities = np.array(list(found.values()))
+    return list(found), probabilities / probabilities.sum()

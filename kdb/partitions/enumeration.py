@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 STRUCTURE = ("pairs", "bundles", "single items", "whole session")
 
 
-def extended(labels: Labels) -> Labels:
+def extend(labels: Labels) -> Labels:
     """All partitions of one more item that agree with one of these (P, m) on the items before: (P', m + 1)."""
     choices = labels.max(1, initial=0).astype(int) + 2 if labels.shape[1] else np.ones(1, dtype=int)
     before = labels[np.repeat(np.arange(len(labels)), choices)]
@@ -29,11 +29,11 @@ def all_partitions(items: int) -> Labels:
     """Every partition of so many items: (Bell number, items)."""
     labels = np.zeros((1, 0), dtype=np.uint8)
     for _ in range(items):
-        labels = extended(labels)
+        labels = extend(labels)
     return labels
 
 
-def nearest(items: int, groups: Sequence[Sequence[int]]) -> Labels:
+def from_bundles(items: int, groups: Sequence[Sequence[int]]) -> Labels:
     """The partition (items,) that states these groups; where they overlap the larger keeps what they share."""
     block = [-1] * items
     for n, group in enumerate(sorted(groups, key=lambda g: (-len(g), list(g)))):
@@ -67,7 +67,7 @@ def features(labels: Labels, evidence: Floats) -> Floats:
     return np.concatenate(columns, 1).reshape(count, -1)
 
 
-def bundles(labels: Labels) -> tuple[int, ...]:
+def to_masks(labels: Labels) -> tuple[int, ...]:
     """The blocks of two or more items of one partition (n,), each as a bit mask, ascending."""
     masks: dict[int, int] = {}
     for i, label in enumerate(labels.tolist()):

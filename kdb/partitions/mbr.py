@@ -14,49 +14,51 @@ from numpy.typing import NDArray
 
 from kdb.errors import UsageError
 from kdb.partitions import crf
-from kdb.partitions.crf import Bundling
+from kdb.partitions.crf import BundleMasks
 
-OBJECTIVES = ("f1", "precision")
-MOST_ITEMS = 60
+UTILITIES = ("f1", "precision")
+MAX_ITEMS = 60
 """Items beyond that are left out of all bundles: bit masks end there, and nobody looks at so many."""
-PARTITIONS = 60
+N_CANDIDATE_PARTITIONS = 60
 """Parts of so many of the likeliest bundlings are candidates."""
 
 Floats = NDArray[np.float64]
 
 
-def groups(pairs: NDArray[np.float32], weights: crf.Weights, objective: str) -> list[list[int]]:
+def decode(pairs: NDArray[np.float32], weights: crf.Weights, utility: str) -> list[list[int]]:
     """The bundles to predict for a session with (n, n, k) evidence on its pairs, as positions of items."""
-    items = min(len(pairs), MOST_ITEMS)
+    items = min(len(pairs), MAX_ITEMS)
     if items < 2:
         return []
-    bundlings, chances = crf.likely(pairs[:items, :items], weights)
-    chosen = decide(bundlings, chances, items, objective)
+    bundlings, probabilities = crf.top_partitions(pairs[:items, :items], weights)
+    chosen = best_prediction(bundlings, probabilities, items, utility)
     return [[n for n in range(items) if mask >> n & 1] for mask in chosen]
 
 
-def decide(bundlings: Sequence[Bundling], chances: Floats, items: int, objective: str) -> Bundling:
-    """The best prediction for a session of `items` items; UsageError for an unknown objective.
+def best_prediction(
+    bundlings: Sequence[BundleMasks], probabilities: Floats, items: int, utility: str
+) -> BundleMasks:
+    """The best prediction for a session of `items` items; UsageError for an unknown utility.
 
     `f1`: expected matched Jaccard F1. `precision`: expected share of the predicted bundles that are hits, each
     weighted by its coverage, without which the likeliest pair would always do.
     """
-    if objective not in OBJECTIVES:
-        raise UsageError(f"no objective {objective!r}", f"there are {', '.join(OBJECTIVES)}")
+    if utility not in UTILITIES:
+        raise UsageError(f"no utility {utility!r}", f"there are {', '.join(UTILITIES)}")
     options = candidates(bundlings, items)
-    if objective == "f1":
-        worth = matched_f1(options, bundlings) @ chances
+    if utility == "f1":
+        utilities = pairwise_matched_f1(options, bundlings) @ probabilities
     else:
         bundles = {bundle for option in options for bundle in option}
-        covered = {bundle: float(_coverage(bundle, bundlings) @ chances) for bundle in bundles}
-        worth = np.array([np.mean([covered[bundle] for bundle in option]) for option in options])
-    return options[int(np.argmax(worth))]
+        covered = {bundle: float(_coverage(bundle, bundlings) @ probabilities) for bundle in bundles}
+        utilities = np.array([np.mean([covered[bundle] for bundle in option]) for option in options])
+    return options[int(np.argmax(utilities))]
 
 
-def candidates(bundlings: Sequence[Bundling], items: int) -> list[Bundling]:
+def candidates(bundlings: Sequence[BundleMasks], items: int) -> list[BundleMasks]:
     """All non-empty parts of the likeliest bundlings, every pair, and the whole session, each once."""
-    found: dict[Bundling, None] = {((1 << items) - 1,): None}
-    for bundling in bundlings[:PARTITIONS]:
+    found: dict[BundleMasks, None] = {((1 << items) - 1,): None}
+    for bundling in bundlings[:N_CANDIDATE_PARTITIONS]:
         for count in range(1, len(bundling) + 1):
             found |= dict.fromkeys(combinations(bundling, count))
     for i, j in combinations(range(items), 2):
@@ -64,7 +66,7 @@ def candidates(bundlings: Sequence[Bundling], items: int) -> list[Bundling]:
     return list(found)
 
 
-def matched_f1(options: Sequence[Bundling], bundlings: Sequence[Bundling]) -> Floats:
+def pairwise_matched_f1(options: Sequence[BundleMasks], bundlings: Sequence[BundleMasks]) -> Floats:
     """Matched Jaccard F1 of every option against every bundling, by trying every assignment: (P, Q)."""
     result = np.zeros((len(options), len(bundlings)))
     for rows, mine in _by_length(options):
@@ -81,7 +83,7 @@ def matched_f1(options: Sequence[Bundling], bundlings: Sequence[Bundling]) -> Fl
     return result
 
 
-def _by_length(bundlings: Sequence[Bundling]) -> list[tuple[list[int], NDArray[np.uint64]]]:
+def _by_length(bundlings: Sequence[BundleMasks]) -> list[tuple[list[int], NDArray[np.uint64]]]:
     """Bundlings of the same number of bundles: their places, and their masks (count, bundles)."""
     places: dict[int, list[int]] = {}
     for n, bundling in enumerate(bundlings):
@@ -89,7 +91,7 @@ def _by_length(bundlings: Sequence[Bundling]) -> list[tuple[list[int], NDArray[n
     return [(found, np.array([bundlings[n] for n in found], np.uint64)) for found in places.values()]
 
 
-def _coverage(bundle: int, bundlings: Sequence[Bundling]) -> Floats:
+def _coverage(bundle: int, bundlings: Sequence[BundleMasks]) -> Floats:
     """|p| / |g| for the bundle g of each bundling that holds p, 0 where none does."""
     size = bundle.bit_count()
     return np.array(

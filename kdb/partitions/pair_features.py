@@ -19,36 +19,36 @@ from kdb.extraction.patterns import category
 from kdb.records import Item, Session
 from kdb.retrieval.embedder import Embedder, cosines
 
-KINDS = 3
+N_FEATURES = 3
 FOLDS = 5
 NEIGHBOURS = 10
 """So many training items tell an item's category, weighted by exp(cosine / TEMPERATURE)."""
 TEMPERATURE = 0.05
 PRIOR_PAIRS = 2.0
 """The association of two categories is held back by so many pairs at the average rate."""
-LEVEL = 99
+FULL_PATH = 99
 """The depth of the category paths: all of it, the narrowest name included."""
 
 Floats = NDArray[np.float32]
 
 
 @dataclass
-class Evidence:
-    """Evidence learnt from training sessions; four arrays that can be kept.
+class PairFeatures:
+    """PairFeatures learnt from training sessions; four arrays that can be kept.
 
     `vectors` (items, d) are the titles of the training items that are in a bundle and have a category,
-    `memberships` (items,) the numbers of their categories, `association` (categories, categories) the log
-    odds ratios, `scale` (2, KINDS) mean and standard deviation of the evidence.
+    `category_ids` (items,) the numbers of their categories, `association` (categories, categories) the log
+    odds ratios, `scale` (2, N_FEATURES) mean and standard deviation of the evidence.
     """
 
     embedder: Embedder
     vectors: Floats
-    memberships: NDArray[np.int64]
+    category_ids: NDArray[np.int64]
     association: Floats
     scale: Floats
 
     def pairs(self, items: Sequence[Item]) -> Floats:
-        """(n, n, KINDS), standardised; symmetric."""
+        """(n, n, N_FEATURES), standardised; symmetric."""
         titles = self.embedder.encode([item.title for item in items])
         return self._standard(_raw(titles, self._categories(titles), self.association))
 
@@ -65,14 +65,14 @@ class Evidence:
         weights = np.exp(np.take_along_axis(near, best, 1) / TEMPERATURE)
         weights /= weights.sum(1, keepdims=True)
         rows = np.repeat(np.arange(len(titles)), best.shape[1])
-        np.add.at(found, (rows, self.memberships[best].ravel()), weights.ravel())
+        np.add.at(found, (rows, self.category_ids[best].ravel()), weights.ravel())
         return found
 
     def _standard(self, raw: Floats) -> Floats:
         return ((raw - self.scale[0]) / self.scale[1]).astype(np.float32)
 
 
-def learn(embedder: Embedder, training: Sequence[Session]) -> tuple[Evidence, list[Floats]]:
+def fit(embedder: Embedder, training: Sequence[Session]) -> tuple[PairFeatures, list[Floats]]:
     """The evidence of annotated sessions, and the pairs of these sessions themselves.
 
     The latter are cross-fitted, so that they look as those of new sessions will: an item's own category is
@@ -84,25 +84,25 @@ def learn(embedder: Embedder, training: Sequence[Session]) -> tuple[Evidence, li
     titles = sorted(categories)
     members = np.array([number[categories[title]] for title in titles], dtype=np.int64)
     empty = np.zeros((len(names), len(names)), dtype=np.float32)
-    scale = np.array([[0.0] * KINDS, [1.0] * KINDS], dtype=np.float32)
-    found = Evidence(embedder, embedder.encode(titles), members, empty, scale)
+    scale = np.array([[0.0] * N_FEATURES, [1.0] * N_FEATURES], dtype=np.float32)
+    found = PairFeatures(embedder, embedder.encode(titles), members, empty, scale)
     place = {title: n for n, title in enumerate(titles)}
     vectors = [embedder.encode([item.title for item in session.items]) for session in training]
-    kinds = []
+    memberships = []
     for session, rows in zip(training, vectors, strict=True):
         own = np.zeros(len(titles), dtype=bool)
         own[[place[item.title] for item in session.items if item.title in place]] = True
-        kinds.append(found._categories(rows, own))
+        memberships.append(found._categories(rows, own))
     together = [_together(session) for session in training]
     fold = [zlib.crc32(f"{session.domain}/{session.id}".encode()) % FOLDS for session in training]
     crossed: list[Floats] = [np.zeros(0, dtype=np.float32)] * len(training)
     for k in range(FOLDS):
         rest = [n for n in range(len(training)) if fold[n] != k]
-        association = _association([kinds[n] for n in rest], [together[n] for n in rest], len(names))
+        association = _association([memberships[n] for n in rest], [together[n] for n in rest], len(names))
         for n in range(len(training)):
             if fold[n] == k:
-                crossed[n] = _raw(vectors[n], kinds[n], association)
-    found.association = _association(kinds, together, len(names))
+                crossed[n] = _raw(vectors[n], memberships[n], association)
+    found.association = _association(memberships, together, len(names))
     flat = np.concatenate([raw[np.triu_indices(len(raw), 1)] for raw in crossed])
     found.scale = np.stack([flat.mean(0), flat.std(0) + 1e-6]).astype(np.float32)
     return found, [found._standard(raw) for raw in crossed]
@@ -114,16 +114,16 @@ def _known_categories(training: Sequence[Session]) -> dict[str, str]:
     for session in training:
         inside = {i for bundle in session.truth or [] for i in bundle.items}
         for item in session.items:
-            path = category(item, LEVEL) if item.id in inside else None
+            path = category(item, FULL_PATH) if item.id in inside else None
             if path:
                 known[item.title] = " > ".join(path)
     return known
 
 
-def _raw(titles: Floats, kinds: Floats, association: Floats) -> Floats:
-    lengths = np.linalg.norm(kinds, axis=1, keepdims=True)
-    unit = kinds / np.where(lengths > 0, lengths, 1)
-    return np.stack([cosines(titles, titles), unit @ unit.T, kinds @ association @ kinds.T], -1)
+def _raw(titles: Floats, memberships: Floats, association: Floats) -> Floats:
+    lengths = np.linalg.norm(memberships, axis=1, keepdims=True)
+    unit = memberships / np.where(lengths > 0, lengths, 1)
+    return np.stack([cosines(titles, titles), unit @ unit.T, memberships @ association @ memberships.T], -1)
 
 
 def _together(session: Session) -> Floats:
@@ -134,12 +134,12 @@ def _together(session: Session) -> Floats:
     return np.array(share, dtype=np.float32)
 
 
-def _association(kinds: Sequence[Floats], together: Sequence[Floats], count: int) -> Floats:
+def _association(memberships: Sequence[Floats], together: Sequence[Floats], count: int) -> Floats:
     """For each two categories the log odds that their items share a bundle, less that of any two items."""
-    if not count or not kinds:
+    if not count or not memberships:
         return np.zeros((count, count), dtype=np.float32)
     shared, met = np.zeros((count, count)), np.zeros((count, count))
-    for own, pairs in zip(kinds, together, strict=True):
+    for own, pairs in zip(memberships, together, strict=True):
         others = 1 - np.eye(len(own))
         shared += own.T @ pairs @ own
         met += own.T @ others @ own

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from kdb import console
+from kdb import console, registry
 from kdb.errors import UsageError
 from kdb.evaluation.metrics import score
 from kdb.extraction import patterns
@@ -64,7 +64,7 @@ class Clusters:
 
         def worth(height: float) -> float:
             cuts = [_cut(session, tree, height) for session, tree in zip(tuning, trees, strict=True)]
-            return float(np.mean([_worth(s, cut, objective) for s, cut in zip(tuning, cuts, strict=True)]))
+            return float(np.mean([utility_of(s, cut, objective) for s, cut in zip(tuning, cuts, strict=True)]))
 
         self.threshold = max(np.unique(np.quantile(heights, np.linspace(0, 1, THRESHOLDS))), key=worth)
 
@@ -90,7 +90,7 @@ def _cut(session: Session, tree: np.ndarray, threshold: float) -> Bundles:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _worth(session: Session, predicted: Bundles, objective: str) -> float:
+def utility_of(session: Session, predicted: Bundles, objective: str) -> float:
     """What the objective says of one session: matched F1 or strict precision."""
     result = score(predicted, [bundle.items for bundle in session.truth or []], _ids(session))
     return result.precision if objective == "precision" else result.matched_f1
@@ -177,28 +177,30 @@ class Patterns:
         level = max(name.count(patterns.SEPARATOR) + 1 for pattern in wanted for name in pattern)
         items = {item.title: item for s in kb if s.domain == domain for item in s.items if item.category}
         if not items:
-            raise UsageError(f"no item of {domain!r} in --kb has a category", "the patterns baseline needs them")
+            raise UsageError(f"no item of {domain!r} in --kb has a category", "pattern-matching needs them")
         paths = (patterns.category(item, level) or () for item in items.values())
         return self.embedder.encode(list(items)), [patterns.SEPARATOR.join(path) for path in paths], wanted
 
 
-class Posterior:
+class PartitionCrf:
     """The decision rule of the answer format `pairs` without a student: what the student has to add to."""
 
     def __init__(self, embedder: Embedder, training: Sequence[Session], objective: str) -> None:
         self.objective = objective
-        self.evidence, pairs = pair_features.learn(embedder, training)
+        self.evidence, pairs = pair_features.fit(embedder, training)
         truth = [positions(session.items, session.truth or []) for session in training]
         self.weights = crf.fit(pairs, truth)
 
     def bundles(self, session: Session) -> Bundles:
         """The bundles with the least expected loss."""
         ids = _ids(session)
-        found = mbr.groups(self.evidence.pairs(session.items), self.weights, self.objective)
+        found = mbr.decode(self.evidence.pairs(session.items), self.weights, self.objective)
         return [[ids[n] for n in group] for group in found]
 
 
-NAMES = ("whole-session", "all-pairs", "clusters", "patterns", "pair-classifier", "posterior")
+NAMES = ("whole-session", "all-pairs", "clusters", "pattern-matching", "pair-classifier", "partition-crf")
+RENAMED = {"patterns": "pattern-matching", "posterior": "partition-crf"}
+"""Names of version 1."""
 NEED_KB = frozenset(NAMES[2:])
 """The baselines that learn from annotated sessions or knowledge."""
 
@@ -216,7 +218,7 @@ def build(
     if name == "all-pairs":
         return AllPairs()
     embedder = Embedder()
-    if name == "patterns":
+    if name == "pattern-matching":
         mined = [k for k in knowledge if k.format == "pattern" and k.antecedent and k.consequent]
         if not mined:
             raise UsageError("no pattern in --kb", "kdb extract pattern sessions.jsonl > kb.jsonl")
@@ -226,16 +228,17 @@ def build(
         return Clusters(lambda session: 1 - pair_cosines(embedder, session), _tuning(kb), objective)
     if not any(_together(session).any() for session in training):
         raise UsageError("no training session with a bundle in --kb", "import with --split train,validation")
-    if name == "posterior":
-        return Posterior(embedder, training, objective)
+    if name == "partition-crf":
+        return PartitionCrf(embedder, training, objective)
     return Clusters(PairClassifier(embedder, training, seed).distances, _tuning(kb), objective)
 
 
 def _check(name: str, kb: Sequence[Session], objective: str) -> None:
-    if name not in NAMES:
-        raise UsageError(f"no baseline {name!r}", f"one of {', '.join(NAMES)}")
-    if objective not in mbr.OBJECTIVES:
-        raise UsageError(f"no objective {objective!r}", f"one of {', '.join(mbr.OBJECTIVES)}")
+    if name in RENAMED:
+        raise UsageError(f"baseline {name!r} does not exist", f"it is called {RENAMED[name]!r} now")
+    registry.check(NAMES, name, "baseline")
+    if objective not in mbr.UTILITIES:
+        raise UsageError(f"no objective {objective!r}", f"one of {', '.join(mbr.UTILITIES)}")
     if name in NEED_KB and not kb:
         raise UsageError(f"the baseline {name!r} needs annotated sessions", "pass them with --kb")
 

@@ -226,7 +226,7 @@ def _recipe(options: InferOptions, taught: Path | None) -> StudentConfig:
 def _run(settings: dict[str, Any], options: InferOptions, base: KnowledgeBase, measured: dict[str, Any]) -> Run:
     if options.name:
         settings = {"name": options.name, **settings}
-    settings = {**settings, "kb": msgspec.to_builtins(base.holdings)}
+    settings = {**settings, "kb": msgspec.to_builtins(base.summary)}
     inputs = {"kb": provenance.content_hash([base.training, base.validation, base.knowledge])}
     return Run(
         id=provenance.content_hash([settings, options.seed, inputs]),

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kdb import registry
 from kdb.errors import KdbError, UsageError
 from kdb.prompts.messages import Demo, PromptContext
 from kdb.records import Knowledge, Session
-from kdb.retrieval import neighbours
+from kdb.retrieval import RETRIEVERS, Retriever
 from kdb.retrieval.embedder import Embedder
 from kdb.retrieval.knowledge_base import KnowledgeBase, thoughts
 from kdb.retrieval.relevance import Relevance
 from kdb.student.config import StudentConfig
 
 
-class Retriever:
+class ContextRetriever:
     """Finds what a recipe wants shown, in a knowledge base."""
 
     def __init__(self, base: KnowledgeBase, recipe: StudentConfig, embedder: Embedder) -> None:
@@ -29,7 +30,8 @@ class Retriever:
         self.recipe, self.training, self.embedder = recipe, base.training, embedder
         knowledge = base.of_formats(recipe.formats) if recipe.knowledge else []
         self._thoughts = thoughts(knowledge)
-        self._search = neighbours.search(recipe.neighbours, embedder, base.training)
+        retriever = registry.load(RETRIEVERS, recipe.neighbours, "retriever")
+        self._retriever: Retriever = retriever(embedder, base.training)
         self._relevance = {
             domain: Relevance(embedder, [k for k in knowledge if k.domain == domain and k.format != "thought"])
             for domain in {k.domain for k in knowledge}
@@ -48,7 +50,7 @@ class Retriever:
         if not self.recipe.demos or not self.training:
             return [[] for _ in sessions]
         # One more, because the session itself may be among them.
-        found = self._search.nearest(sessions, self.recipe.demos + 1)
+        found = self._retriever.nearest(sessions, self.recipe.demos + 1)
         demos = []
         for session, places in zip(sessions, found, strict=True):
             others = [self.training[n] for n in places if _key(self.training[n]) != _key(session)]
@@ -66,19 +68,19 @@ class Retriever:
         return [piece for piece, _ in zip(others, range(self.recipe.knowledge), strict=False)]
 
 
-def beside(base: KnowledgeBase, recipe: StudentConfig, sessions: Sequence[Session]) -> list[PromptContext]:
-    """What `Retriever` shows beside sessions; nothing where the recipe wants nothing."""
+def retrieve_context(base: KnowledgeBase, recipe: StudentConfig, sessions: Sequence[Session]) -> list[PromptContext]:
+    """What `ContextRetriever` retrieves for sessions; nothing where the recipe wants nothing."""
     retriever = build(base, recipe)
     return retriever.shown(sessions) if retriever else [PromptContext()] * len(sessions)
 
 
-def build(base: KnowledgeBase, recipe: StudentConfig) -> Retriever | None:
+def build(base: KnowledgeBase, recipe: StudentConfig) -> ContextRetriever | None:
     """The retriever that a recipe asks for; UsageError where there is nothing to draw on."""
     if not (recipe.demos or recipe.knowledge):
         return None
     if not (base.training or base.knowledge):
         raise UsageError("no training session or knowledge to show", "pass a record file with --kb")
-    return Retriever(base, recipe, Embedder())
+    return ContextRetriever(base, recipe, Embedder())
 
 
 def _key(session: Session) -> tuple[str, str]:

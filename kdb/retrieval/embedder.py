@@ -40,13 +40,13 @@ class Embedder:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self._file, timeout=120)) as cache:
                 cache.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB)")
-                found = self._found_or_made(cache, wanted)
+                found = self._cached_or_computed(cache, wanted)
         except (OSError, sqlite3.Error) as error:
             raise KdbError(f"{self._file}: {error}", "delete it, or set KDB_CACHE") from None
         rows = [np.frombuffer(found[key], dtype="<f4") for key in keys]
         return np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
 
-    def _found_or_made(self, cache: sqlite3.Connection, wanted: dict[bytes, str]) -> dict[bytes, bytes]:
+    def _cached_or_computed(self, cache: sqlite3.Connection, wanted: dict[bytes, str]) -> dict[bytes, bytes]:
         """The vectors of all texts as bytes; those that the cache lacks are computed and put there."""
         found: dict[bytes, bytes] = {}
         for block in _blocks(list(wanted)):
@@ -95,10 +95,10 @@ class Embedder:
     @cached_property
     def _file(self) -> Path:
         """The cache of this model."""
-        return weights.cache_folder() / "embeddings" / f"{self.identity}.sqlite"
+        return weights.cache_folder() / "embeddings" / f"{self.cache_name}.sqlite"
 
     @cached_property
-    def identity(self) -> str:
+    def cache_name(self) -> str:
         """The model's name as that of a file; for a local folder its content is part of it."""
         content = f"-{file_hash(Path(self.name))}" if Path(self.name).is_dir() else ""
         return re.sub(r"[^A-Za-z0-9._-]+", "_", self.name).strip("._") + content

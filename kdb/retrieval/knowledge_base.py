@@ -9,7 +9,7 @@ from typing import Any
 
 from kdb.errors import KdbError
 from kdb.records import Format, Knowledge, Session
-from kdb.retrieval.knowledge_base_summary import Holdings, common, stamp_of
+from kdb.retrieval.knowledge_base_summary import KnowledgeBaseSummary, selection_of, shared_settings
 from kdb.stream import Line
 
 
@@ -24,16 +24,16 @@ class KnowledgeBase:
     """What `kdb select` wrote on the records that it chose."""
 
     @property
-    def holdings(self) -> Holdings:
+    def summary(self) -> KnowledgeBaseSummary:
         """What is here, in numbers."""
         everything: list[Session | Knowledge] = [*self.training, *self.validation, *self.knowledge]
-        return Holdings(
+        return KnowledgeBaseSummary(
             sessions=len(self.training),
             validation=len(self.validation),
             domains=sorted({record.domain for record in everything}),
             knowledge=dict(sorted(Counter(piece.format for piece in self.knowledge).items())),
             teachers=sorted({piece.teacher for piece in self.knowledge if piece.teacher}),
-            selected=common(self.stamps),
+            selected=shared_settings(self.stamps),
         )
 
     @classmethod
@@ -46,7 +46,7 @@ class KnowledgeBase:
         seen: set[tuple[str, str]] = set()
         for line in lines:
             record = line.record
-            if stamp := stamp_of(line):
+            if stamp := selection_of(line):
                 base.stamps.append(stamp)
             if isinstance(record, Knowledge):
                 base.knowledge.append(record)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from kdb.stream import Line
 
 
-class Holdings(Struct, omit_defaults=True):
+class KnowledgeBaseSummary(Struct, omit_defaults=True):
     """Annotated sessions, pieces of knowledge by format, and how `kdb select` chose them (`selected`)."""
 
     sessions: int = 0
@@ -26,13 +26,13 @@ class _Stamped(Struct):
     selected: Any = None
 
 
-def stamp_of(line: Line) -> dict[str, Any]:
+def selection_of(line: Line) -> dict[str, Any]:
     """What `kdb select` wrote on a record that it chose; empty on any other record."""
     stamp = msgspec.json.decode(line.text, type=_Stamped).selected
     return stamp if isinstance(stamp, dict) else {}
 
 
-def common(stamps: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def shared_settings(stamps: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The settings that all stamps agree on, without the rank that each record has of its own."""
     first, *others = stamps or [{}]
     shared = {k: v for k, v in first.items() if k != "rank"}

@@ -18,10 +18,10 @@ from kdb.extraction.patterns import SEPARATOR
 from kdb.records import Knowledge
 from kdb.retrieval.embedder import Embedder, cosines
 
-RELEVANT = 0.35
+MIN_RELEVANCE = 0.35
 """A piece of this much relevance or more bears on a session: a tenth of all that Electronic has, and 4 of 5 that
 fit the true categories."""
-NAMES = 2
+PATH_TAIL = 2
 """So many names of a category's path are compared, the narrowest; the others are the same for half the shop."""
 
 Floats = NDArray[np.float32]
@@ -49,7 +49,7 @@ class Relevance:
         if not self.pieces:
             return []
         relevance = self._relevance(titles)
-        bears = relevance >= RELEVANT
+        bears = relevance >= MIN_RELEVANCE
         return np.lexsort((np.where(bears, -relevance, -self._support), ~bears)).tolist()
 
     def _relevance(self, titles: Floats) -> Floats:
@@ -63,7 +63,7 @@ def _wanted(piece: Knowledge) -> Iterator[tuple[str, int]]:
     """The texts that titles must be near to, each with the number of titles."""
     paths = [*(piece.antecedent or []), *(piece.consequent or [])]
     for path in dict.fromkeys(paths):
-        yield " ".join(path.split(SEPARATOR)[-NAMES:]), paths.count(path)
+        yield " ".join(path.split(SEPARATOR)[-PATH_TAIL:]), paths.count(path)
     if not paths:
         yield piece.text, 2
 

@@ -20,21 +20,21 @@ import numpy as np
 from kdb import console, weights
 from kdb.retrieval.embedder import Array, Embedder, nearest
 
-EXACT = 50_000
+MAX_EXACT = 50_000
 """So many texts are searched exactly."""
-LISTS = 2048
-PROBED = 128
+N_LISTS = 2048
+N_PROBE = 128
 """So many lists are scanned for a query: of a million texts, 99 % of the ten nearest are found (make bench)."""
-COMPARED = 200
+N_RERANK = 200
 """So many of the best, and at least twice as many as are asked for, are compared in half precision."""
-LEARNT_FROM = 32 * LISTS
+N_TRAIN = 32 * N_LISTS
 """Centres are learnt from so many texts."""
-INDEX = "IVF{lists},PQ{parts}x4fs,Refine(SQfp16)"
+FACTORY = "IVF{lists},PQ{parts}x4fs,Refine(SQfp16)"
 """Four dimensions in four bits; half precision halves the file and changes no cosine by more than 0.001."""
 BLOCK = 50_000
 
 
-class Pool:
+class VectorIndex:
     """Texts to search in."""
 
     def __init__(self, embedder: Embedder, texts: Sequence[str]) -> None:
@@ -42,14 +42,14 @@ class Pool:
 
     def nearest(self, queries: Array, k: int) -> Array:
         """For each query (a unit row) the places of its `k` nearest texts by cosine, nearest first."""
-        if len(self.texts) <= EXACT:
+        if len(self.texts) <= MAX_EXACT:
             return nearest(queries, self._all, k)
-        self._index.k_factor = max(2, COMPARED / k)
+        self._index.k_factor = max(2, N_RERANK / k)
         return self._index.search(np.ascontiguousarray(queries, dtype=np.float32), k)[1]
 
     def vectors(self, places: Array) -> Array:
         """The vectors of these texts."""
-        if len(self.texts) <= EXACT:
+        if len(self.texts) <= MAX_EXACT:
             return self._all[places]
         return self.embedder.encode([self.texts[n] for n in places])
 
@@ -64,29 +64,29 @@ class Pool:
         if not self.file.exists():
             self.file.parent.mkdir(parents=True, exist_ok=True)
             part = self.file.with_name(f"{self.file.name}.{os.getpid()}.part")
-            faiss.write_index(self._built(), str(part))
+            faiss.write_index(self._build(), str(part))
             part.replace(self.file)
         index: Any = faiss.read_index(str(self.file), faiss.IO_FLAG_MMAP_IFC)
-        faiss.extract_index_ivf(index).nprobe = PROBED
+        faiss.extract_index_ivf(index).nprobe = N_PROBE
         return index
 
     @cached_property
     def file(self) -> Path:
         """Where the index is kept."""
-        digest = hashlib.sha256(f"{self.embedder.identity} {LISTS} {INDEX}".encode())
+        digest = hashlib.sha256(f"{self.embedder.cache_name} {N_LISTS} {FACTORY}".encode())
         for text in self.texts:
             digest.update(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
         return weights.cache_folder() / "indexes" / f"{digest.hexdigest()[:32]}.faiss"
 
-    def _built(self) -> Any:
+    def _build(self) -> Any:
         import faiss
 
-        drawn = np.random.default_rng(0).choice(len(self.texts), min(LEARNT_FROM, len(self.texts)), replace=False)
+        drawn = np.random.default_rng(0).choice(len(self.texts), min(N_TRAIN, len(self.texts)), replace=False)
         sample = self.embedder.encode([self.texts[n] for n in np.sort(drawn)])
         # Of unit rows the nearest are those of the largest cosine; by inner product, lists with long centres would
         # be searched too often.
         width = sample.shape[1]
-        index: Any = faiss.index_factory(width, INDEX.format(lists=LISTS, parts=width // 4), faiss.METRIC_L2)
+        index: Any = faiss.index_factory(width, FACTORY.format(lists=N_LISTS, parts=width // 4), faiss.METRIC_L2)
         faiss.extract_index_ivf(index).cp.min_points_per_centroid = 1
         index.train(sample)
         for start in console.track(range(0, len(self.texts), BLOCK), "indexing", -(-len(self.texts) // BLOCK)):

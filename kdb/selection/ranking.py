@@ -77,7 +77,7 @@ def _length(record: Session | Knowledge) -> float:
 
 def _embedded(record: Session | Knowledge) -> str:
     """What stands for a record when records are compared: only what is known at inference."""
-    from kdb.retrieval.neighbours import titles_text
+    from kdb.retrieval.by_session import titles_text
 
     return titles_text(record) if isinstance(record, Session) else record.text
 

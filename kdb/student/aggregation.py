@@ -19,12 +19,12 @@ from kdb.student.methods.method import Decision
 def permutations(question: Query, samples: int, seed: int) -> list[Query]:
     """The question so many times: as it is, then with its items in other orders, each drawn by the seed.
 
-    The first MOST_ITEMS stay the first, because some rules read no more.
+    The first MAX_ITEMS stay the first, because some rules read no more.
     """
     found = [question]
     for draw in range(1, samples):
         rng = random.Random(f"{seed}:{draw}:{[item.id for item in question.items]}")
-        head, rest = question.items[: mbr.MOST_ITEMS], question.items[mbr.MOST_ITEMS :]
+        head, rest = question.items[: mbr.MAX_ITEMS], question.items[mbr.MAX_ITEMS :]
         rng.shuffle(head)
         found.append(replace(question, items=[*head, *rest], draw=draw))
     return found

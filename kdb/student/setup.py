@@ -13,9 +13,9 @@ from kdb import console, provenance
 from kdb.errors import KdbError
 from kdb.prompts.messages import prompt_hash
 from kdb.records import Run, Session
-from kdb.retrieval.context import beside
+from kdb.retrieval.context import retrieve_context
 from kdb.retrieval.knowledge_base import KnowledgeBase, thoughts
-from kdb.retrieval.knowledge_base_summary import Holdings
+from kdb.retrieval.knowledge_base_summary import KnowledgeBaseSummary
 from kdb.stream import Line
 from kdb.student.config import StudentConfig
 from kdb.student.methods.build import InferenceConfig, build_method
@@ -36,12 +36,12 @@ class TrainingSetup:
     rule: AnswerMethod
     training: TrainingSet
     validation: TrainingSet
-    holdings: Holdings
+    summary: KnowledgeBaseSummary
     inputs: dict[str, str]
 
     def record(self, measured: dict[str, Any]) -> Run:
         """The `run` record of the training."""
-        settings = {**msgspec.to_builtins(self.recipe), "kb": msgspec.to_builtins(self.holdings)}
+        settings = {**msgspec.to_builtins(self.recipe), "kb": msgspec.to_builtins(self.summary)}
         return Run(
             id=provenance.content_hash([settings, self.inputs]),
             command="train",
@@ -65,13 +65,13 @@ def prepare(lines: Iterable[Line], recipe: StudentConfig, device: str, max_promp
     recipe.prompt = prompt_hash(recipe)
 
     def lessons(sessions: list[Session]) -> TrainingSet:
-        return TrainingSet(student, rule, recipe, sessions, beside(known, recipe, sessions), learnt)
+        return TrainingSet(student, rule, recipe, sessions, retrieve_context(known, recipe, sessions), learnt)
 
     inputs = {
         "sessions": provenance.content_hash([training, validation]),
         "knowledge": provenance.content_hash([k.id for k in base.knowledge]),
     }
-    return TrainingSetup(recipe, student, rule, lessons(training), lessons(validation), base.holdings, inputs)
+    return TrainingSetup(recipe, student, rule, lessons(training), lessons(validation), base.summary, inputs)
 
 
 def _split(base: KnowledgeBase, seed: int) -> tuple[list[Session], list[Session]]:

@@ -21,7 +21,7 @@ import numpy as np
 from rows import Row, conclude
 
 from kdb.retrieval.embedder import Embedder
-from kdb.retrieval.vector_index import Pool
+from kdb.retrieval.vector_index import VectorIndex
 
 WIDTH, QUERIES, NEAREST, ROUNDS = 384, 1000, 10, 2
 GOAL_SPEED, GOAL_RECALL = 20, 0.95
@@ -77,8 +77,8 @@ def main() -> None:
     texts, queries = [str(n) for n in range(count)], embedder.queries
     with tempfile.TemporaryDirectory() as folder:
         os.environ["KDB_CACHE"] = folder
-        _, build, _ = timed(lambda: Pool(embedder, texts).nearest(queries[:1], NEAREST))
-        pool = Pool(embedder, texts)
+        _, build, _ = timed(lambda: VectorIndex(embedder, texts).nearest(queries[:1], NEAREST))
+        pool = VectorIndex(embedder, texts)
         _, _, opened = timed(lambda: pool.nearest(queries[:1], NEAREST))
         mib = pool.file.stat().st_size / 2**20
         rounds = [

@@ -25,7 +25,7 @@ pattern = ""
 [[cells]]
 name = "{name}'s $HOME, #1"
 infer = "--baseline {name} --kb {kb}"
-matrix.name = ["clusters", "patterns"]
+matrix.name = ["clusters", "pattern-matching"]
 [[cells]]
 name = "SFT, {percent} %"
 select = "--strategy random --ratio {ratio}"
@@ -58,7 +58,7 @@ def test_cells_of_a_file(small: Path) -> None:
     found = cells(read(small))
     assert [cell.name for cell in found] == [
         "clusters's $HOME, #1",
-        "patterns's $HOME, #1",
+        "pattern-matching's $HOME, #1",
         *(f"SFT, {percent} %, seed {seed}" for percent in (10, 50) for seed in (0, 1)),
         "zero-shot",
     ]
@@ -154,7 +154,7 @@ def make(folder: Path, *goals: str) -> Result:
 
 def test_make_runs_the_cells_goes_on_and_reports(kdb, tiny_student: Path, tmp_path: Path, samples: Path) -> None:
     few = f"--student {tiny_student} --steps 1 --batch 4 --lora-rank 4"
-    text = SMALL.replace("--steps 1", few).replace("[0, 1]", "[0]").replace("patterns", "nonsense")
+    text = SMALL.replace("--steps 1", few).replace("[0, 1]", "[0]").replace("pattern-matching", "nonsense")
     text = text.replace(", { percent = 50, ratio = 0.5 }", "").replace('name = "zero-shot"', CHOICE)
     data = ["--data", samples / "kitchen", "--data", samples / "outdoor"]
     made = kdb("grid", written(tmp_path, text), *data, "--out", tmp_path, "-o", tmp_path / "grid.mk")

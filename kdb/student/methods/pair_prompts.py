@@ -56,7 +56,7 @@ class PairPrompts:
 
     def fitted(self, question: Query) -> EncodedQuery:
         """The question with as much beside it as the longest of its prompts may hold."""
-        items, shown, left_out = question.items[: mbr.MOST_ITEMS], question.shown, 0
+        items, shown, left_out = question.items[: mbr.MAX_ITEMS], question.shown, 0
         prefix = self._prefix(shown)
         longest = max((len(self.row(items, anchor)) for anchor in range(len(items))), default=0) if prefix else 0
         while prefix and len(prefix) + longest > self.max_prompt_tokens:
@@ -98,7 +98,7 @@ class PairPrompts:
         """The thought, then a row for each item with which a bundle begins; without bundles, one row."""
         if demo.thought:
             yield self._ids(thought_text(demo.thought))
-        items = demo.session.items[: mbr.MOST_ITEMS]
+        items = demo.session.items[: mbr.MAX_ITEMS]
         together = shared([item.id for item in items], demo.session.truth or [])
         anchors = [n for n, others in enumerate(together) if any(others) and not any(others[:n])]
         for anchor in anchors[:DEMO_ROWS] or [0]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from kdb.errors import KdbError, UsageError
 from kdb.partitions import crf, mbr, pair_features
-from kdb.partitions.pair_features import Evidence
+from kdb.partitions.pair_features import PairFeatures
 from kdb.prompts.messages import LabelledQuery, Message, Query, positions
 from kdb.records import Bundle, Item, Session, Usage
 from kdb.retrieval.embedder import Embedder
@@ -40,11 +40,11 @@ class PairMethod(AnswerMethod):
     """Decodes pair probabilities. What it learns: the evidence, the posterior's weights, the logits' scale."""
 
     def __init__(self, student: Student, objective: str, use_evidence: bool, max_prompt_tokens: int) -> None:
-        if objective not in mbr.OBJECTIVES:
-            raise UsageError(f"no objective {objective!r}", f"there are {', '.join(mbr.OBJECTIVES)}")
+        if objective not in mbr.UTILITIES:
+            raise UsageError(f"no objective {objective!r}", f"there are {', '.join(mbr.UTILITIES)}")
         self.student, self.objective, self.use_evidence = student, objective, use_evidence
         self.embedder = Embedder()
-        self.evidence: Evidence | None = None
+        self.evidence: PairFeatures | None = None
         self.weights: crf.Weights | None = None
         self.scale = np.array([0.0, 1.0], dtype=np.float32)
         self._prior: crf.Weights | None = None
@@ -80,7 +80,7 @@ class PairMethod(AnswerMethod):
 
     def _learn_prior(self, training: Sequence[Session]) -> None:
         if self.use_evidence:
-            self.evidence, pairs = pair_features.learn(self.embedder, training)
+            self.evidence, pairs = pair_features.fit(self.embedder, training)
         else:
             pairs = [np.zeros((len(s.items), len(s.items), 0), dtype=np.float32) for s in training]
         weights = crf.fit(pairs, [positions(s.items, s.truth or []) for s in training])
@@ -107,7 +107,7 @@ class PairMethod(AnswerMethod):
         usage = Usage(prompt_tokens=sum(self._rows.tokens(one) for one in poll))
         logits = np.mean([reorder(one, own, asked) for one, own in zip(poll, heard, strict=True)], axis=0)
         assert self.weights is not None
-        groups = mbr.groups(self._pairs(items, logits), self.weights, self.objective)
+        groups = mbr.decode(self._pairs(items, logits), self.weights, self.objective)
         bundles = [Bundle([items[n].id for n in group]) for group in groups]
         upper = logits[np.triu_indices(len(items), 1)]
         raw = " ".join(f"{value:.2f}" for value in upper)
@@ -131,7 +131,7 @@ class PairMethod(AnswerMethod):
         kept: dict[str, NDArray[Any]] = {"weights": self.weights, "scale": self.scale}
         if self.evidence is not None:
             own = self.evidence
-            kept |= {"vectors": own.vectors, "memberships": own.memberships}
+            kept |= {"vectors": own.vectors, "memberships": own.category_ids}
             kept |= {"association": own.association, "evidence_scale": own.scale}
         save_file(kept, folder / FILE)
 
@@ -147,4 +147,4 @@ class PairMethod(AnswerMethod):
         self.weights, self.scale = kept["weights"], kept["scale"]
         if self.use_evidence:
             names = ("vectors", "memberships", "association", "evidence_scale")
-            self.evidence = Evidence(self.embedder, *(kept[name] for name in names))
+            self.evidence = PairFeatures(self.embedder, *(kept[name] for name in names))

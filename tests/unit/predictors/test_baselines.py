@@ -112,7 +112,7 @@ def test_patterns_group_what_was_mined() -> None:
         id="p", format="pattern", domain="d", text="", antecedent=["Shop > Cameras"], consequent=["Shop > Cards"]
     )
     test = Session(id="t", domain="d", items=[Item(str(10 + n), t) for n, t in enumerate(titles.values())])
-    predictor = build("patterns", [known], [pattern])
+    predictor = build("pattern-matching", [known], [pattern])
     # One training item of each category: with five votes the nearest decides only if it is counted first.
     assert predictor.bundles(test) == [["10", "11"]]
     elsewhere = replace(test, domain="another")
@@ -123,13 +123,19 @@ def test_patterns_group_what_was_mined() -> None:
 def test_what_is_missing_is_said(name: str, kb: list[Session]) -> None:
     with pytest.raises(UsageError, match="--kb"):
         build(name, [], [])
-    if name == "patterns":
+    if name == "pattern-matching":
         with pytest.raises(UsageError, match="no pattern in --kb"):
             build(name, kb, [])
     with pytest.raises(UsageError, match="no objective 'speed'"):
         build(name, kb, [], "speed")
-    with pytest.raises(UsageError, match="one of whole-session"):
+    with pytest.raises(UsageError, match="one of: whole-session"):
         build("no-such", kb, [])
+
+
+@pytest.mark.parametrize("old, new", [("patterns", "pattern-matching"), ("posterior", "partition-crf")])
+def test_a_name_of_version_1_is_refused_with_its_new_name(old: str, new: str, kb: list[Session]) -> None:
+    with pytest.raises(UsageError, match=f"it is called '{new}' now"):
+        build(old, kb, [])
 
 
 def test_figures_on_electronic(kdb, electronic: Path) -> None:

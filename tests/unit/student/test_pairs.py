@@ -107,9 +107,9 @@ def session(number: int, bundled: str, other: str) -> Session:
 
 def test_evidence_prefers_what_was_bought_together():
     training = [session(n, "copper kettle", "garden hose") for n in range(12)]
-    found, crossed = pair_features.learn(Embedder(), training)
+    found, crossed = pair_features.fit(Embedder(), training)
     pairs = found.pairs([Item("x", "copper kettle blue"), Item("y", "kettle of copper"), Item("z", "garden hose")])
-    assert pairs.shape == (3, 3, pair_features.KINDS)
+    assert pairs.shape == (3, 3, pair_features.N_FEATURES)
     assert np.allclose(pairs, pairs.transpose(1, 0, 2))
     assert pairs[0, 1, 0] > pairs[0, 2, 0]
     flat = np.concatenate([own[np.triu_indices(3, 1)] for own in crossed])
@@ -121,6 +121,6 @@ def test_evidence_without_any_category():
     for one in training:
         for item in one.items:
             item.category = []
-    found, crossed = pair_features.learn(Embedder(), training)
+    found, crossed = pair_features.fit(Embedder(), training)
     assert np.isfinite(found.pairs(training[0].items)).all()
     assert all(np.isfinite(own).all() for own in crossed)

@@ -11,7 +11,7 @@ from support.shop import TRAINING, session
 from kdb.errors import KdbError, UsageError
 from kdb.prompts.messages import Demo, PromptContext, Query
 from kdb.records import Knowledge, Source
-from kdb.retrieval.context import Retriever
+from kdb.retrieval.context import ContextRetriever
 from kdb.retrieval.embedder import Embedder
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.retrieval.relevance import Relevance
@@ -95,7 +95,7 @@ def test_training_and_inference_show_the_same_tokens_in_text(student, tiny_stude
             return [Generated("none", 1) for _ in prompts]
 
     rule.generator = Recorder()
-    shown = Retriever(KnowledgeBase(TRAINING, [], PIECES), recipe, Embedder()).shown(TRAINING)
+    shown = ContextRetriever(KnowledgeBase(TRAINING, [], PIECES), recipe, Embedder()).shown(TRAINING)
     decisions = rule.decide([Query(s.items, own) for s, own in zip(TRAINING, shown, strict=True)], 1)
     assert len(taught) == 200
     assert sorted(asked) == sorted(taught)
@@ -109,7 +109,7 @@ def test_training_and_inference_show_the_same_tokens_in_pairs(student, tiny_stud
     recipe = StudentConfig(answer="pairs", demos=2, knowledge=2)
     taught = taught_prompts(recipe, tiny_student)
     rows = PairPrompts(student, 380)
-    shown = Retriever(KnowledgeBase(TRAINING, [], PIECES), recipe, Embedder()).shown(TRAINING)
+    shown = ContextRetriever(KnowledgeBase(TRAINING, [], PIECES), recipe, Embedder()).shown(TRAINING)
     asked = [rows.fitted(Query(s.items, own)) for s, own in zip(TRAINING, shown, strict=True)]
     read: list[list[int]] = []
     hook = student.model.register_forward_pre_hook(
@@ -190,7 +190,7 @@ def test_what_does_not_fit_is_left_out_the_least_useful_first(student) -> None:
 
 
 def test_nothing_about_the_session_itself_is_shown() -> None:
-    retriever = Retriever(KnowledgeBase(TRAINING, [], PIECES), StudentConfig(demos=3, knowledge=3), Embedder())
+    retriever = ContextRetriever(KnowledgeBase(TRAINING, [], PIECES), StudentConfig(demos=3, knowledge=3), Embedder())
     with_thoughts = 0
     for own, shown in zip(TRAINING, retriever.shown(TRAINING), strict=True):
         assert len(shown.demos) == 3
@@ -204,7 +204,7 @@ def test_nothing_about_the_session_itself_is_shown() -> None:
 
 def test_a_demonstration_from_the_test_split_is_refused() -> None:
     with pytest.raises(KdbError, match="'7' is of the test split"):
-        Retriever(KnowledgeBase([session(1), session(7, "test")]), StudentConfig(demos=1), Embedder())
+        ContextRetriever(KnowledgeBase([session(1), session(7, "test")]), StudentConfig(demos=1), Embedder())
 
 
 def test_what_bears_on_a_session_comes_first_then_the_most_supported() -> None:
@@ -251,7 +251,7 @@ def test_formats_that_are_not_there() -> None:
     with pytest.raises(UsageError, match="rhyme: no such format"):
         formats("rhyme")
     with pytest.raises(KdbError, match="holds no rule"):
-        Retriever(KnowledgeBase(TRAINING, [], PIECES), StudentConfig(knowledge=1, formats=["rule"]), Embedder())
+        ContextRetriever(KnowledgeBase(TRAINING, [], PIECES), StudentConfig(knowledge=1, formats=["rule"]), Embedder())
 
 
 def test_reasoning_is_learnt_and_written_before_the_answer(kdb, kb, tiny_student, test_sessions, tmp_path) -> None:

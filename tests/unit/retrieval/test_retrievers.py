@@ -6,10 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from kdb import registry
 from kdb.records import Item, Session
-from kdb.retrieval import neighbours, vector_index
+from kdb.retrieval import RETRIEVERS, vector_index
 from kdb.retrieval.embedder import Embedder
-from kdb.retrieval.vector_index import Pool
+from kdb.retrieval.vector_index import VectorIndex
 from kdb.student.config import StudentConfig
 
 
@@ -22,7 +23,7 @@ def sessions(samples) -> list[Session]:
 def test_item_by_item_is_what_brute_force_finds(sessions) -> None:
     embedder = Embedder()
     stored, asked = sessions[:40], sessions[40:50]
-    found = neighbours.search("item", embedder, stored).nearest(asked, 5)
+    found = registry.load(RETRIEVERS, "item", "retriever")(embedder, stored).nearest(asked, 5)
     for session, places in zip(asked, found, strict=True):
         own = embedder.encode([item.title for item in session.items])
         means = [(own @ embedder.encode([i.title for i in s.items]).T).max(1).mean() for s in stored]
@@ -34,16 +35,16 @@ def test_items_find_the_session_that_has_something_for_each() -> None:
     titles = [["red kettle", "garden hose"], ["red kettle", "tea pot"], ["garden hose", "lawn mower"]]
     stored = [Session(id=str(n), domain="d", items=[Item(t, t) for t in own]) for n, own in enumerate(titles)]
     asked = Session(id="x", domain="d", items=[Item("a", "a copper kettle"), Item("b", "hose for the garden")])
-    assert neighbours.search("item", Embedder(), stored).nearest([asked], 1) == [[0]]
+    assert registry.load(RETRIEVERS, "item", "retriever")(Embedder(), stored).nearest([asked], 1) == [[0]]
 
 
 @pytest.fixture
 def small_index(monkeypatch, tmp_path):
     """An index is made of more than 20 texts, of a few lists."""
     monkeypatch.setenv("KDB_CACHE", str(tmp_path))
-    monkeypatch.setattr(vector_index, "EXACT", 20)
-    monkeypatch.setattr(vector_index, "LISTS", 8)
-    monkeypatch.setattr(vector_index, "PROBED", 7)
+    monkeypatch.setattr(vector_index, "MAX_EXACT", 20)
+    monkeypatch.setattr(vector_index, "N_LISTS", 8)
+    monkeypatch.setattr(vector_index, "N_PROBE", 7)
 
 
 class Drawn(Embedder):
@@ -63,28 +64,28 @@ class Drawn(Embedder):
 def test_the_index_finds_nearly_all_and_is_built_once(small_index) -> None:
     first, second = Drawn(), Drawn()
     texts = [str(n) for n in range(500)]
-    found = Pool(first, texts).nearest(first.rows[500:], 10)
+    found = VectorIndex(first, texts).nearest(first.rows[500:], 10)
     exact = np.argsort(-first.rows[500:] @ first.rows[:500].T, axis=1)[:, :10]
     recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.tolist(), exact.tolist(), strict=True)])
     assert recall >= 0.95
-    again = Pool(second, texts)
+    again = VectorIndex(second, texts)
     assert (again.nearest(first.rows[500:], 10) == found).all()
     assert str(again.file) in Path("/proc/self/maps").read_text()  # it is read through a memory map
     assert (first.asked > 500, second.asked) == (True, 0)
-    assert Pool(second, [*texts[:-1], "7"]).file != Pool(second, texts).file
+    assert VectorIndex(second, [*texts[:-1], "7"]).file != VectorIndex(second, texts).file
 
 
 @pytest.mark.parametrize("kind", ["session", "item"])
 def test_a_large_store_gives_what_a_small_one_does(small_index, monkeypatch, sessions, kind) -> None:
-    monkeypatch.setattr(vector_index, "PROBED", 8)
+    monkeypatch.setattr(vector_index, "N_PROBE", 8)
     stored, asked = sessions[:30], sessions[30:36]
-    large = neighbours.search(kind, Embedder(), stored).nearest(asked, 3)
-    monkeypatch.setattr(vector_index, "EXACT", 1000)
-    assert neighbours.search(kind, Embedder(), stored).nearest(asked, 3) == large
+    large = registry.load(RETRIEVERS, kind, "retriever")(Embedder(), stored).nearest(asked, 3)
+    monkeypatch.setattr(vector_index, "MAX_EXACT", 1000)
+    assert registry.load(RETRIEVERS, kind, "retriever")(Embedder(), stored).nearest(asked, 3) == large
 
 
 def test_a_recipe_says_which_neighbours(sessions) -> None:
-    from kdb.retrieval.context import Retriever
+    from kdb.retrieval.context import ContextRetriever
     from kdb.retrieval.knowledge_base import KnowledgeBase
 
     base = KnowledgeBase([s for s in sessions if s.split == "train"])
@@ -92,7 +93,7 @@ def test_a_recipe_says_which_neighbours(sessions) -> None:
     found = {
         kind: [
             [demo.session.id for demo in shown.demos]
-            for shown in Retriever(base, StudentConfig(demos=3, neighbours=kind), Embedder()).shown(asked)
+            for shown in ContextRetriever(base, StudentConfig(demos=3, neighbours=kind), Embedder()).shown(asked)
         ]
         for kind in ("session", "item")
     }
