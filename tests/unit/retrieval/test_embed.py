@@ -47,7 +47,10 @@ def test_cached_texts_need_no_model(cache: Path) -> None:
 
 
 def test_two_processes_at_once(cache: Path) -> None:
-    code = "from kdb.retrieval.embedder import Embedder\nfor n in range(12): Embedder().encode([f'text {n}', f'text {n + 1}'])"
+    code = (
+        "from kdb.retrieval.embedder import Embedder\n"
+        "for n in range(12): Embedder().encode([f'text {n}', f'text {n + 1}'])"
+    )
     both = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(2)]
     assert [(process.communicate()[1], process.returncode)[1] for process in both] == [0, 0]
     assert Embedder().encode([f"text {n}" for n in range(13)]).shape == (13, 384)
