@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kdb.prompts import quoted
+from kdb.prompts import sanitized
 from kdb.records import Session
 from kdb.retrieval.embedder import Embedder
 from kdb.retrieval.vector_index import VectorIndex
@@ -25,4 +25,4 @@ class SessionRetriever:
 
 def titles_text(session: Session) -> str:
     """A session as one text for the embedder: its titles."""
-    return "; ".join(quoted(item.title) for item in session.items)
+    return "; ".join(sanitized(item.title) for item in session.items)

@@ -68,7 +68,9 @@ class ContextRetriever:
         return [piece for piece, _ in zip(others, range(self.recipe.knowledge), strict=False)]
 
 
-def retrieve_context(base: KnowledgeBase, recipe: StudentConfig, sessions: Sequence[Session]) -> list[PromptContext]:
+def retrieve_context(
+    base: KnowledgeBase, recipe: StudentConfig, sessions: Sequence[Session]
+) -> list[PromptContext]:
     """What `ContextRetriever` retrieves for sessions; nothing where the recipe wants nothing."""
     retriever = build(base, recipe)
     return retriever.shown(sessions) if retriever else [PromptContext()] * len(sessions)

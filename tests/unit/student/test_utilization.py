@@ -190,7 +190,9 @@ def test_what_does_not_fit_is_left_out_the_least_useful_first(student) -> None:
 
 
 def test_nothing_about_the_session_itself_is_shown() -> None:
-    retriever = ContextRetriever(KnowledgeBase(TRAINING, [], PIECES), StudentConfig(demos=3, knowledge=3), Embedder())
+    retriever = ContextRetriever(
+        KnowledgeBase(TRAINING, [], PIECES), StudentConfig(demos=3, knowledge=3), Embedder()
+    )
     with_thoughts = 0
     for own, shown in zip(TRAINING, retriever.shown(TRAINING), strict=True):
         assert len(shown.demos) == 3
@@ -251,7 +253,9 @@ def test_formats_that_are_not_there() -> None:
     with pytest.raises(UsageError, match="rhyme: no such format"):
         formats("rhyme")
     with pytest.raises(KdbError, match="holds no rule"):
-        ContextRetriever(KnowledgeBase(TRAINING, [], PIECES), StudentConfig(knowledge=1, formats=["rule"]), Embedder())
+        ContextRetriever(
+            KnowledgeBase(TRAINING, [], PIECES), StudentConfig(knowledge=1, formats=["rule"]), Embedder()
+        )
 
 
 def test_reasoning_is_learnt_and_written_before_the_answer(kdb, kb, tiny_student, test_sessions, tmp_path) -> None:
