@@ -1,0 +1,117 @@
+"""Titles and categories of the items of a log, from the shop's catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kdb.errors import KdbError
+from kdb.records import Item
+from kdb.sources import categories
+from kdb.sources.events.columns import Columns
+from kdb.sources.events.rows import identity
+from kdb.sources.events.table_file import EXTRA, ROW, TableFile
+from kdb.sources.titles import clean_title
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Bad = Callable[[TableFile, int, str], None]
+"""What is called with a file, a row of it and what is wrong."""
+
+
+@dataclass
+class _Entry:
+    title: str = ""
+    category: list[list[str]] | None = None
+
+
+class Catalogue:
+    """What catalogues say of the items `wanted`; the first title that an item is given counts.
+
+    A row without an id, of an item that has another title already, or with a category that cannot be read is `bad`.
+    """
+
+    def __init__(self, wanted: pl.Series, titles: Mapping[str, str], bad: Bad) -> None:
+        self.wanted = wanted
+        self.titles = titles
+        self.bad = bad
+        self._entries: dict[str, _Entry] = {}
+
+    def read(self, table: TableFile, columns: Columns) -> None:
+        """Take in one file; KdbError where it names neither titles nor categories."""
+        import polars as pl
+
+        named = {role: columns.find(role, table.header) for role in ("product", "title", "category")}
+        if named["product"] is None or not (named["title"] or named["category"]):
+            lacks = "item id" if named["product"] is None else "title or category"
+            hint = f"--columns product=...,title=...,category=...; it has {', '.join(table.header) or 'none'}"
+            raise KdbError(f"{table.path}:1: no column for the {lacks}", hint)
+        wanted = {role: name for role, name in named.items() if name}
+        frame = table.scan(list(dict.fromkeys(wanted.values())))
+        kinds = frame.collect_schema()
+        picked = frame.select(
+            ROW,
+            EXTRA,
+            item=identity(wanted["product"], kinds[wanted["product"]]),
+            title=_text(wanted.get("title"), kinds),
+            category=_text(wanted.get("category"), kinds),
+        )
+        known = pl.col("item").is_in(self.wanted.implode())
+        rows = picked.filter(known | pl.col("item").is_null() | pl.col(EXTRA)).collect()
+        labels = (named["category"] or "").endswith(":token_seq")
+        for row, extra, item, title, category in rows.iter_rows():
+            if extra or item is None:
+                self.bad(table, row, "more fields than the header" if extra else "item: missing")
+            else:
+                self._add(table, row, item, title or "", category or "", labels)
+
+    def _add(self, table: TableFile, row: int, item: str, title: str, category: str, labels: bool) -> None:
+        entry = self._entries.setdefault(item, _Entry())
+        title = clean_title(title)
+        if title and entry.title not in ("", title):
+            self.bad(table, row, f"title: item {item!r} has another one already, {entry.title!r}")
+            return
+        try:
+            paths = [[name] for name in category.split()] if labels else _paths(category)
+        except ValueError as error:
+            self.bad(table, row, f"category: {error}")
+            return
+        entry.title = entry.title or title
+        entry.category = entry.category or paths
+
+    def items(self) -> pl.DataFrame:
+        """For every item wanted its `json`, as in a session record, and whether it is `titled`."""
+        import polars as pl
+
+        rows = list(self._encoded(self.wanted.to_list()))
+        return pl.DataFrame(rows, {"item": pl.String, "json": pl.String, "titled": pl.Boolean}, orient="row")
+
+    def _encoded(self, wanted: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
+        nothing = _Entry()
+        for item in wanted:
+            entry = self._entries.get(item, nothing)
+            title = entry.title or self.titles.get(item, "")
+            json = msgspec.json.encode(Item(item, title, entry.category or [])).decode()
+            yield item, json, bool(title)
+
+
+def _text(name: str | None, kinds: Mapping[str, pl.DataType]) -> pl.Expr:
+    """A column as text; a nested one of Parquet as JSON."""
+    import polars as pl
+
+    if name is None:
+        return pl.lit(None, pl.String)
+    if kinds[name].is_nested():
+        wrapped = pl.struct(value=pl.col(name)).struct.json_encode()
+        return pl.when(pl.col(name).is_not_null()).then(wrapped.str.strip_prefix('{"value":').str.strip_suffix("}"))
+    return pl.col(name).cast(pl.String)
+
+
+@lru_cache(maxsize=1 << 16)
+def _paths(text: str) -> list[list[str]]:
+    return categories.parse(text)

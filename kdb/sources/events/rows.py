@@ -1,0 +1,161 @@
+"""The rows of a log as events, by Polars expressions: ids, times, and why a row is none."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from kdb.sources.events.table_file import EXTRA, ROW, TableFile
+from kdb.sources.titles import PLACEHOLDERS
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LONGEST_ID = 512  # bytes; a longer one is most often a quote that was closed rows later
+LATEST = 7_258_118_400_000  # 2200-01-01 in milliseconds
+SECONDS, MILLISECONDS = 1e11, 1e14
+
+TIME_RULE = (
+    "numbers below 1e11 are Unix seconds, below 1e14 milliseconds, above microseconds; "
+    "ISO 8601 without a zone is taken as UTC"
+)
+
+GOOD, BLANK, OTHER_EVENT = 0, 1, 2
+FAULTS: Mapping[int, str] = {
+    3: "more fields than the header",
+    4: "the header again",
+    5: "user: missing",
+    6: "session: missing",
+    7: "item: missing",
+    8: "time: missing",
+    9: "time: not a time",
+    10: "user: a line break in it, or too long",
+    11: "session: a line break in it, or too long",
+    12: "item: a line break in it, or too long",
+}
+"""Rows that are faulty, as opposed to those that are not asked for."""
+
+
+def events(table: TableFile, columns: Mapping[str, str], wanted: Collection[str]) -> pl.LazyFrame:
+    """Each row of a log: `session`, `user`, `item`, `time` (Unix milliseconds), its number, and its `fault`.
+
+    `columns` are those of the roles; `session` and `user` are null where no column fills them. `wanted`: the kinds
+    of event to keep, all where empty.
+    """
+    import polars as pl
+
+    names = list(dict.fromkeys(column for name in columns.values() for column in split_time(name)))
+    frame = table.scan(names)
+    kinds = frame.collect_schema()
+    text = {name: pl.col(name).cast(pl.String) for name in names}
+    ids = {role: name for role, name in columns.items() if role in ("user", "session", "item")}
+    found = {role: identity(name, kinds[name]) for role, name in ids.items()}
+    time = milliseconds(table, columns["time"], kinds)
+    nothing = pl.lit(None, pl.String)
+    faults = [(pl.all_horizontal(*(text[name].is_null() for name in names), ~pl.col(EXTRA)), BLANK)]
+    faults.append((pl.col(EXTRA), 3))
+    if table.form == "text" and table.headed:
+        faults.append((pl.all_horizontal(*(text[name] == name for name in ids.values())), 4))
+    if wanted and "event" in columns:
+        kind = text[columns["event"]].str.strip_chars()
+        faults.append((~kind.is_in(list(wanted)).fill_null(False), OTHER_EVENT))
+    key = "session" if "session" in found else "user"
+    faults.append((found[key].is_null(), {"user": 5, "session": 6}[key]))
+    faults.append((found["item"].is_null(), 7))
+    faults += [(missing(text[split_time(columns["time"])[0]]), 8), (time.is_null(), 9)]
+    for role, code in (("user", 10), ("session", 11), ("item", 12)):
+        if role in found:
+            broken = found[role].str.contains("\n", literal=True) | (found[role].str.len_bytes() > LONGEST_ID)
+            faults.append((broken, code))
+    return frame.select(
+        session=found.get("session", nothing),
+        user=found.get("user", nothing),
+        item=found["item"],
+        time=time,
+        row=pl.col(ROW),
+        fault=pl.coalesce(*(pl.when(faulty).then(pl.lit(code, pl.UInt8)) for faulty, code in faults), GOOD),
+    )
+
+
+def missing(text: pl.Expr) -> pl.Expr:
+    """Whether a text is null, blank or a placeholder."""
+    return text.is_null() | text.str.strip_chars().str.to_lowercase().is_in(list(PLACEHOLDERS))
+
+
+def identity(name: str, kind: pl.DataType) -> pl.Expr:
+    """A column of ids as text without blanks around, null where missing.
+
+    A whole number is written without `.0`: programs that know no missing integers write 100 as 100.0.
+    """
+    import polars as pl
+
+    column = pl.col(name)
+    if kind.is_float():
+        whole = pl.when(column == column.floor()).then(column.cast(pl.Int64, strict=False)).cast(pl.String)
+        column = pl.coalesce(whole, column.cast(pl.String))
+    column = column.cast(pl.String).str.strip_chars()
+    number = column.str.ends_with(".0") & column.str.head(-2).cast(pl.Int64, strict=False).is_not_null()
+    return pl.when(missing(column)).then(None).when(number).then(column.str.head(-2)).otherwise(column)
+
+
+def milliseconds(table: TableFile, name: str, kinds: Mapping[str, pl.DataType]) -> pl.Expr:
+    """A column of times as Unix milliseconds by `TIME_RULE`, null where it is none.
+
+    `A+B`: the time in A and milliseconds in B.
+    """
+    import polars as pl
+
+    base, *offset = split_time(name)
+    kind = kinds[base]
+    column = pl.col(base)
+    if kind.is_temporal():
+        time = column.cast(pl.Datetime("ms")).dt.epoch("ms")
+    elif kind.is_numeric() or _numeric(table, base):
+        number = column.cast(pl.Float64, strict=False)
+        unit = pl.when(number < SECONDS).then(1000.0).when(number < MILLISECONDS).then(1.0).otherwise(0.001)
+        time = (number * unit).round().cast(pl.Int64, strict=False)
+    else:
+        time = _iso(column)
+    if offset:
+        time = time + pl.col(offset[0]).cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)
+    return pl.when(time.is_between(0, LATEST)).then(time)
+
+
+def split_time(name: str) -> list[str]:
+    """The columns that a time is read from."""
+    return name.split("+")
+
+
+def _numeric(table: TableFile, name: str) -> bool:
+    """Whether most of the first times of a text column are numbers."""
+    import polars as pl
+
+    column = pl.col(name)
+    sample = table.scan([name]).head(1000).filter(~missing(column)).collect()
+    return 2 * sample.select(column.cast(pl.Float64, strict=False).count()).item() > len(sample)
+
+
+def _iso(column: pl.Expr) -> pl.Expr:
+    """ISO 8601: a date, or a date and a time with or without seconds, fractions and a zone."""
+    import polars as pl
+
+    text = column.str.strip_chars()
+    clock = text.str.slice(11).str.strip_suffix("UTC").str.strip_suffix(" ").str.strip_suffix("Z")
+    zone = clock.str.extract(r"([+-]\d\d(?::?\d\d)?)$")
+    clock = pl.when(zone.is_null()).then(clock).otherwise(clock.str.strip_suffix(zone)).str.strip_chars()
+    day = text.str.head(10).str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("ms")).dt.epoch("ms")
+    part = clock.str.extract_groups(r"^(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?$")
+    hour, minute, second = (part.struct[n].cast(pl.Int64) for n in range(3))
+    fraction = (pl.lit("0.") + part.struct[3]).cast(pl.Float64, strict=False).fill_null(0.0) * 1000
+    real = (hour < 24) & (minute < 60) & (second.fill_null(0) < 61)
+    within = ((hour * 60 + minute) * 60 + second.fill_null(0)) * 1000 + fraction.cast(pl.Int64)
+    within = (
+        pl.when(text.str.len_chars() == 10)
+        .then(0)
+        .when(real & text.str.slice(10, 1).is_in(["T", "t", " "]))
+        .then(within)
+    )
+    hours = zone.str.head(3).cast(pl.Int64)
+    minutes = zone.str.slice(3).str.strip_prefix(":").cast(pl.Int64, strict=False).fill_null(0)
+    sign = pl.when(zone.str.starts_with("-")).then(-1).otherwise(1)
+    return day + within - ((hours * 60 + sign * minutes) * 60_000).fill_null(0)

@@ -1,0 +1,104 @@
+"""Events into sessions, part by part: all events of a user (or of a session column) are in one part."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MIN_ITEMS, MAX_ITEMS, GAP = 2, 20, 30 * 60
+
+
+@dataclass(frozen=True)
+class SessionRules:
+    """How events become sessions: `gap` in seconds of silence begins a new one; how many items it may have."""
+
+    gap: int = GAP
+    min_items: int = MIN_ITEMS
+    max_items: int = MAX_ITEMS
+    by_column: bool = False
+    """Whether a column says which session an event is of."""
+
+
+@dataclass
+class Sessions:
+    """The sessions of a part, a row each, and how many events left them by reason.
+
+    Columns: `id`, `user`, `time` (Unix seconds of the first event), `items` (JSON objects with commas between)
+    and `size`, their number.
+    """
+
+    frame: pl.DataFrame
+    dropped: Counter[str]
+    unordered: int
+    """How many events stand before an earlier one of their user."""
+    untitled: int
+    """In how many sessions, of whatever size, items have no title."""
+
+
+def build_sessions(events: pl.DataFrame, items: pl.DataFrame, rules: SessionRules, drop_untitled: bool) -> Sessions:
+    """The sessions among `events` (`session`, `user`, `item`, `time` in milliseconds, `row`).
+
+    An item stands once in its session, where it was first. `items` gives `item`, `json` and `titled` for each.
+    """
+    import polars as pl
+
+    key = "session" if rules.by_column else "user"
+    events = events.sort(key, "time", "row")
+    new = pl.col(key) != pl.col(key).shift(1)
+    late = (~new & (pl.col("row") < pl.col("row").shift(1))).sum()
+    if not rules.by_column:
+        new = new | (pl.col("time") - pl.col("time").shift(1) > rules.gap * 1000)
+    events = events.with_columns(new=new.fill_null(True))
+    numbered = events.with_columns(
+        number=pl.col("new").cum_sum(), start=pl.when("new").then(pl.col("time") // 1000).forward_fill()
+    )
+    once = numbered.unique(["number", "item"], keep="first", maintain_order=True)
+    joined = once.join(items, on="item", how="left", maintain_order="left")
+    titled = joined.filter("titled") if drop_untitled else joined
+    frame = titled.group_by("number", maintain_order=True).agg(
+        pl.col("session").first(),
+        pl.col("user").drop_nulls().first(),
+        time=pl.col("start").first(),
+        items=pl.col("json").str.join(","),
+        size=pl.len(),
+    )
+    identity = pl.col("session") if rules.by_column else pl.format("{}@{}", "user", "time")
+    fewer, more = pl.col("size") < rules.min_items, pl.col("size") > rules.max_items
+    short, long = frame.filter(fewer)["size"].sum(), frame.filter(more)["size"].sum()
+    dropped = Counter(
+        {
+            "of an item again in its session": len(events) - len(once),
+            "of items without a title": len(joined) - len(titled),
+            f"in sessions of fewer than {rules.min_items} items": short,
+            f"in sessions of more than {rules.max_items} items": long,
+        }
+    )
+    kept = frame.filter(~fewer & ~more)
+    kept = kept.select("user", "time", "items", "size", id=identity)
+    untitled = joined.filter(~pl.col("titled"))["number"].n_unique()
+    return Sessions(kept, dropped, events.select(late).item(), untitled)
+
+
+def as_lines(frame: pl.DataFrame, domain: str, imported: str) -> pl.Series:
+    """Each session as the JSON text of its record, with its `split` where there is one; `imported` is JSON text."""
+    import polars as pl
+
+    head = pl.struct(kind=pl.lit("session"), v=pl.lit(1), id="id", domain=pl.lit(domain)).struct.json_encode()
+    first = [pl.col("split")] if "split" in frame.columns else []
+    tail = pl.struct(*first, "time").struct.json_encode().str.strip_prefix("{")
+    user = pl.struct("user").struct.json_encode().str.strip_prefix("{").str.strip_suffix("}")
+    user = pl.when(pl.col("user").is_null()).then(pl.lit("")).otherwise(user + ",")
+    line = pl.concat_str(
+        head.str.strip_suffix("}"),
+        pl.lit(',"items":['),
+        "items",
+        pl.lit("],"),
+        user,
+        tail.str.strip_suffix("}"),
+        pl.lit(f',"imported":{imported}}}'),
+    )
+    return frame.select(line.alias("line"))["line"]
