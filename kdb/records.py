@@ -7,7 +7,7 @@ because a stage hands on the line that it read (see `kdb.stream`).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -93,13 +93,18 @@ class Imported(Struct, frozen=True, omit_defaults=True):
 
 
 class Session(Record, tag="session", omit_defaults=True):
-    """A shopping session; `bundles` is the truth and absent where nobody annotated it."""
+    """A shopping session; `bundles` is the truth and absent where nobody annotated it.
+
+    `user` and `time`, the Unix second of its first event, are those of the log that it was cut from.
+    """
 
     id: str
     domain: str
     items: list[Item]
     split: Split | None = None
     bundles: list[Bundle] | UnsetType = UNSET
+    user: str | int | UnsetType = UNSET
+    time: int | float | UnsetType = UNSET
     imported: Imported | UnsetType = UNSET
 
     def __post_init__(self) -> None:
@@ -163,6 +168,8 @@ class Prediction(Record, tag="prediction"):
     """How many demonstrations and pieces of knowledge did not fit into the prompt."""
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
+    user: str | int | UnsetType = UNSET
+    time: int | float | UnsetType = UNSET
     imported: Imported | UnsetType = UNSET
     ratings: list[Rating] | UnsetType = UNSET
 
@@ -302,7 +309,7 @@ def check_items(items: Sequence[str]) -> set[str]:
     return known
 
 
-def check_bundles(bundles: Sequence[Bundle], known: set[str], name: str) -> None:
+def check_bundles(bundles: Sequence[Bundle], known: Set[str], name: str) -> None:
     """ValueError where a bundle has fewer than two items, one twice, or one that is not in the session."""
     for n, bundle in enumerate(bundles):
         own = set(bundle.items)

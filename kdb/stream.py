@@ -152,14 +152,19 @@ def _opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
         yield str(path), file
 
 
-def encode(outgoing: Line | records.Record | dict[str, Any]) -> bytes:
-    """The bytes of one line, without its end: a `Line` as it came, a record as compact JSON."""
+def encode(outgoing: Line | records.Record | dict[str, Any] | bytes) -> bytes:
+    """The bytes of one line, without its end: a `Line` as it came, a record as compact JSON.
+
+    Bytes are one or more whole lines already, without the last end.
+    """
+    if isinstance(outgoing, bytes):
+        return outgoing
     if isinstance(outgoing, Line):
         return outgoing.text.encode()
     return msgspec.json.encode(outgoing)
 
 
-def write(outgoing: Iterable[Line | records.Record], file: BinaryIO) -> int:
+def write(outgoing: Iterable[Line | records.Record | bytes], file: BinaryIO) -> int:
     """Write each as a line and flush it at once, so that a reader in the pipe sees it; their number."""
     count = 0
     writer = jsonlines.Writer(file, dumps=encode, flush=True)

@@ -12,7 +12,7 @@ import random
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,8 +20,9 @@ from tempfile import TemporaryDirectory
 from kdb import stream
 from kdb.records import Bundle, Record
 from kdb.sources import splits
+from kdb.sources.config import ImportConfig
 from kdb.sources.truth import minimal
-from kdb.stages.import_ import Settings, from_bundlerec
+from kdb.stages.import_ import import_sessions
 from kdb.stream import Line, Rejects
 
 HERE = Path(__file__).parent
@@ -145,9 +146,10 @@ def write_domain(
     (folder / "split.json").write_text(json.dumps(lists, indent=1) + "\n", encoding="utf-8")
 
 
-def records(folder: Path) -> Iterator[Line | Record]:
+def records(folder: Path) -> Iterable[Line | Record | bytes]:
     """What `kdb import FOLDER` makes of a folder written here."""
-    return from_bundlerec(folder, Settings(split_file=folder / "split.json"), Rejects())
+    config = ImportConfig(split=splits.SplitRule(folder / "split.json"))
+    return import_sessions("bundlerec", [folder], config, Rejects())
 
 
 def main(folder: Path) -> None:

@@ -9,10 +9,34 @@ from kdb.cli.streams import Streams, with_streams
 from kdb.errors import UsageError
 
 if TYPE_CHECKING:
-    from kdb.stages.import_ import Settings
+    from kdb.sources.config import ImportConfig
 
-Source = Annotated[Path, Argument(metavar="DIR", help="BundleRec folder; with --format jsonl a file or '-'.")]
-Domain = Annotated[str, Option("--domain", help="Default: the folder's name; with jsonl as the records say.")]
+Source = Annotated[
+    list[Path] | None,
+    Argument(
+        metavar="DATA...", help="BundleRec folder; else files or folders, '-' or none: stdin.", show_default=False
+    ),
+]
+Format = Annotated[Literal["bundlerec", "events", "jsonl", "sheet"], Option("--format", help="What is read.")]
+Domain = Annotated[
+    str, Option("--domain", help="Default: the name of the folder or file; with jsonl as the records say.")
+]
+Catalogue = Annotated[
+    list[Path] | None,
+    Option(help="events: files or folders with titles and categories of items; repeatable.", show_default=False),
+]
+Columns = Annotated[
+    str,
+    Option(
+        metavar="ROLE=NAME,...",
+        help="events: the columns of user, item, time, event, session, title, category, and product (the item in "
+        "the catalogue); or of recbole, yoochoose, diginetica, amazon.",
+    ),
+]
+Events = Annotated[str, Option(metavar="view,cart", help="events: only those of these kinds.")]
+Gap = Annotated[str, Option(help="events: a session ends after so long without one: 90s, 30m, 8h, 1d.")]
+MinItems = Annotated[int, Option(min=2, help="events: drop sessions of fewer different items.")]
+MaxItems = Annotated[int, Option(min=2, help="events: drop sessions of more different items.")]
 Titles = Annotated[Path | None, Option(help="CSV file with titles for items that have none.")]
 Untitled = Annotated[
     Literal["fail", "drop", "keep"],
@@ -24,70 +48,105 @@ Truth = Annotated[
 ]
 Empty = Annotated[
     Literal["keep", "drop"] | None,
-    Option(help="Sessions without bundles. Default: drop; with jsonl keep.", show_default=False),
+    Option(help="Sessions without bundles. Default: keep; drop with bundlerec and sheet.", show_default=False),
 ]
 SplitFile = Annotated[Path | None, Option(help="JSON with the session ids of train, validation and test.")]
-SplitRatio = Annotated[str, Option(metavar="7:1:2", help="Draw train, validation and test by --seed.")]
+SplitRatio = Annotated[str, Option(metavar="7:1:2", help="Shares of train, validation and test.")]
+SplitBy = Annotated[
+    Literal["session", "user", "time"],
+    Option(help="For --split-ratio: draw sessions or users by --seed, or go by time."),
+]
+SplitTime = Annotated[
+    str, Option(metavar="A,B", help="Validation begins at A, test at B, such as 2024-01-01,2024-02-01 (UTC).")
+]
 Seed = Annotated[int, Option(help="For --split-ratio.")]
 Only = Annotated[
     list[str] | None,
     Option("--split", help="Only these: train, validation, test; repeated or with commas.", show_default=False),
 ]
-Format = Annotated[Literal["bundlerec", "jsonl"], Option("--format", help="What is read.")]
 
 
 @with_streams(without=("paths",))
 def import_(
     streams: Streams,
-    source: Source = Path("-"),
+    source: Source = None,
     format_: Format = "bundlerec",
     domain: Domain = "",
+    catalogue: Catalogue = None,
+    columns: Columns = "",
+    events: Events = "",
+    gap: Gap = "30m",
+    min_items: MinItems = 2,
+    max_items: MaxItems = 20,
     titles: Titles = None,
     untitled: Untitled = "fail",
     truth: Truth = "minimal",
     empty: Empty = None,
     split_file: SplitFile = None,
     split_ratio: SplitRatio = "",
+    split_by: SplitBy = "session",
+    split_time: SplitTime = "",
     seed: Seed = 0,
     only: Only = None,
 ) -> None:
-    """Turn a BundleRec folder, or session records of any shop, into session records.
+    """Turn a shop's data into session records: its log of events, the BundleRec data, records, or a filled sheet.
 
-    The domain is the folder's name unless told otherwise. What was left out is counted on stderr.
+    What was left out is counted on stderr.
+
+    Example: kdb import --format events clicks.csv.gz --catalogue items.jsonl --gap 30m --split-ratio 7:1:2
+    --split-by time > sessions.jsonl
 
     Example: kdb import data/electronic --titles data/electronic/item_titles_extra.csv
     --split-file data/electronic/split.json --split train > train.jsonl
     """
     from kdb.sources import splits
-    from kdb.stages.import_ import Settings, from_bundlerec, from_jsonl
+    from kdb.sources.config import EventConfig, ImportConfig
+    from kdb.sources.events.columns import parse_columns, parse_gap
+    from kdb.stages.import_ import import_sessions
 
-    jsonl = format_ == "jsonl"
-    settings = Settings(
+    if len([option for option in (split_file, split_ratio, split_time) if option]) > 1:
+        raise UsageError("--split-file, --split-ratio and --split-time exclude each other")
+    if split_by != "session" and not split_ratio:
+        raise UsageError("--split-by goes with --split-ratio", "such as --split-ratio 7:1:2")
+    config = ImportConfig(
         domain=domain,
         titles=titles,
         untitled=untitled,
         truth=truth,
-        empty=empty or ("keep" if jsonl else "drop"),
-        split_file=split_file,
-        split_ratio=splits.parse_ratio(split_ratio) if split_ratio else None,
-        seed=seed,
+        empty=empty or ("drop" if format_ in ("bundlerec", "sheet") else "keep"),
+        split=splits.SplitRule(
+            split_file,
+            splits.parse_ratio(split_ratio) if split_ratio else None,
+            split_by,
+            splits.parse_times(split_time) if split_time else None,
+            seed,
+        ),
         only=splits.parse_names(only or []),
+        log=EventConfig(
+            catalogue or (),
+            parse_columns(columns),
+            frozenset(filter(None, map(str.strip, events.split(",")))),
+            parse_gap(gap),
+            min_items,
+            max_items,
+        ),
     )
-    _check(settings, source, jsonl)
-    if jsonl:
-        lines = streams.read_files([source], () if domain else ("session",))
-        streams.write(from_jsonl(lines, settings, streams.bad))
-    else:
-        streams.write(from_bundlerec(source, settings, streams.bad))
+    _check(config, format_)
+    streams.write(import_sessions(format_, source or [Path("-")], config, streams.bad))
 
 
-def _check(settings: "Settings", source: Path, jsonl: bool) -> None:
+def _check(config: "ImportConfig", format_: str) -> None:
     """UsageError where options contradict each other."""
-    if settings.split_file and settings.split_ratio:
-        raise UsageError("--split-file and --split-ratio exclude each other")
-    if jsonl and (settings.titles or settings.untitled == "drop"):
-        raise UsageError("--titles and --untitled drop are for BundleRec folders", "jsonl holds its own titles")
-    if not jsonl and not source.is_dir():
-        raise UsageError(f"{source}: not a folder", "for session records pass --format jsonl")
-    if not jsonl and settings.only and not (settings.split_file or settings.split_ratio):
-        raise UsageError("--split needs to know the splits", "pass --split-file or --split-ratio")
+    from kdb.sources.config import EventConfig
+
+    if format_ != "events" and config.log != EventConfig():
+        raise UsageError(
+            "--catalogue, --columns, --events, --gap, --min-items and --max-items are for logs",
+            "pass --format events",
+        )
+    if config.log.min_items > config.log.max_items:
+        raise UsageError("--min-items is larger than --max-items")
+    if format_ == "events" and config.empty == "drop":
+        raise UsageError("--empty drop: a log has no bundles", "label sessions with kdb extract label")
+    if format_ != "jsonl" and config.only and not config.split:
+        raise UsageError("--split needs to know the splits", "pass --split-file, --split-ratio or --split-time")

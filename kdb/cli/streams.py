@@ -56,7 +56,7 @@ class Streams:
         """The lines of other files, under the same handling of bad lines."""
         return stream.read(paths, kinds, self.bad)
 
-    def write(self, outgoing: Iterable[Line | Record]) -> None:
+    def write(self, outgoing: Iterable[Line | Record | bytes]) -> None:
         """Write to the output; exit 1 where lines were put aside."""
         with stream.output(self.output, self.force) as file:
             stream.write(outgoing, file)

@@ -7,17 +7,21 @@ mined from them; nothing may read the category of an item of a session that is t
 
 from __future__ import annotations
 
-import html
-import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec import UNSET
 
+from kdb.errors import UsageError
+from kdb.provenance import content_hash, file_hash
 from kdb.records import Bundle, Item, Session, check_bundles
+from kdb.sources.categories import parse
+from kdb.sources.config import ImportConfig
 from kdb.sources.csv_rows import rows
+from kdb.sources.policy import apply_policy
+from kdb.sources.titles import clean, clean_title
 from kdb.stream import Rejects
 
 TITLES = ("item ID", "titles")
@@ -32,6 +36,8 @@ class BundleRec:
     bundles: dict[str, list[Bundle]]
     titles: dict[str, str]
     categories: dict[str, list[list[str]]]
+    visits: dict[str, tuple[str, int]]
+    """The user and the Unix second of each session."""
 
     def sessions(self, domain: str) -> Iterator[Session]:
         """All sessions in numeric order of their ids; `bundles` is absent where the files name none.
@@ -39,55 +45,57 @@ class BundleRec:
         An item without a title has the title "".
         """
         for session in sorted(self.items, key=id_order):
+            user, time = self.visits.get(session, (UNSET, UNSET))
             yield Session(
                 id=session,
                 domain=domain,
                 items=[Item(i, self.titles.get(i, ""), self.categories.get(i, [])) for i in self.items[session]],
                 bundles=self.bundles.get(session) or UNSET,
+                user=user,
+                time=time,
             )
 
 
-def read(folder: Path, titles: Path | None, rejects: Rejects) -> BundleRec:
+def read(paths: Sequence[Path], config: ImportConfig, rejects: Rejects) -> list[Session]:
+    """The sessions of the one folder in `paths`, in numeric order of their ids."""
+    if len(paths) != 1 or not paths[0].is_dir():
+        hint = "for a log of events pass --format events, for session records --format jsonl"
+        raise UsageError(f"{' '.join(map(str, paths))}: not a folder of the BundleRec data", hint)
+    [folder] = paths
+    data = read_folder(folder, config.titles, rejects)
+    named = [path for path in (config.titles, config.split.file) if path]
+    files = [folder / f"{name}.csv" for name in FILES] + named
+    digest = content_hash([file_hash(path) for path in files])
+    stamp = config.stamp(source=folder.resolve().name, hash=digest)
+    return apply_policy(list(data.sessions(config.domain or folder.resolve().name)), config, folder, stamp)
+
+
+def read_folder(folder: Path, titles: Path | None, rejects: Rejects) -> BundleRec:
     """The files of `folder`, and `titles` for items that item_titles.csv leaves untitled.
 
     KdbError with `file:line` where a row contradicts the others, or the row goes to `rejects`.
     """
     items = _groups(folder / "session_item.csv", ("session ID", "item ID"), rejects)
-    own = _texts(folder / "item_titles.csv", TITLES, rejects)
-    extra = _texts(titles, TITLES, rejects) if titles else {}
-    named = {**extra, **own}
+    visits = folder / "user_session.csv"
     return BundleRec(
         items=items,
         bundles=_bundles(folder, items, rejects),
-        titles={item: clean(title) for item, (_, title) in named.items()},
+        titles=(read_titles(titles, rejects) if titles else {}) | read_titles(folder / "item_titles.csv", rejects),
         categories=_categories(folder / "item_categories.csv", rejects),
+        visits=_visits(visits, rejects) if visits.is_file() else {},
     )
+
+
+def read_titles(path: Path, rejects: Rejects) -> dict[str, str]:
+    """The titles in a CSV file with the columns `item ID` and `titles`, those that are not missing."""
+    cleaned = {item: clean_title(title) for item, (_, title) in _texts(path, TITLES, rejects).items()}
+    return {item: title for item, title in cleaned.items() if title}
 
 
 def id_order(identity: str) -> tuple[bool, int, str]:
     """A sort key: numbers first and by value, then all other ids by text."""
     number = identity.isdecimal()
     return not number, len(identity) if number else 0, identity
-
-
-def clean(text: str) -> str:
-    """`text` with HTML entities resolved until none is left, and white space folded to single blanks."""
-    while (plain := html.unescape(text)) != text:
-        text = plain
-    return " ".join(text.split())
-
-
-def parse_categories(text: str) -> list[list[str]]:
-    """The paths in e.g. `[[Food,Brittle, Caramel & Toffee],[Gifts]]`; ValueError where the brackets are off.
-
-    A comma followed by a blank belongs to a name, any other one separates names.
-    """
-    text = text.strip()
-    if not (text.startswith("[[") and text.endswith("]]") and len(text) >= 4):
-        raise ValueError("expected [[name,name],[name]]")
-    paths = [re.split(r",(?!\s)", path) for path in text[2:-2].split("],[")]
-    named = [[name for part in path if (name := clean(part))] for path in paths]
-    return [path for path in named if path]
 
 
 def _groups(path: Path, columns: tuple[str, str], rejects: Rejects) -> dict[str, list[str]]:
@@ -120,10 +128,22 @@ def _categories(path: Path, rejects: Rejects) -> dict[str, list[list[str]]]:
     categories = {}
     for item, (place, text) in _texts(path, ("item ID", "categories"), rejects).items():
         try:
-            categories[item] = parse_categories(text)
+            categories[item] = parse(text)
         except ValueError as error:
             rejects.add(place, f"categories: {error}", text)
     return categories
+
+
+def _visits(path: Path, rejects: Rejects) -> dict[str, tuple[str, int]]:
+    visits: dict[str, tuple[str, int]] = {}
+    for place, (user, session, time) in rows(path, ("user ID", "session ID", "timestamp"), rejects):
+        if not (time.isascii() and time.isdecimal()):
+            rejects.add(place, f"timestamp: {time!r} is no Unix second", f"{user},{session},{time}")
+        elif session in visits:
+            rejects.add(place, f"session ID {session!r} stands twice", f"{user},{session},{time}")
+        else:
+            visits[session] = user, int(time)
+    return visits
 
 
 def _bundles(folder: Path, items: dict[str, list[str]], rejects: Rejects) -> dict[str, list[Bundle]]:

@@ -62,7 +62,10 @@ def _literal(text: str) -> list[Any] | None:
 
 
 def _bundlerec(text: str) -> list[list[str]]:
-    """The public form, which has no quotes; a quote at the start of a name is a broken list of another form."""
-    if not (text.startswith("[[") and text.endswith("]]") and len(text) >= 4) or re.search(r"[\[,]\s*[\"']", text):
+    """The public form, which has no quotes; a name in quotes is of a broken list of another form."""
+    if not (text.startswith("[[") and text.endswith("]]") and len(text) >= 4):
         raise ValueError(f"expected {FORMS}")
-    return [re.split(r",(?!\s)", path) for path in text[2:-2].split("],[")]
+    paths = [re.split(r",(?!\s)", path) for path in text[2:-2].split("],[")]
+    if any(re.fullmatch(r"\s*([\"']).*\1\s*", name) for path in paths for name in path):
+        raise ValueError(f"expected {FORMS}")
+    return paths

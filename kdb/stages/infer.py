@@ -100,6 +100,8 @@ def _prediction(session: Session, decision: Decision, run: str, seconds: float) 
         run=run,
         raw=decision.raw,
         truth=session.truth,
+        user=session.user,
+        time=session.time,
         imported=session.imported,
         demos=[demo.session.id for demo in decision.shown.demos],
         knowledge=[piece.id for piece in decision.shown.pieces],

@@ -158,7 +158,14 @@ def test_jsonl_ratio_does_not_depend_on_order(kdb, samples: Path) -> None:
         (["--split-ratio", "7:1"], "7:1"),
         (["--split-ratio", "-1:1:1"], "-1:1:1"),
         (["--split-ratio", "1:1:1", "--split-file", "x"], "exclude"),
-        (["--format", "jsonl", "--untitled", "drop"], "BundleRec"),
+        (["--split-by", "user"], "--split-ratio"),
+        (["--split-ratio", "1:1:1", "--split-time", "2024-01-01,2024-02-01"], "exclude"),
+        (["--split-time", "2024-01-01"], "two times"),
+        (["--gap", "30m", "--events", "view"], "--format events"),
+        (["--format", "events", "--gap", "soon"], "--gap soon"),
+        (["--format", "events", "--columns", "usr=x"], "usr=x"),
+        (["--format", "events", "--columns", "lastfm"], "recbole"),
+        (["--format", "events", "--empty", "drop"], "label"),
     ],
 )
 def test_contradictions_are_usage_errors(kdb, samples: Path, argv: list[str], says: str) -> None:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from kdb import console
 from kdb.errors import KdbError
 from kdb.records import Item
 from kdb.sources import categories
+from kdb.sources.bundlerec import read_titles
+from kdb.sources.config import ImportConfig
 from kdb.sources.events.columns import Columns
+from kdb.sources.events.log import Log
 from kdb.sources.events.rows import identity
-from kdb.sources.events.table_file import EXTRA, ROW, TableFile
+from kdb.sources.events.table_file import EXTRA, ROW, TableFile, find_files, open_table
+from kdb.sources.events.text_records import locate, rewrite
 from kdb.sources.titles import clean_title
+from kdb.stream import Rejects
 
 if TYPE_CHECKING:
     import polars as pl
-
-Bad = Callable[[TableFile, int, str], None]
-"""What is called with a file, a row of it and what is wrong."""
 
 
 @dataclass
@@ -30,16 +35,46 @@ class _Entry:
     category: list[list[str]] | None = None
 
 
+def read_items(files: Sequence[Path], log: Log, config: ImportConfig, rejects: Rejects) -> pl.DataFrame:
+    """For every item of the log its `json`, as in a session record, and whether it is `titled`.
+
+    Titles come from the catalogue, without one from the log itself where --columns names its title, and where those
+    have none from `config.titles`.
+    """
+    import polars as pl
+
+    columns, itself = config.log.columns, not config.log.catalogue
+    titles = read_titles(config.titles, rejects) if config.titles else {}
+    catalogue = Catalogue(log.items(), titles, None if itself else rejects)
+    if itself and not columns.named.get("title"):
+        return catalogue.items()
+    for path in find_files(config.log.catalogue or files):
+        header = columns.header if itself or columns.named.get("product", "").isdecimal() else ()
+        table = open_table(path, columns.separator, columns.quoted, header)
+        if not table.header:
+            console.warn(f"{path}: empty")
+            continue
+        try:
+            catalogue.read(table, columns)
+        except pl.exceptions.PolarsError as error:
+            if table.form == "parquet":
+                raise KdbError(f"{path}: {str(error).splitlines()[0]}") from None
+            table, _ = rewrite(table, log.folder, catalogue.rejects or Rejects(Path(os.devnull)))
+            catalogue.read(table, columns)
+    return catalogue.items()
+
+
 class Catalogue:
     """What catalogues say of the items `wanted`; the first title that an item is given counts.
 
-    A row without an id, of an item that has another title already, or with a category that cannot be read is `bad`.
+    A row without an id, of an item that has another title already, or with a category that cannot be read goes to
+    `rejects`, if there are any: a log that holds its own titles has told of its faulty rows already.
     """
 
-    def __init__(self, wanted: pl.Series, titles: Mapping[str, str], bad: Bad) -> None:
+    def __init__(self, wanted: pl.Series, titles: Mapping[str, str], rejects: Rejects | None) -> None:
         self.wanted = wanted
         self.titles = titles
-        self.bad = bad
+        self.rejects = rejects
         self._entries: dict[str, _Entry] = {}
 
     def read(self, table: TableFile, columns: Columns) -> None:
@@ -66,7 +101,7 @@ class Catalogue:
         labels = (named["category"] or "").endswith(":token_seq")
         for row, extra, item, title, category in rows.iter_rows():
             if extra or item is None:
-                self.bad(table, row, "more fields than the header" if extra else "item: missing")
+                self._reject(table, row, "more fields than the header" if extra else "item: missing")
             else:
                 self._add(table, row, item, title or "", category or "", labels)
 
@@ -74,15 +109,20 @@ class Catalogue:
         entry = self._entries.setdefault(item, _Entry())
         title = clean_title(title)
         if title and entry.title not in ("", title):
-            self.bad(table, row, f"title: item {item!r} has another one already, {entry.title!r}")
+            self._reject(table, row, f"title: item {item!r} has another one already, {entry.title!r}")
             return
         try:
             paths = [[name] for name in category.split()] if labels else _paths(category)
         except ValueError as error:
-            self.bad(table, row, f"category: {error}")
+            self._reject(table, row, f"category: {error}")
             return
         entry.title = entry.title or title
         entry.category = entry.category or paths
+
+    def _reject(self, table: TableFile, row: int, wrong: str) -> None:
+        if self.rejects:
+            place, text, _ = next(locate(table, [row]))
+            self.rejects.add(place, wrong, text)
 
     def items(self) -> pl.DataFrame:
         """For every item wanted its `json`, as in a session record, and whether it is `titled`."""

@@ -92,3 +92,12 @@ def parse_columns(text: str) -> Columns:
             raise UsageError("--columns: columns count from 1")
         columns = replace(columns, header=tuple(str(n) for n in range(1, max(numbers) + 1)))
     return columns
+
+
+def parse_gap(text: str) -> int:
+    """`30m` as seconds; units are s, m, h and d, seconds without one. UsageError where it is not that."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
+    if not (number.isascii() and number.isdecimal() and int(number)):
+        raise UsageError(f"--gap {text}: not a length of time", "such as 90s, 30m, 8h, 1d")
+    return int(number) * unit

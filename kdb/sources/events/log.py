@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from kdb import console
 from kdb.errors import KdbError
+from kdb.sources.config import EventConfig
 from kdb.sources.events import rows
 from kdb.sources.events.columns import Columns
-from kdb.sources.events.table_file import TableFile, find_files, locate, open_table, rewrite
+from kdb.sources.events.table_file import TableFile, find_files, open_table
+from kdb.sources.events.text_records import locate, rewrite
 from kdb.stream import Rejects
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ class Log:
     parts: int
     read: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
-    by_session: bool = False
+    key: str = "user"
+    """"session" where a column says which session an event is of."""
 
     def part(self, number: int) -> pl.LazyFrame:
         """The events of a part; KdbError where the folder of temporary files was emptied meanwhile."""
@@ -50,14 +53,12 @@ class Log:
         return pl.concat(parts).unique().sort("item").collect()["item"]
 
 
-def read_log(
-    paths: Sequence[Path], columns: Columns, wanted: Collection[str], folder: Path, rejects: Rejects
-) -> Log:
+def read_log(files: Sequence[Path], config: EventConfig, folder: Path, rejects: Rejects) -> Log:
     """All files cut into parts in `folder`; a row that is no event goes to `rejects`.
 
     KdbError where a file lacks a column, or there is no event in all of them.
     """
-    files = find_files(paths)
+    columns, files = config.columns, find_files(files)
     log = Log(folder, parts=_count_parts(files))
     roles: Mapping[str, str] = {}
     for number, path in enumerate(files):
@@ -65,12 +66,12 @@ def read_log(
         if not table.header:
             console.warn(f"{path}: empty")
             continue
-        found = _resolve(table, columns, wanted)
+        found = _resolve(table, columns, config.events)
         if found != roles:
             roles = found
             console.say(f"{path}: " + ", ".join(f"{role}={name}" for role, name in found.items()))
-        log.by_session = "session" in found
-        _Part(table, found, number, log).read(wanted, rejects)
+        log.key = "session" if "session" in found else "user"
+        _Part(table, found, number, log).read(config.events, rejects)
     if not log.read:
         raise KdbError(f"{files[0]}{' and others' if files[1:] else ''}: no event in it")
     return log
@@ -121,23 +122,20 @@ class _Part:
     def read(self, wanted: Collection[str], rejects: Rejects) -> None:
         import polars as pl
 
-        def bad(number: int, wrong: str, text: str) -> None:
-            rejects.add(f"{self.table.path}:{number}", wrong, text)
-            self.log.dropped[f"{wrong} (put aside)"] += 1
-            self.log.read += 1
-
-        rewritten = False
+        table = self.table
         try:
-            self._cut(self.table, wanted)
+            self._cut(table, wanted)
         except pl.exceptions.PolarsError as error:
-            if self.table.form == "parquet":
-                raise KdbError(f"{self.table.path}: {str(error).splitlines()[0]}") from None
-            console.warn(f"{self.table.path}: not whole or oddly quoted, so it is read slowly, line by line")
-            rewritten = True
-            copy = rewrite(self.table, self.log.folder, bad)
-            self._cut(copy, wanted)
-            copy.path.unlink()
-        self._count(wanted, rejects, rewritten)
+            if table.form == "parquet":
+                raise KdbError(f"{table.path}: {str(error).splitlines()[0]}") from None
+            console.say(f"{table.path}: not CSV or JSON throughout, so it is read line by line, which takes longer")
+            table, lost = rewrite(table, self.log.folder, rejects)
+            for wrong, count in lost.items():
+                self.log.dropped[f"{wrong} (put aside)"] += count
+            self.log.read += lost.total()
+            self._cut(table, wanted)
+            table.path.unlink()
+        self._count(table, wanted, rejects)
 
     def _cut(self, table: TableFile, wanted: Collection[str]) -> None:
         """The events of a file by part, and in part -1 the rows that are none."""
@@ -154,7 +152,7 @@ class _Part:
         by_part = pl.PartitionBy(folder, key="part", include_key=False, approximate_bytes_per_file=1 << 62)
         frame.sink_parquet(by_part, compression="lz4", statistics=False, mkdir=True)
 
-    def _count(self, wanted: Collection[str], rejects: Rejects, rewritten: bool) -> None:
+    def _count(self, table: TableFile, wanted: Collection[str], rejects: Rejects) -> None:
         """Count what the file held, and put its faulty rows aside."""
         import polars as pl
 
@@ -169,7 +167,7 @@ class _Part:
         for fault, reason in ((rows.BLANK, "blank rows"), (rows.OTHER_EVENT, others)):
             self.log.dropped[reason] += counts.get(fault, 0)
         faulty = none.filter(~pl.col("fault").is_in([rows.BLANK, rows.OTHER_EVENT])).sort("row").collect()
-        places = locate(self.table, (faulty["row"] - (self.number << 40)).to_list(), rewritten)
+        places = locate(table, (faulty["row"] - (self.number << 40)).to_list())
         for fault, (place, text, fields) in zip(faulty["fault"], places, strict=True):
             role, colon, wrong = rows.FAULTS[fault].partition(":")
             reason = f"{self.columns.get(role, role)}{colon}{wrong}"

@@ -6,21 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kdb.sources.config import EventConfig
+
 if TYPE_CHECKING:
     import polars as pl
-
-MIN_ITEMS, MAX_ITEMS, GAP = 2, 20, 30 * 60
-
-
-@dataclass(frozen=True)
-class SessionRules:
-    """How events become sessions: `gap` in seconds of silence begins a new one; how many items it may have."""
-
-    gap: int = GAP
-    min_items: int = MIN_ITEMS
-    max_items: int = MAX_ITEMS
-    by_column: bool = False
-    """Whether a column says which session an event is of."""
 
 
 @dataclass
@@ -39,19 +28,21 @@ class Sessions:
     """In how many sessions, of whatever size, items have no title."""
 
 
-def build_sessions(events: pl.DataFrame, items: pl.DataFrame, rules: SessionRules, drop_untitled: bool) -> Sessions:
+def build_sessions(
+    events: pl.DataFrame, items: pl.DataFrame, key: str, config: EventConfig, drop_untitled: bool
+) -> Sessions:
     """The sessions among `events` (`session`, `user`, `item`, `time` in milliseconds, `row`).
 
-    An item stands once in its session, where it was first. `items` gives `item`, `json` and `titled` for each.
+    By `key`: "session" where a column says which session an event is of, else "user". An item stands once in its
+    session, where it was first. `items` gives `item`, `json` and `titled` for each.
     """
     import polars as pl
 
-    key = "session" if rules.by_column else "user"
     events = events.sort(key, "time", "row")
     new = pl.col(key) != pl.col(key).shift(1)
     late = (~new & (pl.col("row") < pl.col("row").shift(1))).sum()
-    if not rules.by_column:
-        new = new | (pl.col("time") - pl.col("time").shift(1) > rules.gap * 1000)
+    if key == "user":
+        new = new | (pl.col("time") - pl.col("time").shift(1) > config.gap * 1000)
     events = events.with_columns(new=new.fill_null(True))
     numbered = events.with_columns(
         number=pl.col("new").cum_sum(), start=pl.when("new").then(pl.col("time") // 1000).forward_fill()
@@ -66,15 +57,15 @@ def build_sessions(events: pl.DataFrame, items: pl.DataFrame, rules: SessionRule
         items=pl.col("json").str.join(","),
         size=pl.len(),
     )
-    identity = pl.col("session") if rules.by_column else pl.format("{}@{}", "user", "time")
-    fewer, more = pl.col("size") < rules.min_items, pl.col("size") > rules.max_items
+    identity = pl.col("session") if key == "session" else pl.format("{}@{}", "user", "time")
+    fewer, more = pl.col("size") < config.min_items, pl.col("size") > config.max_items
     short, long = frame.filter(fewer)["size"].sum(), frame.filter(more)["size"].sum()
     dropped = Counter(
         {
             "of an item again in its session": len(events) - len(once),
             "of items without a title": len(joined) - len(titled),
-            f"in sessions of fewer than {rules.min_items} items": short,
-            f"in sessions of more than {rules.max_items} items": long,
+            f"in sessions of fewer than {config.min_items} items": short,
+            f"in sessions of more than {config.max_items} items": long,
         }
     )
     kept = frame.filter(~fewer & ~more)

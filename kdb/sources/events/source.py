@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
@@ -15,14 +14,11 @@ import msgspec
 
 from kdb import console
 from kdb.errors import KdbError
-from kdb.records import Imported, Split
-from kdb.sources.events.catalogue import Catalogue
-from kdb.sources.events.columns import Columns
+from kdb.sources.config import ImportConfig
+from kdb.sources.events.catalogue import read_items
 from kdb.sources.events.log import Log, read_log
 from kdb.sources.events.rows import TIME_RULE
-from kdb.sources.events.sessions import SessionRules, Sessions, as_lines, build_sessions
-from kdb.sources.events.table_file import TableFile, find_files, locate, open_table, rewrite
-from kdb.sources.policy import Untitled
+from kdb.sources.events.sessions import Sessions, as_lines, build_sessions
 from kdb.stream import STDIN, Rejects
 
 if TYPE_CHECKING:
@@ -30,27 +26,8 @@ if TYPE_CHECKING:
 
 LINES = 10_000  # written at once
 
-Splitter = Callable[["pl.DataFrame"], "pl.Series"]
-"""From the `id`, `user` and `time` of all sessions to the split of each, null for none."""
 
-
-@dataclass(frozen=True)
-class EventOptions:
-    """What is read beside the log and how; `splitter` needs all sessions before it can say the split of one."""
-
-    domain: str
-    catalogue: Sequence[Path] = ()
-    columns: Columns = Columns()
-    rules: SessionRules = SessionRules()
-    events: frozenset[str] = frozenset()
-    titles: Mapping[str, str] = field(default_factory=dict)
-    untitled: Untitled = "fail"
-    splitter: Splitter | None = None
-    only: frozenset[Split] = frozenset()
-    imported: Imported = Imported()
-
-
-def session_lines(paths: Sequence[Path], options: EventOptions, rejects: Rejects) -> Iterator[bytes]:
+def read(paths: Sequence[Path], config: ImportConfig, rejects: Rejects) -> Iterator[bytes]:
     """Session records as blocks of whole lines, sorted by user and time within each part of the log.
 
     Says on stderr what was read, and what was dropped and why: events read are those kept and those dropped.
@@ -58,9 +35,15 @@ def session_lines(paths: Sequence[Path], options: EventOptions, rejects: Rejects
     """
     with TemporaryDirectory(prefix="kdb-events-") as name:
         folder = Path(name)
-        log = read_log(_spooled(paths, folder), options.columns, options.events, folder, rejects)
-        items = _items(paths, log, options, folder, rejects)
-        yield from _Writer(log, items, options).lines()
+        files = _spooled(paths, folder)
+        log = read_log(files, config.log, folder, rejects)
+        items = read_items(files, log, config, rejects)
+        yield from _Writer(log, items, config, _domain(paths, config)).lines()
+
+
+def _domain(paths: Sequence[Path], config: ImportConfig) -> str:
+    """The name of the first file or folder without its endings, unless the config names one."""
+    return config.domain or paths[0].resolve().name.partition(".")[0] or "shop"
 
 
 def _spooled(paths: Sequence[Path], folder: Path) -> list[Path]:
@@ -73,61 +56,30 @@ def _spooled(paths: Sequence[Path], folder: Path) -> list[Path]:
     return [spool if path == STDIN else path for path in paths]
 
 
-def _items(paths: Sequence[Path], log: Log, options: EventOptions, folder: Path, rejects: Rejects) -> pl.DataFrame:
-    """The record of each item of the log, and whether it is titled."""
-    import polars as pl
-
-    def bad(table: TableFile, row: int, wrong: str) -> None:
-        if log_itself:
-            return  # the first title counts; what is wrong with a row of the log is said already
-        place, text, _ = next(locate(table, [row], rewritten))
-        rejects.add(place, wrong, text)
-
-    catalogue = Catalogue(log.items(), options.titles, bad)
-    columns, log_itself, rewritten = options.columns, not options.catalogue, False
-    if log_itself and not columns.named.get("title"):
-        return catalogue.items()
-    for path in find_files(options.catalogue or paths):
-        header = columns.header if log_itself or columns.named.get("product", "").isdecimal() else ()
-        table = open_table(path, columns.separator, columns.quoted, header)
-        if not table.header:
-            console.warn(f"{path}: empty")
-            continue
-        rewritten = False
-        try:
-            catalogue.read(table, columns)
-        except pl.exceptions.PolarsError as error:
-            if table.form == "parquet":
-                raise KdbError(f"{path}: {str(error).splitlines()[0]}") from None
-            rewritten = True
-            copy = rewrite(table, folder, lambda number, wrong, text: rejects.add(f"{path}:{number}", wrong, text))  # noqa: B023
-            catalogue.read(copy, columns)
-    return catalogue.items()
-
-
 class _Writer:
     """The second half of an import: sessions, part by part, in the policy of untitled items and in their splits."""
 
-    def __init__(self, log: Log, items: pl.DataFrame, options: EventOptions) -> None:
+    def __init__(self, log: Log, items: pl.DataFrame, config: ImportConfig, domain: str) -> None:
         self.log = log
         self.items = items
-        self.options = options
+        self.config = config
+        self.domain = domain
         self.dropped = Counter(log.dropped)
         self.untitled = int((~items["titled"]).sum())
 
     def lines(self) -> Iterator[bytes]:
         """The lines in blocks; what became of all events is said at the end."""
-        options = self.options
-        if self.untitled and options.untitled == "fail":
+        config = self.config
+        if self.untitled and config.untitled == "fail":
             raise KdbError(
                 f"{self.untitled} of {len(self.items)} items of the log have no title in the catalogue",
                 "give titles with --catalogue or --titles, or leave these items out with --untitled drop, "
                 "or keep them with --untitled keep",
             )
-        splits, sessions = self._survey() if self.untitled or options.splitter else (None, 0)
+        splits, sessions = self._survey() if self.untitled or config.split else (None, 0)
         imported = msgspec.structs.replace(
-            options.imported,
-            untitled=options.untitled if self.untitled else "none",
+            config.stamp(source=self.domain, truth=""),
+            untitled=config.untitled if self.untitled else "none",
             untitled_items=self.untitled,
             untitled_sessions=sessions,
         )
@@ -144,13 +96,13 @@ class _Writer:
             kept["users"] += frame["user"].n_unique()
             first, last = min(first, _seconds(frame, "min", first)), max(last, _seconds(frame, "max", last))
             for block in frame.iter_slices(LINES):
-                yield "\n".join(as_lines(block, options.domain, stamp).to_list()).encode()
+                yield "\n".join(as_lines(block, self.domain, stamp).to_list()).encode()
         self._say(kept, first, last)
 
     def _build(self, number: int) -> Sessions:
         events = self.log.part(number).collect()
-        rules, drop = self.options.rules, self.options.untitled == "drop"
-        return build_sessions(events, self.items, rules, drop and self.untitled > 0)
+        drop = self.config.untitled == "drop" and self.untitled > 0
+        return build_sessions(events, self.items, self.log.key, self.config.log, drop)
 
     def _survey(self) -> tuple[pl.DataFrame | None, int]:
         """The split of each session, and how many sessions have items without a title."""
@@ -160,12 +112,18 @@ class _Writer:
         for number in range(self.log.parts):
             built = self._build(number)
             untitled += built.untitled
-            if self.options.splitter:
+            if self.config.split:
                 frames.append(built.frame.select("id", "user", "time"))
-        if not self.options.splitter:
+        if not self.config.split:
             return None, untitled
         frame = pl.concat(frames)
-        return frame.select("id", split=self.options.splitter(frame)), untitled
+        return frame.select("id", split=self._assigned(frame)), untitled
+
+    def _assigned(self, frame: pl.DataFrame) -> pl.Series:
+        import polars as pl
+
+        ids, users, times = (frame[name].to_list() for name in ("id", "user", "time"))
+        return pl.Series(self.config.split.assign(ids, users, times), dtype=pl.String)
 
     def _chosen(self, frame: pl.DataFrame, splits: pl.DataFrame | None) -> pl.DataFrame:
         """The sessions of a part with their splits, without those that are not asked for."""
@@ -175,7 +133,7 @@ class _Writer:
             return frame
         frame = frame.join(splits, on="id", how="left", maintain_order="left")
         known = frame.filter(pl.col("split").is_not_null())
-        chosen = known.filter(pl.col("split").is_in(list(self.options.only))) if self.options.only else known
+        chosen = known.filter(pl.col("split").is_in(list(self.config.only))) if self.config.only else known
         self.dropped["in sessions of no split"] += int(frame["size"].sum()) - int(known["size"].sum())
         self.dropped["in sessions of other splits"] += int(known["size"].sum()) - int(chosen["size"].sum())
         return chosen
@@ -193,10 +151,10 @@ class _Writer:
         span = ""
         if kept["sessions"]:
             span = f", {' to '.join(f'{datetime.fromtimestamp(t, UTC):%Y-%m-%d}' for t in (first, last))}"
-        users = f" of {kept['users']:,} users" if not self.log.by_session else ""
+        users = f" of {kept['users']:,} users" if self.log.key == "user" else ""
         console.say(f"{kept['events']:,} kept, as the items of {kept['sessions']:,} sessions{users}{span}")
         if self.untitled:
-            what = "left out" if self.options.untitled == "drop" else "kept without one"
+            what = "left out" if self.config.untitled == "drop" else "kept without one"
             console.warn(
                 f"{self.untitled} of {len(self.items)} items have no title in the catalogue, and are {what}"
             )

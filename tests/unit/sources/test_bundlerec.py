@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from kdb.errors import KdbError
 from kdb.records import Bundle
 from kdb.sources import splits
-from kdb.sources.bundlerec import clean, parse_categories
+from kdb.sources.categories import parse
+from kdb.sources.titles import clean
 from kdb.sources.truth import minimal
 
 GOOD = {
@@ -142,20 +143,22 @@ def test_cleaning_is_final(text: str) -> None:
     assert once == " ".join(once.split())
 
 
-names = st.lists(st.text("ab &'-:", min_size=1).filter(str.strip), min_size=1, max_size=3)
+names = st.lists(st.text("ab &-:").map("a'{}".format), min_size=1, max_size=3)
 
 
 @given(st.lists(st.lists(names.map(", ".join), min_size=1, max_size=4), min_size=1, max_size=4))
 def test_categories_are_read_back(paths: list[list[str]]) -> None:
     cleaned = [[clean(name) for name in path] for path in paths]
     text = "[[" + "],[".join(",".join(path) for path in cleaned) + "]]"
-    assert parse_categories(text) == cleaned
+    assert parse(text) == cleaned
 
 
-@pytest.mark.parametrize("text", ["", "[]", "Home", "[[Home]", "[Home]]"])
+@pytest.mark.parametrize(
+    "text", ["[Home]", "[[Home]", "[Home]]", "[['Home',Lamps]]", '["Home", 3]', '[["Home"], "x"]']
+)
 def test_other_categories_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
-        parse_categories(text)
+        parse(text)
 
 
 sets = st.frozensets(st.sampled_from("abcde"), min_size=2)

@@ -1,0 +1,149 @@
+"""Sessions as a sheet that people fill in: a row for each item, with the bundle it belongs to and its intent.
+
+`kdb export --sheet` writes it, `kdb import --format sheet` reads it back. A bundle is any label that at least two
+items of a session share; an item of two bundles stands on two rows. The intent may stand on one of the rows.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from kdb.errors import KdbError
+from kdb.provenance import content_hash, file_hash
+from kdb.records import Bundle, Item, Session, check_bundles
+from kdb.sources import categories
+from kdb.sources.config import ImportConfig
+from kdb.sources.events.table_file import find_files, open_table
+from kdb.sources.events.text_records import TextRecord, records
+from kdb.sources.policy import apply_policy
+from kdb.sources.splits import SPLITS
+from kdb.sources.titles import clean, is_missing
+from kdb.stream import Rejects
+
+FILLED = ("session", "item", "title", "bundle", "intent")
+KEPT = ("domain", "split", "user", "time", "category")
+"""Columns that nobody fills in: they are there so that a session comes back as it was. A sheet may lack them."""
+
+
+def write_sheet(sessions: Iterable[Session], file: IO[str]) -> None:
+    """The rows of all sessions, with bundles numbered from 1 in each."""
+    file.write("\ufeff")  # without it spreadsheets take UTF-8 for another encoding
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow((*FILLED, *KEPT))
+    for session in sessions:
+        kept = [session.domain, session.split or ""]
+        kept += ["" if isinstance(value, UnsetType) else str(value) for value in (session.user, session.time)]
+        for item in session.items:
+            category = msgspec.json.encode(item.category).decode() if item.category else ""
+            bundles = [(str(n), b.intent) for n, b in enumerate(session.truth or [], 1) if item.id in b.items]
+            for number, intent in bundles or [("", "")]:
+                writer.writerow((session.id, item.id, item.title, number, intent, *kept, category))
+
+
+def read(paths: Sequence[Path], config: ImportConfig, rejects: Rejects) -> list[Session]:
+    """The sessions of the sheets, in the order of their first rows; what nobody labelled has no bundles."""
+    files = find_files(paths)
+    drafts: dict[tuple[str, str], _Draft] = {}
+    for path in files:
+        for place, line, row in _rows(path, rejects):
+            domain = row.get("domain") or config.domain or path.name.partition(".")[0]
+            draft = drafts.setdefault((domain, row["session"]), _Draft(domain, row))
+            try:
+                draft.add(row, place)
+            except ValueError as error:
+                rejects.add(place, str(error), line.text)
+    sessions = [draft.session(config.domain, rejects) for draft in drafts.values()]
+    stamp = config.stamp(source=files[0].name, hash=content_hash([file_hash(path) for path in files]))
+    return apply_policy(sessions, config, files[0], stamp)
+
+
+def _rows(path: Path, rejects: Rejects) -> Iterator[tuple[str, TextRecord, Mapping[str, str]]]:
+    """Each row that names a session and an item: its place, its text, its values by column."""
+    table = open_table(path)
+    names = [name.strip().lower() for name in table.header]
+    lacking = [name for name in FILLED if name not in names]
+    if lacking or table.form != "text":
+        raise KdbError(f"{path}:1: no column {lacking[0]!r}" if lacking else f"{path}: not CSV", ", ".join(FILLED))
+    for line in records(table):
+        place = f"{path}:{line.line}"
+        if line.fault or not any(field.strip() for field in line.fields):
+            if line.fault:
+                rejects.add(place, line.fault, line.text)
+            continue
+        if len(line.fields) != len(names):
+            message = f"{len(line.fields)} fields where the header has {len(names)}"
+            rejects.add(place, message, line.text)
+            continue
+        row = {name: value.strip() for name, value in zip(names, line.fields, strict=True)}
+        missing = next((name for name in ("session", "item") if not row[name]), None)
+        if missing:
+            rejects.add(place, f"{missing}: missing", line.text)
+            continue
+        yield place, line, row
+
+
+@dataclass
+class _Draft:
+    """A session as far as its rows are read; `bundles`: place, items and intent by label."""
+
+    domain: str
+    first: Mapping[str, str]
+    items: dict[str, Item] = field(default_factory=dict)
+    bundles: dict[str, tuple[str, Bundle]] = field(default_factory=dict)
+
+    def add(self, row: Mapping[str, str], place: str) -> None:
+        """Take in a row; ValueError where it contradicts an earlier one."""
+        identity, label = row["item"], row["bundle"]
+        title = "" if is_missing(row["title"]) else row["title"]
+        item = self.items.get(identity)
+        if item and title != item.title:
+            raise ValueError(f"title: item {identity!r} has another one already, {item.title!r}")
+        _, bundle = self.bundles.get(label, ("", Bundle([])))
+        if item and (not label or identity in bundle.items):
+            raise ValueError(f"item {identity!r} stands twice in session {row['session']!r} in the same bundle")
+        if not item:
+            self.items[identity] = Item(identity, title, categories.parse(row.get("category", "")))
+        if not label:
+            return
+        self.bundles.setdefault(label, (place, bundle))
+        bundle.items.append(identity)
+        intent = "" if is_missing(row["intent"]) else clean(row["intent"])
+        if intent and bundle.intent not in ("", intent):
+            raise ValueError(f"intent: bundle {label!r} has another one already, {bundle.intent!r}")
+        bundle.intent = bundle.intent or intent
+
+    def session(self, domain: str, rejects: Rejects) -> Session:
+        """The session, of `domain` where one is given; a bundle that is none goes to `rejects`."""
+        bundles = []
+        for label, (place, bundle) in self.bundles.items():
+            try:
+                check_bundles([bundle], self.items.keys(), f"bundle {label!r}")
+            except ValueError as error:
+                rejects.add(place, str(error).replace("[0]", "", 1), "")
+            else:
+                bundles.append(bundle)
+        first = self.first
+        split: Any = first.get("split") if first.get("split") in SPLITS else None
+        return Session(
+            id=first["session"],
+            domain=domain or self.domain,
+            items=list(self.items.values()),
+            split=split,
+            bundles=bundles or UNSET,
+            user=first.get("user") or UNSET,
+            time=_time(first.get("time", "")),
+        )
+
+
+def _time(text: str) -> int | float | UnsetType:
+    try:
+        return int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        return UNSET
