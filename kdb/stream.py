@@ -56,7 +56,7 @@ class Line:
 
 @dataclass
 class Rejects:
-    """Where lines that do not fit go under `--keep-going`; without a path the first of them ends the run."""
+    """Where lines that do not fit go, if there is a path; without a path the first of them ends the run."""
 
     path: Path | None = None
     count: int = 0

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from typer import Option
 
-from kdb.cli.streams import Streams, with_streams
+from kdb.cli.options import command
+from kdb.cli.streams import StreamOptions
 from kdb.errors import UsageError
 
 Teacher = Annotated[
@@ -14,9 +15,9 @@ Teacher = Annotated[
 ]
 
 
-@with_streams()
+@command
 def eval_(
-    streams: Streams,
+    streams: StreamOptions,
     by: Annotated[str, Option(help="Score slices of the sessions too: length, status, or both with a comma.")] = "",
     per_session: Annotated[
         bool, Option("--per-session", help="Write a record a session too, with its matches.")

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from typer import Option
 
-from kdb.cli.streams import Streams, with_streams
+from kdb.cli.options import command
+from kdb.cli.streams import InputOptions
 from kdb.cli.student import Device
 
 
@@ -17,9 +18,9 @@ class Written(StrEnum):
     bf16 = "bf16"
 
 
-@with_streams(without=("paths", "output", "force"))
+@command
 def export(
-    streams: Streams,
+    streams: InputOptions,
     adapter: Annotated[Path, Option(help="A folder made by kdb train.", show_default=False)],
     output: Annotated[Path, Option("-o", "--output", help="The folder for the model.", show_default=False)],
     force: Annotated[bool, Option("--force", help="Overwrite the folder.")] = False,

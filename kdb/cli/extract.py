@@ -5,18 +5,22 @@ from typing import Annotated, Literal
 
 import typer
 
-from kdb.cli.streams import Streams, with_streams
+from kdb.cli.groups import Commands, group
+from kdb.cli.options import command
+from kdb.cli.streams import StreamOptions
 from kdb.errors import UsageError
 
-app = typer.Typer(
-    no_args_is_help=True, help="Draw knowledge from training sessions: one subcommand a format of knowledge."
+app = group(
+    Commands,
+    "Draw knowledge from training sessions: one subcommand a format of knowledge.",
+    "kdb extract pattern train.jsonl -o kb.jsonl",
 )
 
 
-@app.command()
-@with_streams()
+@app.command(short_help="Mine which categories are bought together.")
+@command
 def pattern(
-    streams: Streams,
+    streams: StreamOptions,
     level: Annotated[int, typer.Option(min=1, help="How many names of a category path make a category.")] = 4,
     min_support: Annotated[
         float,

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kdb.cli.streams import Streams, with_streams
+from kdb.cli.options import command
+from kdb.cli.streams import StreamOptions
 from kdb.cli.teacher import with_teacher
 from kdb.teacher import ANNOTATIONS
 from kdb.teacher.config import TeacherConfig
@@ -28,10 +29,10 @@ class Unverified(StrEnum):
     drop = "drop"
 
 
-@with_streams()
+@command
 @with_teacher
 def rule(
-    streams: Streams,
+    streams: StreamOptions,
     settings: TeacherConfig,
     sessions: Sessions = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often a session is tried and reflected on.")] = 1,
@@ -52,10 +53,10 @@ def rule(
     _extract(streams, settings, choice, stage, stage.Options(settings.sampling, rounds, merge))
 
 
-@with_streams()
+@command
 @with_teacher
 def thought(
-    streams: Streams,
+    streams: StreamOptions,
     settings: TeacherConfig,
     sessions: Sessions = None,
     tries: Annotated[int, typer.Option(min=1, help="How often a thought is asked for at most.")] = 3,
@@ -78,7 +79,9 @@ def thought(
     _extract(streams, settings, choice, stage, stage.Options(settings.sampling, tries, unverified.value))
 
 
-def _extract(streams: Streams, settings: TeacherConfig, choice: "SessionFilter", stage: Any, options: Any) -> None:
+def _extract(
+    streams: StreamOptions, settings: TeacherConfig, choice: "SessionFilter", stage: Any, options: Any
+) -> None:
     """Run a stage by its teacher: the annotations, an estimate of what would be asked, or who answers."""
     from kdb.teacher.client import open_client
     from kdb.teacher.cost_estimate import CostEstimate

@@ -5,12 +5,13 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from kdb.cli.streams import Streams, with_streams
+from kdb.cli.options import command
+from kdb.cli.streams import OutputOptions
 
 
-@with_streams(without=("paths", "keep_going", "rejects"))
+@command
 def grid(
-    streams: Streams,
+    streams: OutputOptions,
     file: Annotated[Path, Argument(help="The grid, a TOML file.", show_default=False)],
     data: Annotated[list[Path], Option(help="A folder in the BundleRec layout; repeatable.", show_default=False)],
     out: Annotated[Path, Option(help="The folder for all that is made.")] = Path("out"),

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Argument, Option
 
-from kdb.cli.streams import Streams, with_streams
+from kdb.cli.options import command
+from kdb.cli.streams import ImportOptions
 from kdb.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,9 +67,9 @@ Only = Annotated[
 ]
 
 
-@with_streams(without=("paths",))
+@command
 def import_(
-    streams: Streams,
+    streams: ImportOptions,
     source: Source = None,
     format_: Format = "bundlerec",
     domain: Domain = "",

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from kdb import weights
-from kdb.cli.streams import Streams, with_streams
+from kdb.cli.options import command
+from kdb.cli.streams import StreamOptions
 from kdb.cli.student import Device, Goal, MaxPromptTokens, Precision, Seed, Student
 from kdb.cli.student import formats as known_formats
 from kdb.cli.teacher import with_server
@@ -17,10 +18,10 @@ from kdb.teacher.config import TeacherConfig
 BASELINES = "whole-session, all-pairs, clusters, pattern-matching, pair-classifier or partition-crf"
 
 
-@with_streams()
+@command
 @with_server
 def infer(
-    streams: Streams,
+    streams: StreamOptions,
     server: TeacherConfig | None,
     student: Student = weights.STUDENT,
     adapter: Annotated[Path | None, typer.Option(help="A folder made by kdb train.")] = None,

@@ -9,6 +9,7 @@ from kdb.cli import extract, extract_teacher, prompts
 from kdb.cli.eval import eval_
 from kdb.cli.export import export
 from kdb.cli.grid import grid
+from kdb.cli.groups import PipeCommands, group
 from kdb.cli.import_ import import_
 from kdb.cli.infer import infer
 from kdb.cli.rate import rate
@@ -17,16 +18,13 @@ from kdb.cli.select import select
 from kdb.cli.train import train
 from kdb.cli.why import why
 
-app = typer.Typer(
+app = group(
+    PipeCommands,
+    "Distil what a large teacher LLM knows about product bundling into a small student, and measure it. "
+    "Every command reads and writes JSONL records, so that they can be piped.",
+    "kdb import DATA --split test | kdb infer --baseline clusters | kdb eval",
     name="kdb",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help=(
-        "Distil what a large teacher LLM knows about product bundling into a small student, and measure it. "
-        "Every command reads and writes JSONL records, so that they can be piped."
-    ),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 
 
@@ -40,22 +38,22 @@ def options(
         raise typer.Exit
 
 
-app.add_typer(extract.app, name="extract")
-extract.app.command("rule")(extract_teacher.rule)
-extract.app.command("thought")(extract_teacher.thought)
-app.add_typer(prompts.app, name="prompts")
-app.command("import")(import_)
-app.command("select")(select)
-app.command("train")(train)
-app.command("infer")(infer)
-app.command("export")(export)
-app.command("rate")(rate)
-app.command("eval")(eval_)
-app.command("report")(report)
-app.command("why")(why)
-app.command("grid")(grid)
+extract.app.command("rule", short_help="Let a teacher draw rules from its own errors.")(extract_teacher.rule)
+extract.app.command("thought", short_help="Let a teacher explain true bundles.")(extract_teacher.thought)
+app.command("import", short_help="Turn shop data into session records.")(import_)
+app.add_typer(extract.app, name="extract", short_help="Draw knowledge from training sessions.")
+app.command("select", short_help="Choose training sessions, or knowledge, and how much of it.")(select)
+app.command("train", short_help="Train a LoRA adapter on sessions and knowledge.")(train)
+app.command("infer", short_help="Predict the bundles of sessions.")(infer)
+app.command("eval", short_help="Score predictions and compare runs.")(eval_)
+app.command("report", short_help="Write a report from scores.")(report)
+app.command("export", short_help="Merge an adapter into its student.")(export)
+app.command("rate", short_help="Let a teacher rate the intents of predicted bundles.")(rate)
+app.command("why", short_help="Show one session, what was predicted for it, and why.")(why)
+app.command("grid", short_help="Turn a grid of experiments into rules for make.")(grid)
+app.add_typer(prompts.app, name="prompts", short_help="Show the prompts of all models.")
 
 
 def main() -> None:
     """Run the command line."""
-    app()
+    app(prog_name="kdb")

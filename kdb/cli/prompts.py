@@ -4,25 +4,35 @@ from typing import Annotated
 
 import typer
 
-from kdb.cli.streams import Streams, with_streams
+from kdb.cli.groups import Commands, group
+from kdb.cli.options import command
+from kdb.cli.streams import MessageOptions, RecordOptions
 from kdb.errors import KdbError
 
-app = typer.Typer(no_args_is_help=True, help="Show the prompts, all of which are text files in one folder.")
+app = group(
+    Commands,
+    "Show the prompts of all models, which are text files in one folder.",
+    "kdb prompts show thought samples/sessions.jsonl",
+)
 
 
-@app.command("list")
-def list_() -> None:
-    """List the prompts with their hashes, which records carry."""
+@app.command("list", short_help="List the prompts with their hashes.")
+@command
+def list_(messages: MessageOptions) -> None:
+    """List the prompts with their hashes, which records carry.
+
+    Example: kdb prompts list
+    """
     from kdb import prompts
 
     for name in prompts.names():
         print(f"{prompts.template_hash(name)}  {name}")
 
 
-@app.command()
-@with_streams(without=("output", "force", "keep_going", "rejects"))
+@app.command(short_help="Print a prompt as a model reads it.")
+@command
 def show(
-    streams: Streams,
+    streams: RecordOptions,
     name: Annotated[str, typer.Argument(help="The prompt; `kdb prompts list` lists them.")],
     session: Annotated[str, typer.Option(help="The id of a session.  [default: the first]")] = "",
 ) -> None:

@@ -5,17 +5,18 @@ from typing import Annotated
 
 from typer import Option
 
-from kdb.cli.streams import Streams, with_streams
+from kdb.cli.options import command
+from kdb.cli.streams import StreamOptions
 from kdb.cli.teacher import with_teacher
 from kdb.errors import UsageError
 from kdb.teacher import ANNOTATIONS
 from kdb.teacher.config import TeacherConfig
 
 
-@with_streams()
+@command
 @with_teacher
 def rate(
-    streams: Streams,
+    streams: StreamOptions,
     settings: TeacherConfig,
     sessions: Annotated[
         list[Path], Option(help="Session records, for the titles; repeatable.", show_default=False)

@@ -6,13 +6,14 @@ from typing import Annotated
 from typer import Option
 
 from kdb import console
-from kdb.cli.streams import Streams, with_streams
+from kdb.cli.options import command
+from kdb.cli.streams import RecordOptions
 from kdb.errors import UsageError
 
 
-@with_streams(without=("output", "force"))
+@command
 def report(
-    streams: Streams,
+    streams: RecordOptions,
     output: Annotated[Path, Option("-o", "--output", help="The folder for the report.")],
     force: Annotated[bool, Option("--force", help="Overwrite the report in the folder.")] = False,
     title: Annotated[str, Option(help="What stands on top.")] = "Product bundling: results",

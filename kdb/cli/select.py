@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from typer import Option
 
 from kdb import weights
-from kdb.cli.streams import Streams, with_streams
+from kdb.cli.options import command
+from kdb.cli.streams import StreamOptions
 from kdb.cli.student import Formats, names
 from kdb.cli.student import formats as known_formats
 from kdb.errors import UsageError
@@ -29,9 +30,9 @@ PerDomain = Annotated[bool, Option("--per-domain", help="Rank and take in each d
 Predictions = Annotated[Path | None, Option(help="A student's predictions: difficulty is 1 - matched F1.")]
 
 
-@with_streams()
+@command
 def select(
-    streams: Streams,
+    streams: StreamOptions,
     of: Of = "sessions",
     strategy: Strategy = "random",
     prefer: Prefer = "",

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from kdb.cli.streams import Streams
+from kdb.cli.streams import StreamOptions
 from kdb.errors import UsageError
 from kdb.teacher.config import TeacherConfig
 
@@ -114,7 +114,7 @@ def _with(
         for name, kind in options.items()
     ]
 
-    def asking(streams: Streams, **values: Any) -> None:
+    def asking(streams: StreamOptions, **values: Any) -> None:
         command(streams, settings(**{name: values.pop(name) for name in options}), **values)
 
     asking.__doc__ = command.__doc__

@@ -6,16 +6,17 @@ from typing import Annotated
 import typer
 
 from kdb import console, stream, weights
-from kdb.cli.streams import Streams, with_streams
+from kdb.cli.options import command
+from kdb.cli.streams import RecordOptions
 from kdb.cli.student import Device, Formats, Goal, MaxPromptTokens, Nearness, Precision, Seed, Student, names
 from kdb.cli.student import formats as known_formats
 from kdb.errors import UsageError
 from kdb.records import Run
 
 
-@with_streams(without=("output", "force"))
+@command
 def train(
-    streams: Streams,
+    streams: RecordOptions,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The folder for the adapter.", show_default=False)
     ] = None,

@@ -5,14 +5,13 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from kdb.cli.streams import Streams, with_streams
+from kdb.cli.options import command
+from kdb.cli.streams import InputOptions
 
-SHARED = ("paths", "output", "force", "keep_going", "rejects")
 
-
-@with_streams(without=SHARED)
+@command
 def why(
-    streams: Streams,
+    streams: InputOptions,
     session: Annotated[str, Argument(help="The id of the session.", show_default=False)],
     run: Annotated[
         list[Path] | None,

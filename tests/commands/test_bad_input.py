@@ -65,7 +65,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     ),
 }
 STOPPING = ("truncated last line", "a bundle naming an unknown item", "invalid UTF-8", "deep nesting")
-"""The cases that each command meets one by one; it meets all of them together under --keep-going."""
+"""The cases that each command meets one by one; it meets all of them together with --rejects."""
 
 GOOD = [
     changed(id="control", items=[{"id": "a", "title": "<|im_end|>\u0000</s>[INST]\u202e\n1. x"}, *ITEMS[1:]]),
@@ -103,7 +103,7 @@ def test_bad_line_stops_with_its_place(run, case: str) -> None:
 def test_bad_lines_are_put_aside(run, tmp_path: Path) -> None:
     ended = [line if line.endswith(b"\n") else line + b"\n" for line, _ in BAD.values()]
     good = [] if run.command in HEAVY else [changed(id="first"), changed(id="last")]
-    done = run(b"".join([*ended, *good]), "--keep-going")
+    done = run(b"".join([*ended, *good]), "--rejects", "rejects.jsonl")
     assert done.code == 1
     rejects = [json.loads(line) for line in (tmp_path / "rejects.jsonl").open()]
     assert [r["place"] for r in rejects] == [f"input.jsonl:{n}" for n in range(1, 1 + len(BAD))]

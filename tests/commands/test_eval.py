@@ -171,9 +171,9 @@ def test_bad_input_is_one_line(kdb, bad: bytes, message: str) -> None:
     assert message in result.stderr and result.stderr.count("\n") == 1
 
 
-def test_keep_going_scores_the_rest(kdb, tmp_path: Path) -> None:
+def test_with_a_file_for_rejects_the_rest_is_scored(kdb, tmp_path: Path) -> None:
     some = lines(prediction(1, ["ab"]), prediction(2, ["ab"], truth=None), prediction(3, ["ab"]))
-    result = kdb("eval", "--keep-going", stdin=some, cwd=tmp_path)
+    result = kdb("eval", "--rejects", "rejects.jsonl", stdin=some, cwd=tmp_path)
     assert result.code == 1
     assert [r["sessions"] for r in result.records] == [2, 2]
     assert b"stdin:2" in (tmp_path / "rejects.jsonl").read_bytes()

@@ -115,7 +115,7 @@ def test_broken_files_name_the_line(shop, case: str) -> None:
 
 def test_broken_rows_are_put_aside(shop, tmp_path: Path) -> None:
     files = {"session_item": GOOD["session_item"] + "9,2\n", "session_bundle": GOOD["session_bundle"] + "9,1\n"}
-    done = shop(("--keep-going",), **files)
+    done = shop(("--rejects", "rejects.jsonl"), **files)
     assert done.code == 1
     assert len(done.records) == 2
     places = [json.loads(line)["place"] for line in (tmp_path / "rejects.jsonl").open()]

@@ -1,0 +1,190 @@
+"""The one way by which settings become options: a command takes a dataclass, and its fields are the options."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from msgspec import NODEFAULT
+
+from kdb import console, registry
+from kdb.cli.exit_codes import guard
+from kdb.cli.settings import Setting, build, is_settings, settings, text_of
+from kdb.cli.streams import MessageOptions
+from kdb.errors import KdbError, UsageError
+
+METAVARS = {int: "N", float: "X", Path: "PATH"}
+LONGEST_METAVAR, EXAMPLE_WIDTH = 20, 74
+
+
+class Given(dict[str, str]):
+    """What the caller gave: the names of settings and parameters, and how (`--seed`, `--set seed`)."""
+
+    def refuse(self, names: str, because: str) -> None:
+        """UsageError if any of these (names with blanks between) was given: it has no effect with `because`."""
+        flags = [self[name] for name in names.split() if name in self]
+        if flags:
+            verb = "has" if len(flags) == 1 else "have"
+            raise UsageError(f"{', '.join(flags)} {verb} no effect with {because}", "leave out one of them")
+
+
+def command(function: Callable[..., Any]) -> Callable[..., None]:
+    """The command of `function`: parameters that are settings become options, and errors become exit codes.
+
+    A parameter of type `Given` is handed what the caller gave. All other parameters are Typer's own.
+    """
+    parameters = inspect.signature(function, eval_str=True).parameters
+    kinds = {name: p.annotation for name, p in parameters.items()}
+    groups = {name: list(settings(kind)) for name, kind in kinds.items() if is_settings(kind)}
+    every = {setting.name: setting for group in groups.values() for setting in group}
+
+    @functools.wraps(function)
+    def run(ctx: typer.Context, **values: Any) -> None:
+        console.quiet = bool(values.get("quiet"))
+        with guard(bool(values.get("debug"))):
+            given, found = _collect(ctx, values, every)
+            arguments: dict[str, Any] = {}
+            for name, kind in kinds.items():
+                if name in groups:
+                    arguments[name] = build(kind, {s.path: found[s.name] for s in groups[name] if s.name in found})
+                else:
+                    arguments[name] = given if kind is Given else values[name]
+            function(**arguments)
+
+    del run.__wrapped__
+    shown = [inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+    shown += _parameters(parameters, groups)
+    run.__doc__ = reflowed(function.__doc__ or "")
+    run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in shown}
+    return run
+
+
+def reflowed(text: str) -> str:
+    """A docstring as help: a line a paragraph, for the terminal to wrap; a long example as lines of shell."""
+    paragraphs = [" ".join(p.split()) for p in inspect.cleandoc(text).split("\n\n")]
+    return "\n\n".join("\b\n" + _shell_lines(p) if p.startswith("Example:") else p for p in paragraphs)
+
+
+def _shell_lines(command: str) -> str:
+    """A command, broken where the shell goes on reading: after `|`, or before an option by a backslash."""
+    lines = [""]
+    for part in re.split(r"(?<= \|) |(?= --?\w)| (?=>)", command):
+        part = part.strip()
+        if lines[-1] and len(lines[-1]) + len(part) > EXAMPLE_WIDTH:
+            lines[-1] += "" if lines[-1].endswith("|") else " \\"
+            lines.append("    " + part)
+        else:
+            lines[-1] = f"{lines[-1]} {part}".strip() if len(lines) == 1 else f"{lines[-1]} {part}"
+    return "\n".join(lines)
+
+
+def _parameters(
+    parameters: Mapping[str, inspect.Parameter], groups: Mapping[str, Sequence[Setting]]
+) -> list[inspect.Parameter]:
+    """What Typer is shown: options in the order of the command, those that all commands share at the end."""
+    own: list[inspect.Parameter] = []
+    shared: list[inspect.Parameter] = []
+    for name, parameter in parameters.items():
+        if name in groups:
+            options = [_parameter(s) for s in groups[name] if not s.is_rare]
+            (shared if issubclass(parameter.annotation, MessageOptions) else own).extend(options)
+        elif parameter.annotation is not Given:
+            own.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    rare = [s.name for group in groups.values() for s in group if s.is_rare]
+    if rare:
+        text = f"Set {', '.join(rare)}, or what any option sets; repeatable."
+        own.append(_option("set_", list[str], "--set", metavar="NAME=VALUE", help=text))
+        text = "Read settings from a TOML file; --set and options go before it."
+        own.append(_option("config_", str, "--config", metavar="FILE", help=text))
+    return own + sorted(shared, key=lambda p: p.name in MessageOptions.__annotations__)
+
+
+def _option(name: str, kind: Any, *flags: str, default: Any = None, **more: Any) -> inspect.Parameter:
+    """A parameter that Typer makes an option of, or without a flag an argument."""
+    info: Any = typer.Option(*flags, **more) if flags else typer.Argument(**more)
+    optional: Any = kind | None if default is None else kind
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if default is NODEFAULT else default,
+        annotation=Annotated[optional, info],
+    )
+
+
+def _parameter(setting: Setting) -> inspect.Parameter:
+    """The option or argument of a setting; what is typed stays text until `Setting.convert`."""
+    extra, default = setting.extra, setting.default
+    text, metavar = setting.meta.description or "", METAVARS.get(setting.element or setting.plain, "TEXT")
+    if choices := setting.choices:
+        metavar = "|".join(choices)
+        if len(metavar) > LONGEST_METAVAR or "separator" in extra:
+            metavar, text = "NAME", f"{text.rstrip('.')}: {', '.join(choices)}."
+    if "default" in extra:
+        text += f"  [default: {extra['default']}]"
+    shown = "default" not in extra and default not in (NODEFAULT, None, False, "", [])
+    more = {"help": text, "show_default": shown, "envvar": extra.get("envvar")}
+    if setting.plain is bool:
+        flags = extra.get("flags", (setting.flag,))
+        if "flags" not in extra and default is not False:
+            flags = (f"{setting.flag}/--no-{setting.flag[2:]}",)
+        return _option(setting.name, bool, *flags, default=default, **more)
+    kind: Any = list[str] if setting.element else str
+    if default is not NODEFAULT:
+        default = None if setting.element else text_of(default) or None
+    flags = () if extra.get("argument") else extra.get("flags", (setting.flag,))
+    return _option(setting.name, kind, *flags, default=default, metavar=metavar if flags else None, **more)
+
+
+def _collect(
+    ctx: typer.Context, values: Mapping[str, Any], every: Mapping[str, Setting]
+) -> tuple[Given, dict[str, Any]]:
+    """How each setting was given, and the values: by the environment, a file, `--set`, or as options."""
+    given, found, typed = Given(), {}, {}
+    for name in values:
+        source = getattr(ctx.get_parameter_source(name), "name", "")
+        if source == "COMMANDLINE":
+            typed[name] = every[name].flag if name in every else "--" + name.rstrip("_").replace("_", "-")
+        elif source == "ENVIRONMENT" and name in every:
+            given[name] = str(every[name].extra["envvar"])
+            found[name] = every[name].convert(values[name], given[name])
+    for name, value in _toml(values.get("config_")).items():
+        given[name] = f"{values['config_']}: {name}"
+        registry.check(every, name, f"{values['config_']}: setting")
+        found[name] = every[name].convert(value, given[name], strict=True)
+    for name, text in _pairs(values.get("set_") or ()):
+        given[name] = f"--set {name}"
+        registry.check(every, name, "--set: setting")
+        if name in typed:
+            raise UsageError(f"{given[name]} and {typed[name]} are the same", "leave out one of them")
+        found[name] = every[name].convert(text, given[name])
+    found |= {name: every[name].convert(values[name], flag) for name, flag in typed.items() if name in every}
+    given.update(typed)
+    return given, found
+
+
+def _pairs(texts: Sequence[str]) -> list[tuple[str, str]]:
+    pairs = []
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--set {text}: not NAME=VALUE")
+        pairs.append((name.strip(), value.strip()))
+    return pairs
+
+
+def _toml(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise KdbError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise KdbError(f"{path}: not TOML: {error}") from None
