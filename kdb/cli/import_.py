@@ -96,9 +96,6 @@ def import_(
 
     Example: kdb import --format events clicks.csv.gz --catalogue items.jsonl --gap 30m --split-ratio 7:1:2
     --split-by time > sessions.jsonl
-
-    Example: kdb import data/electronic --titles data/electronic/item_titles_extra.csv
-    --split-file data/electronic/split.json --split train > train.jsonl
     """
     from kdb.sources import splits
     from kdb.sources.config import EventConfig, ImportConfig
