@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 
-PLACEHOLDERS = frozenset({"", "nan", "none", "null", "n/a", "<na>", "\\n", "unknown"})
-"""What programs write for a value that is not there, in lower case: pandas, Python, SQL, MySQL dumps, Spark."""
+PLACEHOLDERS = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>", "\\n", "unknown"})
+"""What programs write for a value that is not there, in lower case: pandas, R, Python, SQL, MySQL's dumps."""
 
 
 def is_missing(text: str) -> bool:

@@ -67,11 +67,9 @@ def read_log(files: Sequence[Path], config: EventConfig, folder: Path, rejects: 
             console.warn(f"{path}: empty")
             continue
         found = _resolve(table, columns, config.events)
-        if found != roles:
-            roles = found
-            console.say(f"{path}: " + ", ".join(f"{role}={name}" for role, name in found.items()))
         log.key = "session" if "session" in found else "user"
-        _Part(table, found, number, log).read(config.events, rejects)
+        _Part(table, found, number, log, said=found == roles).read(config.events, rejects)
+        roles = found
     if not log.read:
         raise KdbError(f"{files[0]}{' and others' if files[1:] else ''}: no event in it")
     return log
@@ -118,6 +116,8 @@ class _Part:
     columns: Mapping[str, str]
     number: int
     log: Log
+    said: bool
+    """Whether another file has said already which columns these are."""
 
     def read(self, wanted: Collection[str], rejects: Rejects) -> None:
         import polars as pl
@@ -134,6 +134,10 @@ class _Part:
                 self.log.dropped[f"{wrong} (put aside)"] += count
             self.log.read += lost.total()
             self._cut(table, wanted)
+        if not self.said:
+            named = ", ".join(f"{role}={name}" for role, name in self.columns.items())
+            console.say(f"{self.table.path}: {named}; times are {rows.time_rule(table, self.columns['time'])}")
+        if table.original:
             table.path.unlink()
         self._count(table, wanted, rejects)
 
@@ -157,8 +161,9 @@ class _Part:
         import polars as pl
 
         folder = self.log.folder / f"{self.number:06}"
-        self.log.read += pl.scan_parquet(folder / "*/*.parquet").select(pl.len()).collect().item()
-        files = list((folder / "part=-1").glob("*.parquet"))
+        files = list(folder.glob("*/*.parquet"))
+        self.log.read += pl.scan_parquet(files).select(pl.len()).collect().item() if files else 0
+        files = [path for path in files if path.parent.name == "part=-1"]
         if not files:
             return
         none = pl.scan_parquet(files).select("row", "fault")

@@ -15,10 +15,8 @@ LONGEST_ID = 512  # bytes; a longer one is most often a quote that was closed ro
 LATEST = 7_258_118_400_000  # 2200-01-01 in milliseconds
 SECONDS, MILLISECONDS = 1e11, 1e14
 
-TIME_RULE = (
-    "numbers below 1e11 are Unix seconds, below 1e14 milliseconds, above microseconds; "
-    "ISO 8601 without a zone is taken as UTC"
-)
+NUMBERS = "Unix seconds below 1e11, milliseconds below 1e14, else microseconds"
+ISO = "ISO 8601, in UTC where no zone is given"
 
 GOOD, BLANK, OTHER_EVENT = 0, 1, 2
 FAULTS: Mapping[int, str] = {
@@ -99,9 +97,9 @@ def identity(name: str, kind: pl.DataType) -> pl.Expr:
 
 
 def milliseconds(table: TableFile, name: str, kinds: Mapping[str, pl.DataType]) -> pl.Expr:
-    """A column of times as Unix milliseconds by `TIME_RULE`, null where it is none.
+    """A column of times as Unix milliseconds, null where it is none; `A+B`: the time in A and milliseconds in B.
 
-    `A+B`: the time in A and milliseconds in B.
+    A column is read as numbers, if most of its first values are, or as ISO 8601.
     """
     import polars as pl
 
@@ -110,7 +108,7 @@ def milliseconds(table: TableFile, name: str, kinds: Mapping[str, pl.DataType]) 
     column = pl.col(base)
     if kind.is_temporal():
         time = column.cast(pl.Datetime("ms")).dt.epoch("ms")
-    elif kind.is_numeric() or _numeric(table, base):
+    elif kind.is_numeric() or is_numeric(table, base):
         number = column.cast(pl.Float64, strict=False)
         unit = pl.when(number < SECONDS).then(1000.0).when(number < MILLISECONDS).then(1.0).otherwise(0.001)
         time = (number * unit).round().cast(pl.Int64, strict=False)
@@ -126,13 +124,22 @@ def split_time(name: str) -> list[str]:
     return name.split("+")
 
 
-def _numeric(table: TableFile, name: str) -> bool:
+def is_numeric(table: TableFile, name: str) -> bool:
     """Whether most of the first times of a text column are numbers."""
     import polars as pl
 
     column = pl.col(name)
     sample = table.scan([name]).head(1000).filter(~missing(column)).collect()
     return 2 * sample.select(column.cast(pl.Float64, strict=False).count()).item() > len(sample)
+
+
+def time_rule(table: TableFile, name: str) -> str:
+    """How the times of a column are read, in words."""
+    base = split_time(name)[0]
+    kind = table.scan([base]).collect_schema()[base]
+    if kind.is_temporal():
+        return "as stored"
+    return NUMBERS if kind.is_numeric() or is_numeric(table, base) else ISO
 
 
 def _iso(column: pl.Expr) -> pl.Expr:

@@ -25,7 +25,7 @@ class Sessions:
     unordered: int
     """How many events stand before an earlier one of their user."""
     untitled: int
-    """In how many sessions, of whatever size, items have no title."""
+    """How many of the sessions have, or had before they were dropped, items without a title."""
 
 
 def build_sessions(
@@ -69,9 +69,9 @@ def build_sessions(
         }
     )
     kept = frame.filter(~fewer & ~more)
+    untitled = kept.filter(pl.col("number").is_in(joined.filter(~pl.col("titled"))["number"].unique().implode()))
     kept = kept.select("user", "time", "items", "size", id=identity)
-    untitled = joined.filter(~pl.col("titled"))["number"].n_unique()
-    return Sessions(kept, dropped, events.select(late).item(), untitled)
+    return Sessions(kept, dropped, events.select(late).item(), len(untitled))
 
 
 def as_lines(frame: pl.DataFrame, domain: str, imported: str) -> pl.Series:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
@@ -14,11 +15,13 @@ import msgspec
 
 from kdb import console
 from kdb.errors import KdbError
+from kdb.provenance import content_hash, file_hash
+from kdb.records import Imported
 from kdb.sources.config import ImportConfig
 from kdb.sources.events.catalogue import read_items
 from kdb.sources.events.log import Log, read_log
-from kdb.sources.events.rows import TIME_RULE
 from kdb.sources.events.sessions import Sessions, as_lines, build_sessions
+from kdb.sources.events.table_file import find_files
 from kdb.stream import STDIN, Rejects
 
 if TYPE_CHECKING:
@@ -33,17 +36,22 @@ def read(paths: Sequence[Path], config: ImportConfig, rejects: Rejects) -> Itera
     Says on stderr what was read, and what was dropped and why: events read are those kept and those dropped.
     KdbError for a faulty row without a file for `rejects`, and where items lack titles under `untitled` "fail".
     """
+    config = replace(config, domain=config.domain or _name(paths[0]))
     with TemporaryDirectory(prefix="kdb-events-") as name:
         folder = Path(name)
         files = _spooled(paths, folder)
         log = read_log(files, config.log, folder, rejects)
         items = read_items(files, log, config, rejects)
-        yield from _Writer(log, items, config, _domain(paths, config)).lines()
+        hashed = [*find_files(files), *find_files(config.log.catalogue), *filter(None, [config.titles])]
+        stamp = config.stamp(
+            source=_name(paths[0]), hash=content_hash([file_hash(path) for path in hashed]), truth=""
+        )
+        yield from _Writer(log, items, config, stamp).lines()
 
 
-def _domain(paths: Sequence[Path], config: ImportConfig) -> str:
-    """The name of the first file or folder without its endings, unless the config names one."""
-    return config.domain or paths[0].resolve().name.partition(".")[0] or "shop"
+def _name(path: Path) -> str:
+    """The name of a file or folder without its endings."""
+    return "stdin" if path == STDIN else path.resolve().name.partition(".")[0]
 
 
 def _spooled(paths: Sequence[Path], folder: Path) -> list[Path]:
@@ -59,11 +67,11 @@ def _spooled(paths: Sequence[Path], folder: Path) -> list[Path]:
 class _Writer:
     """The second half of an import: sessions, part by part, in the policy of untitled items and in their splits."""
 
-    def __init__(self, log: Log, items: pl.DataFrame, config: ImportConfig, domain: str) -> None:
+    def __init__(self, log: Log, items: pl.DataFrame, config: ImportConfig, stamp: Imported) -> None:
         self.log = log
         self.items = items
         self.config = config
-        self.domain = domain
+        self.stamp = stamp
         self.dropped = Counter(log.dropped)
         self.untitled = int((~items["titled"]).sum())
 
@@ -78,7 +86,7 @@ class _Writer:
             )
         splits, sessions = self._survey() if self.untitled or config.split else (None, 0)
         imported = msgspec.structs.replace(
-            config.stamp(source=self.domain, truth=""),
+            self.stamp,
             untitled=config.untitled if self.untitled else "none",
             untitled_items=self.untitled,
             untitled_sessions=sessions,
@@ -96,7 +104,7 @@ class _Writer:
             kept["users"] += frame["user"].n_unique()
             first, last = min(first, _seconds(frame, "min", first)), max(last, _seconds(frame, "max", last))
             for block in frame.iter_slices(LINES):
-                yield "\n".join(as_lines(block, self.domain, stamp).to_list()).encode()
+                yield "\n".join(as_lines(block, config.domain, stamp).to_list()).encode()
         self._say(kept, first, last)
 
     def _build(self, number: int) -> Sessions:
@@ -142,7 +150,7 @@ class _Writer:
         """What was read, dropped and kept, a line each reason."""
         from datetime import UTC, datetime
 
-        console.say(f"{self.log.read:,} events read; times: {TIME_RULE}")
+        console.say(f"{self.log.read:,} events read")
         for reason, count in self.dropped.items():
             if count:
                 console.say(f"{count:,} dropped: {reason}")

@@ -77,7 +77,7 @@ def open_table(path: Path, separator: str = "", quoted: bool = True, header: Seq
     sample = _head(path, SAMPLE)
     if sample[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise KdbError(f"{path}:1: UTF-16, expected UTF-8", f"iconv -f UTF-16 -t UTF-8 {path.name}")
-    if b"\0" in sample[:1024]:
+    if 8 * sample[:1024].count(0) > len(sample[:1024]):
         raise KdbError(f"{path}:1: neither text nor Parquet")
     text = sample.decode("utf-8-sig", errors="replace")
     start = text.lstrip()[:1]

@@ -94,7 +94,7 @@ def _csv_records(lines: Iterable[tuple[int, bytes]], table: TableFile) -> Iterat
         record = _csv_record(held[0][0], b"".join(part for _, part in held), table)
         if record.fault == OPEN and line is not None and len(held) < LONGEST_RECORD:
             continue
-        if record.fault == OPEN:  # only the line with the quote is lost, those after it are read by themselves
+        if record.fault and held[1:]:  # only the line with the quote is lost, those after it are read by themselves
             again = held[1:] + again
             record = record._replace(text=_decoded(held[0][1])[0].rstrip("\r\n"))
         held = []
