@@ -61,7 +61,7 @@ def test_a_faulty_row_is_named_or_put_aside(imported, tmp_path: Path, case: str)
     refused = imported(log)
     assert (refused.code, refused.out) == (1, b"")
     assert f"kdb: {says}" in refused.stderr.splitlines()[-1]
-    done = imported(log, "--keep-going")
+    done = imported(log, "--rejects", "rejects.jsonl")
     assert done.code == 1
     assert [[item["id"] for item in s["items"]] for s in done.records] == [["a", "b", "c"]]
     assert "4 events read" in done.stderr and "3 kept" in done.stderr
@@ -84,7 +84,7 @@ def test_faulty_json_lines(imported, row: str, says: str) -> None:
     good = '{"user": "u", "item": "%s", "time": %d}\n'
     log = good % ("a", 1) + "\n" + row + "\n" + good % ("b", 2)
     assert f"kdb: log.csv:3: {says}" in imported(log).stderr
-    done = imported(log, "--keep-going")
+    done = imported(log, "--rejects", "rejects.jsonl")
     assert [item["id"] for item in done.records[0]["items"]] == ["a", "b"]
     assert "3 events read" in done.stderr and "2 kept" in done.stderr
 
@@ -149,7 +149,7 @@ def test_events_gap_and_limits(imported) -> None:
 def test_an_item_with_two_titles(imported, tmp_path: Path) -> None:
     twice = "item,title\na,A\nb,nan\na,A\nb,B\na,Other\n"
     assert "items.csv:6: title: item 'a' has another one already, 'A'" in imported(GOOD, items=twice).stderr
-    done = imported(GOOD, "--keep-going", items=twice)
+    done = imported(GOOD, "--rejects", "rejects.jsonl", items=twice)
     assert [item["title"] for item in done.records[0]["items"]] == ["A", "B"]
     assert json.loads((tmp_path / "rejects.jsonl").read_text())["line"] == "a,Other"
 
