@@ -179,6 +179,22 @@ class Prediction(Record, tag="prediction"):
         check_bundles(self.truth or [], known, "truth")
 
 
+class CollectedBundle(Record, tag="bundle", omit_defaults=True):
+    """A bundle that was predicted in so many `sessions` of so many `users`; `intent` is the most frequent.
+
+    `probability` is the mean; `first` and `last` are Unix seconds. What no prediction says is absent.
+    """
+
+    domain: str
+    items: list[Item]
+    sessions: int
+    intent: str = ""
+    users: int | UnsetType = UNSET
+    probability: float | UnsetType = UNSET
+    first: int | UnsetType = UNSET
+    last: int | UnsetType = UNSET
+
+
 class Metric(Record, tag="metric"):
     """The score of one run on one domain under one protocol; `intervals` are 95 % bootstrap bounds.
 
@@ -283,11 +299,14 @@ class Run(Record, tag="run"):
     measured: dict[str, Any] = {}
 
 
-AnyRecord = Session | Knowledge | Prediction | Metric | Comparison | Calibration | SessionScore | Run
+AnyRecord = (
+    Session | Knowledge | Prediction | CollectedBundle | Metric | Comparison | Calibration | SessionScore | Run
+)
 KINDS: dict[str, type[Record]] = {
     "session": Session,
     "knowledge": Knowledge,
     "prediction": Prediction,
+    "bundle": CollectedBundle,
     "metric": Metric,
     "comparison": Comparison,
     "calibration": Calibration,

@@ -41,7 +41,7 @@ class Commands(TyperGroup):
 class PipeCommands(Commands):
     """The commands of `kdb`: first those of the pipe."""
 
-    order = ("import", "extract", "select", "train", "infer", "eval", "report")
+    order = ("import", "extract", "select", "train", "infer", "collect", "eval", "report")
 
 
 def group(cls: type[Commands], text: str, example: str, **more: Any) -> typer.Typer:

@@ -6,6 +6,7 @@ import typer
 
 from kdb import __version__
 from kdb.cli import extract, extract_teacher, prompts
+from kdb.cli.collect import collect
 from kdb.cli.eval import eval_
 from kdb.cli.export import export
 from kdb.cli.grid import grid
@@ -45,6 +46,7 @@ app.add_typer(extract.app, name="extract", short_help="Draw knowledge from train
 app.command("select", short_help="Choose training sessions, or knowledge, and how much of it.")(select)
 app.command("train", short_help="Train a LoRA adapter on sessions and knowledge.")(train)
 app.command("infer", short_help="Predict the bundles of sessions.")(infer)
+app.command("collect", short_help="List each distinct predicted bundle once.")(collect)
 app.command("eval", short_help="Score predictions and compare runs.")(eval_)
 app.command("report", short_help="Write a report from scores.")(report)
 app.command("export", short_help="Merge an adapter into its student.")(export)

@@ -184,7 +184,7 @@ def help_of(path: list[str], columns: int) -> list[str]:
 def test_the_commands_stand_in_the_order_of_the_pipe() -> None:
     listed = "\n".join(help_of([], 80)).partition("Commands:")[2]
     found = re.findall(r"(?m)^  ([a-z]+) ", listed)
-    pipe = ["import", "extract", "select", "train", "infer", "eval", "report"]
+    pipe = ["import", "extract", "select", "train", "infer", "collect", "eval", "report"]
     assert found == [*pipe, "export", "rate", "why", "grid", "prompts"]
 
 

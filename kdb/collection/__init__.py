@@ -1,0 +1,1 @@
+"""What `kdb collect` does: predicted bundles of many sessions become one list of distinct ones."""
