@@ -43,14 +43,12 @@ class Line:
         """An error about this line."""
         return KdbError(f"{self.place}: {message}", hint)
 
-    def stamped(self, **fields: Any) -> Line:
+    def with_fields(self, **fields: Any) -> Line:
         """This line with some fields set, all the others as they were; KdbError where that does not fit."""
         try:
-            data = {**msgspec.json.decode(self.text), **fields}
-            record = msgspec.convert(data, records.KINDS[self.kind])
-            text = msgspec.json.encode(data).decode()
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise self.error(records.explain(error)) from None
+            text, record = records.with_fields(self.text, records.KINDS[self.kind], self.kind, **fields)
+        except ValueError as error:
+            raise self.error(str(error)) from None
         return Line(text, self.kind, record, self.file, self.number)
 
 
@@ -104,8 +102,8 @@ def _lines(
             yield line
 
     def loads(line: str | bytes) -> Line:
-        line = line.decode() if isinstance(line, bytes) else line
-        return _decode(line.strip(), decoders)
+        text = (line.decode() if isinstance(line, bytes) else line).strip()
+        return Line(text, *records.decode(text, decoders))
 
     reader = jsonlines.Reader(numbered(), loads=loads)
     while True:
@@ -123,18 +121,6 @@ def _lines(
             continue
         line.file, line.number = name, number
         yield line
-
-
-def _decode(text: str, decoders: dict[str, msgspec.json.Decoder]) -> Line:
-    try:
-        kind = _HEAD.decode(text).kind
-        decoder = decoders.get(kind)
-        return Line(text, kind, decoder.decode(text) if decoder else None)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
-        raise ValueError(records.explain(error)) from None
-
-
-_HEAD = msgspec.json.Decoder(records.Head)
 
 
 @contextmanager
@@ -213,7 +199,7 @@ def output_folder(path: Path, force: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def unfinished(path: Path) -> Iterator[tuple[BinaryIO, list[Line]]]:
+def resume_output(path: Path) -> Iterator[tuple[BinaryIO, list[Line]]]:
     """The output of a stopped run, to go on with: the file to append to, and the whole lines it holds.
 
     Reads `PATH.part` where there is one, which becomes PATH once all is written. A line that was cut

@@ -107,7 +107,7 @@ def main(folder: Path) -> None:
     # Text stays text, and the same input gives the same bytes.
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "kdb", "font.family": "sans-serif"})
     lines = (HERE / "sessions.jsonl").read_bytes().splitlines()
-    sessions = {(s.domain, s.id): s for s in (msgspec.json.decode(line, type=Session) for line in lines)}
+    sessions = {s.key: s for s in (msgspec.json.decode(line, type=Session) for line in lines)}
     for name, draw in (("session", lambda: draw_session(sessions[SHOWN])), ("pipe", draw_pipe)):
         draw()
         plt.savefig(folder / f"{name}.svg", metadata={"Date": None})

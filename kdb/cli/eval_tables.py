@@ -26,7 +26,7 @@ def show(records: Iterable[Record]) -> None:
     console = Console(markup=False, highlight=False)
     found = list(records)
     metrics = [r for r in found if isinstance(r, Metric)]
-    names = factors.labels(m for m in metrics if not m.by)
+    names = factors.labels(m for m in metrics if not m.slice)
     for domain in dict.fromkeys(m.domain for m in metrics):
         own = [m for m in metrics if m.domain == domain]
         sessions = max(m.sessions for m in own)
@@ -51,7 +51,7 @@ def _table(
     shown = {key: name for key, name in columns.items() if any(m.values.get(key) is not None for m in metrics)}
     table = _empty(title, shown)
     for metric in metrics:
-        label = ", ".join(f"{k} {v}" for k, v in metric.by.items())
+        label = ", ".join(f"{k} {v}" for k, v in metric.slice.items())
         cells = (_cell(metric.values.get(k), metric.intervals.get(k) if bounds else None) for k in shown)
         table.add_row(f"  {label}" if label else names[metric.run], *cells)
     return table

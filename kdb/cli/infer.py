@@ -134,6 +134,6 @@ def infer(
     if resume is None:
         streams.write(stage.run(lines, predictor))
         return
-    with stream.unfinished(resume) as (file, done):
+    with stream.resume_output(resume) as (file, done):
         stream.write(stage.rest(lines, predictor, done), file)
     streams.finish()

@@ -5,7 +5,7 @@ from typing import Annotated, get_args
 from typer import Option
 
 from kdb.errors import UsageError
-from kdb.records import Format
+from kdb.records import KnowledgeFormat
 from kdb.student.config import Retrieval, ThoughtMode
 
 Student = Annotated[str, Option(help="Model folder, hub id, packaged name, or what kdb export made.")]
@@ -29,10 +29,12 @@ def names(text: str) -> list[str] | None:
     return [name.strip() for name in text.split(",")] if text else None
 
 
-def formats(text: str) -> list[Format] | None:
+def formats(text: str) -> list[KnowledgeFormat] | None:
     """The formats of knowledge in a list with commas; None where it is empty, UsageError for one there is not."""
     found = names(text)
     for name in found or []:
-        if name not in get_args(Format):
-            raise UsageError(f"--formats {name}: no such format", f"choose from {', '.join(get_args(Format))}")
+        if name not in get_args(KnowledgeFormat):
+            raise UsageError(
+                f"--formats {name}: no such format", f"choose from {', '.join(get_args(KnowledgeFormat))}"
+            )
     return found  # type: ignore[return-value]

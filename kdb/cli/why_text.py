@@ -80,7 +80,7 @@ def _bundle(items: Sequence[str], intents: Mapping[frozenset[str], str], numbers
 def _parts(run_view: RunView) -> dict[str, list[str]]:
     """What stands below the bundles, by its name."""
     prediction = run_view.prediction
-    left_out = f"{prediction.left_out} did not fit into the prompt"
+    left_out = f"{prediction.context_dropped} did not fit into the prompt"
     return {
         "score": [_score(run_view)],
         "demonstrations": [_demo(*pair) for pair in run_view.demos.items()] or ["none"],
@@ -89,7 +89,7 @@ def _parts(run_view: RunView) -> dict[str, list[str]]:
             for name, piece in run_view.knowledge.items()
         ]
         or ["none"],
-        **({"left out": [left_out]} if prediction.left_out else {}),
+        **({"left out": [left_out]} if prediction.context_dropped else {}),
         "raw answer": [_line(line) for line in prediction.raw.splitlines()] or ["none recorded"],
         "repairs": [STATUS[prediction.status]],
         "cost": [_cost(prediction)],

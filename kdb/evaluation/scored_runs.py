@@ -12,7 +12,7 @@ from kdb.errors import KdbError
 from kdb.evaluation.matches import intent_pairs, matches
 from kdb.evaluation.metrics import SessionSums, score
 from kdb.evaluation.score_table import AnswerStats, ScoreTable, outcome
-from kdb.records import Imported, Prediction, Run, Session, SessionScore
+from kdb.records import ImportInfo, Prediction, Run, Session, SessionScore
 from kdb.stream import Line, Rejects
 
 KINDS = ("session", "prediction", "run")
@@ -26,7 +26,7 @@ class ScoredRuns:
     scores: dict[str, dict[str, ScoreTable]] = field(default_factory=dict)
     expected: dict[str, dict[str, tuple[SessionSums, AnswerStats]]] = field(default_factory=dict)
     intents: list[tuple[ScoreTable, str, str, str]] = field(default_factory=list)
-    imported: dict[str, list[Imported]] = field(default_factory=dict)
+    imported: dict[str, list[ImportInfo]] = field(default_factory=dict)
 
     def of(self, domain: str) -> dict[str, ScoreTable]:
         """The scores on one domain, of the runs that have any."""

@@ -19,7 +19,7 @@ from itertools import chain, combinations
 from kdb.extraction.itemsets import Engine, Itemsets, frequent
 from kdb.prompts import sanitized
 from kdb.provenance import content_hash
-from kdb.records import Item, Knowledge, Session, Source
+from kdb.records import Knowledge, Session, Source
 
 Path = tuple[str, ...]
 CategoryInstance = tuple[Path, int]
@@ -70,15 +70,9 @@ class AssociationRule:
         return self.joint_count * bundles / (self.antecedent_count * self.consequent_count)
 
 
-def category(item: Item, level: int) -> Path | None:
-    """The first `level` names of the item's deepest category path; None where it has no category."""
-    deepest = max(item.category, key=len, default=[])
-    return tuple(deepest[:level]) or None
-
-
 def transactions(session: Session, level: int) -> Iterator[Transaction]:
     """The session's true bundles as transactions; products without a category are not in them."""
-    categories = {item.id: category(item, level) for item in session.items}
+    categories = {item.id: item.category_path(level) for item in session.items}
     for bundle in session.truth or []:
         counts = Counter(path for i in bundle.items if (path := categories[i]))
         things = frozenset((path, n) for path, count in counts.items() for n in range(1, count + 1))

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kdb.extraction.patterns import category
 from kdb.records import Item, Session
 from kdb.retrieval.embedder import Embedder, cosines
 
@@ -114,7 +113,7 @@ def _known_categories(training: Sequence[Session]) -> dict[str, str]:
     for session in training:
         inside = {i for bundle in session.truth or [] for i in bundle.items}
         for item in session.items:
-            path = category(item, FULL_PATH) if item.id in inside else None
+            path = item.category_path(FULL_PATH) if item.id in inside else None
             if path:
                 known[item.title] = " > ".join(path)
     return known

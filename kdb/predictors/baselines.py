@@ -178,7 +178,7 @@ class Patterns:
         items = {item.title: item for s in kb if s.domain == domain for item in s.items if item.category}
         if not items:
             raise UsageError(f"no item of {domain!r} in --kb has a category", "pattern-matching needs them")
-        paths = (patterns.category(item, level) or () for item in items.values())
+        paths = (item.category_path(level) or () for item in items.values())
         return self.embedder.encode(list(items)), [patterns.SEPARATOR.join(path) for path in paths], wanted
 
 

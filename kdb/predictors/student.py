@@ -13,7 +13,7 @@ import msgspec
 from kdb import console, provenance
 from kdb.errors import UsageError
 from kdb.prompts.messages import LabelledQuery, PromptContext, Query, prompt_hash
-from kdb.records import Bundle, Format, Run, Session
+from kdb.records import Bundle, KnowledgeFormat, Run, Session
 from kdb.retrieval import context
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.student import config as recipes
@@ -40,7 +40,7 @@ class InferOptions:
     name: str = ""
     demos: int | None = None
     knowledge: int | None = None
-    formats: list[Format] | None = None
+    formats: list[KnowledgeFormat] | None = None
     neighbours: Retrieval | None = None
     answer: str = "list"
     target: ThoughtMode = "answer"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdb.records import Imported
+from kdb.records import ImportInfo
 from kdb.report.results import Results
 
 UNKNOWN = (
@@ -28,7 +28,7 @@ def lines(results: Results, stated: bool) -> Iterator[str]:
         yield f"{results.domain}: {UNKNOWN}"
 
 
-def _sentence(way: Imported) -> str:
+def _sentence(way: ImportInfo) -> str:
     parts = [
         f"imported from {way.source} (hash {way.hash})" if way.source else "imported from records",
         f"titles that are missing come from {way.titles}" if way.titles else "",

@@ -107,7 +107,7 @@ def collect(lines: Iterable[Line]) -> list[Results]:
 
 
 def _add_metric(results: Results, metric: Metric, line: Line) -> None:
-    if metric.by:
+    if metric.slice:
         results.slices += [] if metric in results.slices else [metric]
     elif results.metrics.setdefault((metric.run, metric.protocol), metric) != metric:
         raise line.error(

@@ -85,7 +85,7 @@ def slices(results: Results) -> Table | None:
     rows = [
         [
             Cell(results.labels.get(m.run, m.run[:8])),
-            Cell(", ".join(f"{name} {value}" for name, value in m.by.items())),
+            Cell(", ".join(f"{name} {value}" for name, value in m.slice.items())),
             Cell(f"{m.sessions:,}"),
             *(value_cell(m.values.get(key), m.intervals.get(key)) for key in QUALITY),
         ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kdb.errors import KdbError
-from kdb.records import Format, Knowledge, Session
+from kdb.records import Knowledge, KnowledgeFormat, Session
 from kdb.retrieval.knowledge_base_summary import KnowledgeBaseSummary, selection_of, shared_settings
 from kdb.stream import Line
 
@@ -56,14 +56,14 @@ class KnowledgeBase:
                 raise line.error(
                     f"session {record.id!r} is of the test split", "import with --split train,validation"
                 )
-            if (record.domain, record.id) in seen:
+            if record.key in seen:
                 raise line.error(f"session {record.id!r} of {record.domain!r} stands twice")
-            seen.add((record.domain, record.id))
+            seen.add(record.key)
             if record.truth is not None:
                 (base.validation if record.split == "validation" else base.training).append(record)
         return base
 
-    def of_formats(self, formats: Collection[Format]) -> list[Knowledge]:
+    def of_formats(self, formats: Collection[KnowledgeFormat]) -> list[Knowledge]:
         """The knowledge of these formats, or all of it; KdbError where a format has none."""
         if not formats:
             return self.knowledge

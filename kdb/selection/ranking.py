@@ -9,7 +9,7 @@ from typing import Literal
 from kdb import console
 from kdb.errors import KdbError
 from kdb.prompts import numbered
-from kdb.records import Key, Knowledge, Session
+from kdb.records import Knowledge, Session, SessionKey
 from kdb.selection import difficulty, orderings
 
 Strategy = Literal["random", "length", "diversity", "difficulty"]
@@ -42,7 +42,7 @@ class Quantity:
     student: str
 
 
-def order(records: Ranked, ranking: Ranking, difficulties: Mapping[Key, float]) -> list[int]:
+def order(records: Ranked, ranking: Ranking, difficulties: Mapping[SessionKey, float]) -> list[int]:
     """The positions of the records, those to take first at the head."""
     if ranking.strategy == "random":
         return orderings.shuffled(len(records), ranking.seed)
@@ -87,11 +87,8 @@ def _prompted(record: Session | Knowledge) -> str:
     return numbered(i.title for i in record.items) if isinstance(record, Session) else record.text
 
 
-def _difficulties(records: Ranked, known: Mapping[Key, float]) -> list[float | None]:
-    values = [
-        known.get((r.domain, r.id)) if isinstance(r, Session) else difficulty.of_knowledge(r, known)
-        for r in records
-    ]
+def _difficulties(records: Ranked, known: Mapping[SessionKey, float]) -> list[float | None]:
+    values = [known.get(r.key) if isinstance(r, Session) else difficulty.of_knowledge(r, known) for r in records]
     missing = values.count(None)
     if missing == len(values):
         raise KdbError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from kdb.records import Imported, Split
+from kdb.records import ImportInfo, Split
 from kdb.sources.events.columns import Columns
 from kdb.sources.splits import SplitRule
 
@@ -54,11 +54,11 @@ class ImportConfig:
         """Whether sessions of this split are handed on."""
         return not self.only or split in self.only
 
-    def stamp(self, **known: str | int) -> Imported:
+    def stamp(self, **known: str | int) -> ImportInfo:
         """What a session is stamped with, beside what the source knows."""
         policy: Mapping[str, str] = {
             "titles": self.titles.name if self.titles else "",
             "truth": self.truth,
             "split": str(self.split),
         }
-        return Imported(**{**policy, **known})  # type: ignore[arg-type]
+        return ImportInfo(**{**policy, **known})  # type: ignore[arg-type]

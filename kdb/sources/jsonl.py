@@ -12,7 +12,7 @@ from msgspec import UnsetType, structs
 
 from kdb import stream
 from kdb.errors import KdbError
-from kdb.records import Imported, Session, Split
+from kdb.records import ImportInfo, Session, Split
 from kdb.sources.bundlerec import read_titles
 from kdb.sources.categories import named
 from kdb.sources.config import ImportConfig
@@ -60,7 +60,7 @@ def checked(
         left: Line | None = line
         try:
             if config.domain and line.kind == "session":
-                left = line = line.stamped(domain=config.domain)
+                left = line = line.with_fields(domain=config.domain)
             if isinstance(line.record, Session):
                 left = _titled(line, line.record, titles, config)
                 _check_id(line, line.record, seen)
@@ -80,7 +80,7 @@ def restated(line: Line, session: Session, split: Split | None, config: ImportCo
     """
     changes: dict[str, Any] = {}
     smallest = config.truth == "minimal"
-    stamp = Imported() if isinstance(session.imported, UnsetType) else session.imported
+    stamp = ImportInfo() if isinstance(session.imported, UnsetType) else session.imported
     if split and split != session.split:
         changes["split"] = split
     bundles = session.truth or []
@@ -93,7 +93,7 @@ def restated(line: Line, session: Session, split: Split | None, config: ImportCo
     stamp = structs.replace(
         stamp, split=str(config.split) or stamp.split, truth="minimal" if smallest else stamp.truth
     )
-    return line.stamped(**changes, imported=msgspec.to_builtins(stamp))
+    return line.with_fields(**changes, imported=msgspec.to_builtins(stamp))
 
 
 def _split(lines: Iterable[Line], config: ImportConfig) -> Iterator[tuple[Line, Split | None]]:
@@ -109,7 +109,7 @@ def _split(lines: Iterable[Line], config: ImportConfig) -> Iterator[tuple[Line, 
 
 
 def _check_id(line: Line, session: Session, seen: dict[tuple[str, str], str]) -> None:
-    first = seen.setdefault((session.domain, session.id), line.place)
+    first = seen.setdefault(session.key, line.place)
     if first != line.place:
         raise line.error(f"id: session {session.id!r} of {session.domain} stands at {first} already")
 
@@ -139,12 +139,12 @@ def _titled(line: Line, session: Session, titles: Mapping[str, str], config: Imp
         _drop(raw, {session.items[n].id for n in left})
         if len(raw["items"]) < 2:
             return None
-    stamp = Imported() if isinstance(session.imported, UnsetType) else session.imported
+    stamp = ImportInfo() if isinstance(session.imported, UnsetType) else session.imported
     if left and config.untitled != "fail":
         stamp = structs.replace(stamp, untitled=config.untitled)
     if len(missing) > len(left) and config.titles:
         stamp = structs.replace(stamp, titles=config.titles.name)
-    return line.stamped(**raw, imported=msgspec.to_builtins(stamp))
+    return line.with_fields(**raw, imported=msgspec.to_builtins(stamp))
 
 
 def _drop(raw: dict[str, Any], items: set[str]) -> None:

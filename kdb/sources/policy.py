@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from kdb import console
 from kdb.errors import KdbError
-from kdb.records import Imported, Session, Split
+from kdb.records import ImportInfo, Session, Split
 from kdb.sources import splits
 from kdb.sources.config import ImportConfig
 from kdb.sources.truth import minimal
@@ -20,7 +20,7 @@ EXTRA_TITLES = "item_titles_extra.csv"
 """The name under which titles for the untitled items are handed around; read only where a flag names it."""
 
 
-def apply_policy(sessions: list[Session], config: ImportConfig, source: Path, stamp: Imported) -> list[Session]:
+def apply_policy(sessions: list[Session], config: ImportConfig, source: Path, stamp: ImportInfo) -> list[Session]:
     """The sessions as they are handed on, with what became of them stamped on and said on stderr."""
     left_out: Counter[str] = Counter()
     if config.split.file:

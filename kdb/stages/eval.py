@@ -66,7 +66,7 @@ def best(records: Iterable[Record]) -> str:
     names: dict[str, str] = {}
     values: dict[str, list[float]] = {}
     for record in records:
-        if isinstance(record, Metric) and record.protocol == "strict" and not record.by:
+        if isinstance(record, Metric) and record.protocol == "strict" and not record.slice:
             names[record.run] = str(record.settings.get("name") or record.run)
             values.setdefault(record.run, []).append(record.values["matched_f1"] or 0.0)
     return names[max(values, key=lambda run: sum(values[run]) / len(values[run]))]
@@ -154,7 +154,7 @@ def _metrics(
             intervals=bounds,
             counts=_counts(one.whole),
             settings=one.run.settings if one.run else {},
-            by=by or {},
+            slice=by or {},
         )
 
 

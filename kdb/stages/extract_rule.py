@@ -12,7 +12,7 @@ from kdb import console, prompts
 from kdb.extraction import rule_merging, rules
 from kdb.extraction.rule_merging import RawRule, RuleCluster
 from kdb.provenance import content_hash
-from kdb.records import FirstRound, Knowledge, Run, Session, Source, Usage
+from kdb.records import FirstAttempt, Knowledge, Run, Session, Source, Usage
 from kdb.retrieval.embedder import Embedder
 from kdb.stream import Line
 from kdb.teacher import ANNOTATIONS, Answer, Sampling, annotation_teacher
@@ -111,7 +111,7 @@ def _records(
     domain: str, teacher: str, merged: list[RuleCluster], raw: list[RawRule], reflections: list[Reflection]
 ) -> list[Knowledge]:
     """The merged rules as records, those of the most sessions first."""
-    scores = {reflection.session.id: reflection.first_round for reflection in reflections}
+    scores = {reflection.session.id: reflection.first_attempt for reflection in reflections}
     prompt = prompts.template_hash(*rules.PROMPTS)
     made = []
     for group in merged:
@@ -125,12 +125,12 @@ def _records(
                 text=group.text,
                 source=Source(sessions=ids),
                 teacher=teacher,
-                prompt=prompt,
+                prompt_hash=prompt,
                 usage=_sum([member.usage for member in members]),
                 count=len(ids),
                 support=round(len(ids) / len(reflections), 6),
-                first_round=_mean([scores[i] for i in ids]),
-                first_rounds={i: scores[i] for i in ids},
+                first_attempt=_mean([scores[i] for i in ids]),
+                first_attempts={i: scores[i] for i in ids},
             )
         )
     for rule, group in zip(made, merged, strict=True):
@@ -139,8 +139,8 @@ def _records(
     return sorted(made, key=lambda rule: -len(rule.source.sessions))
 
 
-def _mean(scores: list[FirstRound]) -> FirstRound:
-    return FirstRound(
+def _mean(scores: list[FirstAttempt]) -> FirstAttempt:
+    return FirstAttempt(
         round(sum(score.precision for score in scores) / len(scores), 6),
         round(sum(score.recall for score in scores) / len(scores), 6),
     )

@@ -134,7 +134,7 @@ def _knowledge(
         text=text,
         source=Source(sessions=[session.id]),
         teacher=teacher,
-        prompt=prompt,
+        prompt_hash=prompt,
         usage=total(answers),
         checks=checks,
     )

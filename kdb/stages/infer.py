@@ -74,7 +74,7 @@ def rest(lines: Iterable[Line], predictor: Predictor, done: Sequence[Line]) -> I
 
 def _key(record: Record | None) -> tuple[str, str]:
     """What identifies a session and its prediction."""
-    return (record.domain, record.id) if isinstance(record, Session | Prediction) else ("", "")
+    return record.key if isinstance(record, Session | Prediction) else ("", "")
 
 
 def _predicted(window: Sequence[Line], predictor: Predictor) -> Iterator[Line | Record]:
@@ -105,7 +105,7 @@ def _prediction(session: Session, decision: Decision, run: str, seconds: float) 
         imported=session.imported,
         demos=[demo.session.id for demo in decision.shown.demos],
         knowledge=[piece.id for piece in decision.shown.pieces],
-        left_out=decision.left_out,
+        context_dropped=decision.left_out,
         usage=decision.usage,
         seconds=round(seconds, 6),
     )

@@ -26,7 +26,7 @@ Rated = tuple[list[Rating], int]
 
 def known(lines: Iterable[Line]) -> Sessions:
     """The sessions of some lines by domain and id."""
-    return {(s.domain, s.id): s for line in lines if isinstance(s := line.record, Session)}
+    return {s.key: s for line in lines if isinstance(s := line.record, Session)}
 
 
 def run(
@@ -43,7 +43,7 @@ def run(
             asked += 1
             unanswered += result is None
         if result and result[0]:
-            line = line.stamped(ratings=msgspec.to_builtins(result[0]))
+            line = line.with_fields(ratings=msgspec.to_builtins(result[0]))
         yield line
         rated, unfit = (rated + len(result[0]), unfit + result[1]) if result else (rated, unfit)
     more = f", {unfit} answers in another form than asked for" if unfit else ""
@@ -67,7 +67,7 @@ def _work(sessions: Sessions, client: TeacherClient, sampling: Sampling) -> Work
         named = matched_intents(prediction)
         if not named:
             return None
-        session = sessions.get((prediction.domain, prediction.id))
+        session = sessions.get(prediction.key)
         if session is None:
             raise line.error(f"session {prediction.id!r} of {prediction.domain!r} is not known", "pass --sessions")
         return _attempt(session, named, client, sampling)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from kdb import console
 from kdb.errors import KdbError
-from kdb.records import Key, Knowledge, Prediction, Session
+from kdb.records import Knowledge, Prediction, Session, SessionKey
 from kdb.selection import difficulty, ranking
 from kdb.selection.ranking import Quantity, Ranking
 from kdb.stream import Line
@@ -42,11 +42,11 @@ class Selection:
     judge: str = ""
 
 
-Judge = Callable[[Collection[Session | Knowledge]], dict[Key, float]]
+Judge = Callable[[Collection[Session | Knowledge]], dict[SessionKey, float]]
 """Says how difficult the sessions behind what is up for choice are."""
 
 
-def rules(records: Collection[Session | Knowledge]) -> dict[Key, float]:
+def rules(records: Collection[Session | Knowledge]) -> dict[SessionKey, float]:
     """Judge by the teacher's first answers, as the stream's rules record them."""
     return difficulty.of_rules(record for record in records if isinstance(record, Knowledge))
 
@@ -78,7 +78,7 @@ def run(lines: Iterable[Line], selection: Selection, judge: Judge = rules) -> It
     _report(offered, ranks.keys() | company)
     for n, line in enumerate(everything):
         if n in ranks:
-            yield line.stamped(selected=_stamp(selection, ranks[n]))
+            yield line.with_fields(selected=_stamp(selection, ranks[n]))
         elif n in company or n not in offered:
             yield line
 
@@ -96,7 +96,7 @@ def _is_wanted(record: Session | Knowledge, selection: Selection) -> bool:
     return isinstance(record, Session) or selection.formats is None or record.format in selection.formats
 
 
-def _ranks(wanted: Offered, selection: Selection, difficulties: dict[Key, float]) -> dict[int, int]:
+def _ranks(wanted: Offered, selection: Selection, difficulties: dict[SessionKey, float]) -> dict[int, int]:
     """The chosen records with their rank, counted from 1, in their domain if domains are ranked apart."""
     kind = Session if selection.of == "sessions" else Knowledge
     groups: dict[str, list[int]] = {}
@@ -127,7 +127,7 @@ def _company(wanted: Offered, ranks: dict[int, int], of: Of) -> set[int]:
     if of == "knowledge":
         return {n for n, record in wanted.items() if isinstance(record, Session)}
     sessions = {n: record for n, record in wanted.items() if isinstance(record, Session)}
-    left_out = {(r.domain, r.id) for n, r in sessions.items() if n not in ranks}
+    left_out = {r.key for n, r in sessions.items() if n not in ranks}
 
     def stays(piece: Knowledge) -> bool:
         sources = {(piece.domain, session) for session in piece.source.sessions}

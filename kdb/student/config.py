@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from kdb import weights
 from kdb.errors import KdbError
-from kdb.records import Format
+from kdb.records import KnowledgeFormat
 
 FILE = "kdb.json"
 METADATA_FOLDER = "kdb"
@@ -72,7 +72,7 @@ class StudentConfig(Struct, kw_only=True):
     demos: int = 0
     knowledge: int = 0
     """So many patterns and rules stand beside a session; with any, demonstrations come with their thoughts."""
-    formats: list[Format] = field(default_factory=list)
+    formats: list[KnowledgeFormat] = field(default_factory=list)
     """The formats of knowledge in use; empty: all that there are."""
     neighbours: Retrieval = "session"
     target: ThoughtMode = "answer"

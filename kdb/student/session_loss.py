@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kdb.prompts.messages import LabelledQuery, Query
-from kdb.records import Key, Session
+from kdb.records import Session, SessionKey
 from kdb.student import config as recipes
 from kdb.student.config import StudentConfig
 from kdb.student.methods.build import InferenceConfig, build_method
@@ -16,7 +16,7 @@ from kdb.student.trainer import example_losses
 BATCH = 8
 
 
-def session_losses(sessions: Iterable[Session], name: str, adapter: Path | None) -> dict[Key, float]:
+def session_losses(sessions: Iterable[Session], name: str, adapter: Path | None) -> dict[SessionKey, float]:
     """The loss per answer token on each annotated session, shown without demonstrations or knowledge.
 
     With an adapter, merged or not, the answer is in its format; without, it is a list. `name` does not matter
@@ -30,9 +30,9 @@ def session_losses(sessions: Iterable[Session], name: str, adapter: Path | None)
     for session in sessions:
         if session.truth is not None and len(session.items) > 1:
             own = rule.examples(LabelledQuery(Query(list(session.items)), session.truth))
-            keys += [(session.domain, session.id)] * len(own)
+            keys += [session.key] * len(own)
             examples += own
-    totals: dict[Key, tuple[float, int]] = {}
+    totals: dict[SessionKey, tuple[float, int]] = {}
     for key, example, loss in zip(keys, examples, example_losses(student, examples, BATCH), strict=True):
         lost, count = totals.get(key, (0.0, 0))
         totals[key] = (lost + loss, count + len(example.positions))

@@ -93,7 +93,7 @@ def _thoughts(base: KnowledgeBase, recipe: StudentConfig, training: list[Session
     if recipe.target == "answer":
         return {}
     found = thoughts(base.of_formats(recipe.formats))
-    known = sum((session.domain, session.id) in found for session in training)
+    known = sum(session.key in found for session in training)
     if not known:
         raise KdbError(f"--target {recipe.target} needs thoughts about training sessions", "kdb extract thought")
     console.say(f"{known} of {len(training)} training sessions have a thought")

@@ -36,7 +36,7 @@ class TrainingSet:
         """A lesson for each session, items in the order of the session."""
         found = []
         for session, shown in zip(self.sessions, self.shown, strict=True):
-            thought = self.thoughts.get((session.domain, session.id))
+            thought = self.thoughts.get(session.key)
             question = Query(list(session.items), shown)
             found.append(LabelledQuery(question, session.truth or [], thought.text if thought else ""))
         return found

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from kdb.extraction.patterns import MIN_BUNDLES, MiningConfig, Path, category, mine, transactions
+from kdb.extraction.patterns import MIN_BUNDLES, MiningConfig, Path, mine, transactions
 from kdb.extraction.thoughts import BundleStep, IntentStep, ItemStep, Thought, numbers
 from kdb.prompts import sanitized
 from kdb.provenance import content_hash
@@ -79,7 +79,7 @@ def _apart(domain: str, sessions: Sequence[Session], mining: MiningConfig) -> It
 
 def _pairs(session: Session, level: int) -> tuple[set[tuple[Path, Path]], set[tuple[Path, Path]]]:
     """The pairs of categories that meet in a session, and those of them that meet in one of its bundles."""
-    categories = {item.id: category(item, level) for item in session.items}
+    categories = {item.id: item.category_path(level) for item in session.items}
 
     def pairs(items: list[str]) -> set[tuple[Path, Path]]:
         paths = sorted(path for i in items if (path := categories[i]))

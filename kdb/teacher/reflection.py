@@ -8,7 +8,7 @@ from typing import Any
 from kdb.evaluation import metrics
 from kdb.extraction import rules
 from kdb.prompts import replies
-from kdb.records import FirstRound, Session, Usage
+from kdb.records import FirstAttempt, Session, Usage
 from kdb.teacher import Answer, Message, Request, Sampling
 from kdb.teacher.metered import TeacherClient, total
 
@@ -18,7 +18,7 @@ class Reflection:
     """What a session gave: its first-round scores, its rules, and what that cost."""
 
     session: Session
-    first_round: FirstRound
+    first_attempt: FirstAttempt
     rules: list[str]
     usage: Usage
 
@@ -40,7 +40,7 @@ class Conversation:
 
     async def reflect(self, rounds: int) -> Reflection:
         """Generate, reflect, write; again with the rules in mind until all is right or the rounds are over."""
-        first: FirstRound | None = None
+        first: FirstAttempt | None = None
         written: list[str] = []
         for number in range(rounds):
             if number:
@@ -69,8 +69,8 @@ class Conversation:
         self._talk.append(rules.follow_up(name, self.session, feedback))
 
 
-def _score(attempt: rules.Attempt | None, session: Session) -> FirstRound:
+def _score(attempt: rules.Attempt | None, session: Session) -> FirstAttempt:
     """The strict precision and recall of a teacher's first bundles."""
     truth = [bundle.items for bundle in session.truth or []]
     found = metrics.score(rules.known_bundles(attempt, session), truth, [item.id for item in session.items])
-    return FirstRound(round(found.precision, 6), round(found.recall, 6))
+    return FirstAttempt(round(found.precision, 6), round(found.recall, 6))

@@ -32,7 +32,9 @@ def lines(*records: object) -> bytes:
 def metrics(result, run: str = "r", protocol: str = "strict", **by: str) -> dict:
     assert result.code == 0, result.stderr
     wanted = (run, protocol, by)
-    (found,) = [r for r in result.records if r["kind"] == "metric" and (r["run"], r["protocol"], r["by"]) == wanted]
+    (found,) = [
+        r for r in result.records if r["kind"] == "metric" and (r["run"], r["protocol"], r["slice"]) == wanted
+    ]
     return found
 
 

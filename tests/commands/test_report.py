@@ -107,7 +107,7 @@ def tables(markdown: str) -> dict[str, list[list[str]]]:
 def strict_records(report: Path) -> tuple[dict[str, dict], dict[tuple[str, str], dict]]:
     """The strict metrics by label as Markdown shows it, and the strict comparisons by pair of run ids."""
     records = [msgspec.json.decode(line) for line in (report / "records.jsonl").read_bytes().splitlines()]
-    strict = [r for r in records if r.get("protocol") == "strict" and not r.get("by")]
+    strict = [r for r in records if r.get("protocol") == "strict" and not r.get("slice")]
     metrics = {escape(label(r["settings"])): r for r in strict if r["kind"] == "metric"}
     return metrics, {tuple(r["runs"]): r for r in strict if r["kind"] == "comparison"}
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from kdb.evaluation.metrics import matched_f1
-from kdb.records import Bundle, FirstRound, Item, Knowledge, Prediction, Record, Session, Source
+from kdb.records import Bundle, FirstAttempt, Item, Knowledge, Prediction, Record, Session, Source
 from kdb.student.tokens import counts
 
 ODD = '{"kind": "note",  "x":1}\n'
@@ -50,8 +50,8 @@ STRATEGIES = [
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=" ".join)
 def test_samples_are_nested_and_repeat(kdb, strategy) -> None:
-    rounds = [FirstRound(n % 7 / 7, n % 5 / 5) for n in range(30)]
-    rules = [piece(f"r{n}", [n], "rule", first_round=rounds[n]) for n in range(30)]
+    rounds = [FirstAttempt(n % 7 / 7, n % 5 / 5) for n in range(30)]
+    rules = [piece(f"r{n}", [n], "rule", first_attempt=rounds[n]) for n in range(30)]
     given = stream([*TRAINING, *rules])
     small = kdb("select", "--strategy", *strategy, "--ratio", "0.1", stdin=given)
     large = kdb("select", "--strategy", *strategy, "--ratio", "0.4", stdin=given)
@@ -120,11 +120,11 @@ def test_domains_and_per_domain(kdb) -> None:
 
 
 def test_the_hardest_are_those_that_the_teacher_got_wrong(kdb) -> None:
-    right, wrong, middle = FirstRound(1, 1), FirstRound(0, 0), FirstRound(0.5, 0.5)
+    right, wrong, middle = FirstAttempt(1, 1), FirstAttempt(0, 0), FirstAttempt(0.5, 0.5)
     rules = [
-        piece("r0", [0], "rule", first_round=middle),
-        piece("r1", [1, 2], "rule", first_round=middle, first_rounds={"1": wrong, "2": right}),
-        piece("r2", [2], "rule", first_round=right),
+        piece("r0", [0], "rule", first_attempt=middle),
+        piece("r1", [1, 2], "rule", first_attempt=middle, first_attempts={"1": wrong, "2": right}),
+        piece("r2", [2], "rule", first_attempt=right),
     ]
     given = stream([*TRAINING, *rules])
     hard = kdb("select", "--strategy", "difficulty", "--count", "3", stdin=given)

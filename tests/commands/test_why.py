@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kdb.records import Bundle, FirstRound, Item, Knowledge, Prediction, Run, Session, Usage
+from kdb.records import Bundle, FirstAttempt, Item, Knowledge, Prediction, Run, Session, Usage
 
 TITLES = {"a": "Tea pot [red]", "b": "Tea cup", "c": "Bicycle \x1b[31mlamp", "d": "Saddle :smile:"}
 
@@ -23,10 +23,10 @@ def prediction(identity: str, run: str = "r", **fields: object) -> Prediction:
 
 @pytest.fixture
 def files(tmp_path) -> dict[str, Path]:
-    shown = {"demos": ["9", "8"], "knowledge": ["k1", "k2"], "left_out": 1}
+    shown = {"demos": ["9", "8"], "knowledge": ["k1", "k2"], "context_dropped": 1}
     repaired = prediction("7", raw="Sure!\n[1, 2] tea", status="repaired", **shown, usage=Usage(90, 8, 0.01))
     knowledge = Knowledge(id="k1", format="rule", domain="shop", text="Cups go with pots.\nAlways.")
-    knowledge.first_round = FirstRound(0.5, 0.5)
+    knowledge.first_attempt = FirstAttempt(0.5, 0.5)
     content = {
         "run": [
             Run(id="r", command="infer", settings={"name": "mine"}),

@@ -16,7 +16,7 @@ import msgspec
 from kdb import console
 from kdb.errors import KdbError
 from kdb.provenance import content_hash, file_hash
-from kdb.records import Imported
+from kdb.records import ImportInfo
 from kdb.sources.config import ImportConfig
 from kdb.sources.events.catalogue import read_items
 from kdb.sources.events.log import Log, read_log
@@ -67,7 +67,7 @@ def _spooled(paths: Sequence[Path], folder: Path) -> list[Path]:
 class _Writer:
     """The second half of an import: sessions, part by part, in the policy of untitled items and in their splits."""
 
-    def __init__(self, log: Log, items: pl.DataFrame, config: ImportConfig, stamp: Imported) -> None:
+    def __init__(self, log: Log, items: pl.DataFrame, config: ImportConfig, stamp: ImportInfo) -> None:
         self.log = log
         self.items = items
         self.config = config

@@ -4,7 +4,7 @@ import json
 
 import msgspec
 
-from kdb.extraction.patterns import MiningConfig, category, mine, transactions
+from kdb.extraction.patterns import MiningConfig, mine, transactions
 from kdb.records import Bundle, Item, Session
 
 CAMERA, CARD = ["Shop", "Photo", "Cameras"], ["Shop", "Photo", "Cards"]
@@ -100,9 +100,9 @@ def test_names_that_two_categories_share_are_told_apart() -> None:
 
 def test_the_deepest_path_makes_the_category() -> None:
     item = Item("1", "lens", [["Sale"], ["Photo", "Lenses", "Zoom"], ["Photo", "New", "Zoom"]])
-    assert category(item, 2) == ("Photo", "Lenses")
-    assert category(item, 9) == ("Photo", "Lenses", "Zoom")
-    assert category(Item("2", "thing"), 2) is None
+    assert item.category_path(2) == ("Photo", "Lenses")
+    assert item.category_path(9) == ("Photo", "Lenses", "Zoom")
+    assert Item("2", "thing").category_path(2) is None
 
 
 def test_an_unmined_stream_passes_byte_for_byte_and_patterns_follow(kdb) -> None:

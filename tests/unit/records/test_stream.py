@@ -62,7 +62,7 @@ def test_sessions_pass_byte_for_byte(tmp_path_factory, sessions: list[dict]) -> 
 @given(session_objects())
 def test_stamping_keeps_all_other_fields(data: dict) -> None:
     line = stream.Line(msgspec.json.encode(data).decode(), "session", None)
-    stamped = line.stamped(split="test")
+    stamped = line.with_fields(split="test")
     assert msgspec.json.decode(stamped.text) == {**data, "split": "test"}
     assert isinstance(stamped.record, Session)
     assert stamped.record.split == "test"
@@ -102,7 +102,7 @@ def test_dash_is_stdin_between_files(kdb, tmp_path: Path) -> None:
 def test_stamping_what_does_not_fit_names_the_line() -> None:
     line = stream.Line(LINE.decode(), "session", None, "shop.jsonl", 7)
     with pytest.raises(KdbError, match=r"shop\.jsonl:7: split: Invalid enum value"):
-        line.stamped(split="dev")
+        line.with_fields(split="dev")
 
 
 def test_memory_does_not_hold_the_input() -> None:

@@ -56,6 +56,7 @@ def test_a_folder_becomes_sessions(shop) -> None:
     }
     assert first == {
         "kind": "session",
+        "v": 2,
         "id": "9",
         "domain": "shop",
         "items": [kettle, {"id": "2", "title": "Tea pot"}],

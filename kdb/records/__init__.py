@@ -1,0 +1,71 @@
+"""The kinds of record that flow between stages, and their validation.
+
+Every record is one JSON object with a `kind`; fields that are not named here pass through untouched,
+because a stage hands on the line that it read (see `kdb.stream`).
+"""
+
+from kdb.records.base import SCHEMA_VERSION, KnowledgeFormat, Record, SessionKey, Split, Status, Usage
+from kdb.records.decoding import decode, format_decode_error, with_fields
+from kdb.records.knowledge import FirstAttempt, Knowledge, Source
+from kdb.records.prediction import CollectedBundle, Prediction, Rating
+from kdb.records.run import Run
+from kdb.records.scores import (
+    Calibration,
+    Comparison,
+    Match,
+    Metric,
+    PrecisionAtShare,
+    ReliabilityBin,
+    SessionScore,
+)
+from kdb.records.session import Bundle, ImportInfo, Item, Session, check_bundles, check_items
+
+AnyRecord = (
+    Session | Knowledge | Prediction | CollectedBundle | Metric | Comparison | Calibration | SessionScore | Run
+)
+KINDS: dict[str, type[Record]] = {
+    "session": Session,
+    "knowledge": Knowledge,
+    "prediction": Prediction,
+    "bundle": CollectedBundle,
+    "metric": Metric,
+    "comparison": Comparison,
+    "calibration": Calibration,
+    "score": SessionScore,
+    "run": Run,
+}
+
+__all__ = [
+    "KINDS",
+    "SCHEMA_VERSION",
+    "AnyRecord",
+    "Bundle",
+    "Calibration",
+    "CollectedBundle",
+    "Comparison",
+    "FirstAttempt",
+    "ImportInfo",
+    "Item",
+    "Knowledge",
+    "KnowledgeFormat",
+    "Match",
+    "Metric",
+    "PrecisionAtShare",
+    "Prediction",
+    "Rating",
+    "Record",
+    "ReliabilityBin",
+    "Run",
+    "Session",
+    "SessionKey",
+    "SessionScore",
+    "Source",
+    "Split",
+    "Status",
+    "Usage",
+    "check_bundles",
+    "check_items",
+    "decode",
+    "format_decode_error",
+    "with_fields",
+]

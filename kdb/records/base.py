@@ -1,0 +1,35 @@
+"""What all kinds of record share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+SCHEMA_VERSION = 2
+"""The `v` of the records that are written. An older one is upgraded on reading, a newer one refused."""
+
+Split = Literal["train", "validation", "test"]
+KnowledgeFormat = Literal["pattern", "rule", "thought"]
+Status = Literal["ok", "repaired", "failed"]
+
+SessionKey = tuple[str, str]
+"""The domain and the id of a session: ids repeat between domains."""
+
+
+def _version() -> int:
+    return SCHEMA_VERSION
+
+
+class Record(Struct, kw_only=True, tag_field="kind"):
+    """The base of all kinds. `v` is always written; without it a record counts as one of version 1."""
+
+    v: int = field(default_factory=_version)
+
+
+class Usage(Struct, omit_defaults=True):
+    """Tokens that a model read and wrote, and what that cost in US dollars (absent if unpaid)."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float | None = None

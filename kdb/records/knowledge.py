@@ -1,0 +1,44 @@
+"""What a teacher knows, and where it knows it from."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct, UnsetType, field
+
+from kdb.records.base import KnowledgeFormat, Record, Usage
+
+
+class Source(Struct, omit_defaults=True):
+    """What knowledge was drawn from: session ids, and ids of the knowledge that it was made of."""
+
+    sessions: list[str] = []
+    parents: list[str] = []
+
+
+class FirstAttempt(Struct):
+    """How right the teacher's first answer to a session was, before it reflected."""
+
+    precision: float
+    recall: float
+
+
+class Knowledge(Record, tag="knowledge", omit_defaults=True):
+    """One piece of teacher knowledge; `text` is what a student reads."""
+
+    id: str
+    format: KnowledgeFormat
+    domain: str
+    text: str
+    source: Source = field(default_factory=Source, name="from")
+    teacher: str = ""
+    prompt_hash: str = ""
+    usage: Usage = field(default_factory=Usage)
+    support: float | UnsetType = UNSET
+    confidence: float | UnsetType = UNSET
+    lift: float | UnsetType = UNSET
+    count: int | UnsetType = UNSET
+    antecedent: list[str] | UnsetType = UNSET
+    consequent: list[str] | UnsetType = UNSET
+    first_attempt: FirstAttempt | UnsetType = UNSET
+    first_attempts: dict[str, FirstAttempt] | UnsetType = UNSET
+    contradicts: list[str] | UnsetType = UNSET
+    checks: list[str] | UnsetType = UNSET
