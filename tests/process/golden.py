@@ -42,7 +42,7 @@ CASES = {
 }
 
 CHANGING = {"run", "runs", "id", "seconds", "versions", "measured", "inputs", "prompt", "hash", "contradicts"}
-CHANGING |= {"knowledge", "v"}
+CHANGING |= {"knowledge", "prompt_hash", "v"}
 ITEM_LISTS = {"items", "bundles", "truth"}
 
 
