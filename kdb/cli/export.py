@@ -1,4 +1,4 @@
-"""`kdb export`: an adapter in, a model folder that needs neither kdb nor PEFT out."""
+"""`kdb export`: an adapter as a model folder that needs neither kdb nor PEFT, or sessions as a sheet to fill in."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import Annotated
 from typer import Option
 
 from kdb.cli.options import command
-from kdb.cli.streams import InputOptions
+from kdb.cli.streams import RecordOptions
 from kdb.cli.student import Device
+from kdb.errors import UsageError
 
 
 class Written(StrEnum):
@@ -20,10 +21,15 @@ class Written(StrEnum):
 
 @command
 def export(
-    streams: InputOptions,
-    adapter: Annotated[Path, Option(help="A folder made by kdb train.", show_default=False)],
-    output: Annotated[Path, Option("-o", "--output", help="The folder for the model.", show_default=False)],
-    force: Annotated[bool, Option("--force", help="Overwrite the folder.")] = False,
+    streams: RecordOptions,
+    adapter: Annotated[Path | None, Option(help="A folder made by kdb train.", show_default=False)] = None,
+    output: Annotated[
+        Path | None, Option("-o", "--output", help="The folder for the model.", show_default=False)
+    ] = None,
+    sheet: Annotated[
+        Path | None, Option(help="Write session records as CSV, for people to label.", show_default=False)
+    ] = None,
+    force: Annotated[bool, Option("--force", help="Overwrite the output.")] = False,
     precision: Annotated[
         Written, Option(help="How weights are written; bf16 halves them, and rounds what the adapter adds.")
     ] = Written.fp32,
@@ -34,6 +40,9 @@ def export(
     device: Device = "",
 ) -> None:
     """Merge an adapter into its student: a Transformers folder that any program loads; prints a `run` record.
+
+    With --sheet, write sessions as a table instead, a row for each item: fill in any label in the column bundle,
+    the same for items that belong together, and an intent; kdb import --format sheet reads it back.
 
     Merged weights must predict as the adapter does, in fp32 on a few sessions. Before the folder gets its name, it
     is loaded in the precision of kdb infer and compared on the sessions of --check: how many predictions differ,
@@ -47,6 +56,14 @@ def export(
     from kdb.records import Session
     from kdb.stages import export as stage
 
+    if sheet:
+        if adapter or output:
+            raise UsageError("--sheet writes sessions, --adapter a model", "pass one of them")
+        return _write_sheet(streams, sheet, force)
+    if not (adapter and output) or streams.paths:
+        raise UsageError(
+            "--adapter and -o, or --sheet with session records", "kdb export SESSIONS --sheet FILE.csv"
+        )
     lines = streams.read_files(check, ("session",)) if check else ()
     sessions = [line.record for line in lines if isinstance(line.record, Session)]
     if check and not sessions:
@@ -54,4 +71,15 @@ def export(
     record = stage.run(sessions, stage.ExportOptions(adapter, output, precision.value, device, force))
     with stream.output(None) as file:
         stream.write([record], file)
+    streams.finish()
+
+
+def _write_sheet(streams: RecordOptions, sheet: Path, force: bool) -> None:
+    from kdb import stream
+    from kdb.records import Session
+    from kdb.sources.sheet import sheet_rows
+
+    records = (line.record for line in streams.read("session"))
+    with stream.output(sheet, force) as file:
+        stream.write(sheet_rows(record for record in records if isinstance(record, Session)), file)
     streams.finish()

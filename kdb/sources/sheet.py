@@ -7,10 +7,11 @@ items of a session share; an item of two bundles stands on two rows. The intent 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -19,6 +20,7 @@ from kdb.errors import KdbError
 from kdb.provenance import content_hash, file_hash
 from kdb.records import Bundle, Item, Session, check_bundles
 from kdb.sources import categories
+from kdb.sources.bundlerec import id_order
 from kdb.sources.config import ImportConfig
 from kdb.sources.events.table_file import find_files, open_table
 from kdb.sources.events.text_records import TextRecord, records
@@ -32,11 +34,12 @@ KEPT = ("domain", "split", "user", "time", "category")
 """Columns that nobody fills in: they are there so that a session comes back as it was. A sheet may lack them."""
 
 
-def write_sheet(sessions: Iterable[Session], file: IO[str]) -> None:
-    """The rows of all sessions, with bundles numbered from 1 in each."""
-    file.write("\ufeff")  # without it spreadsheets take UTF-8 for another encoding
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow((*FILLED, *KEPT))
+def sheet_rows(sessions: Iterable[Session]) -> Iterator[bytes]:
+    """The header and a row for each item (for one in several bundles a row each), without line ends.
+
+    Bundles are numbered from 1 in each session. The byte-order mark tells spreadsheets that this is UTF-8.
+    """
+    yield b"\xef\xbb\xbf" + _csv_row((*FILLED, *KEPT))
     for session in sessions:
         kept = [session.domain, session.split or ""]
         kept += ["" if isinstance(value, UnsetType) else str(value) for value in (session.user, session.time)]
@@ -44,11 +47,14 @@ def write_sheet(sessions: Iterable[Session], file: IO[str]) -> None:
             category = msgspec.json.encode(item.category).decode() if item.category else ""
             bundles = [(str(n), b.intent) for n, b in enumerate(session.truth or [], 1) if item.id in b.items]
             for number, intent in bundles or [("", "")]:
-                writer.writerow((session.id, item.id, item.title, number, intent, *kept, category))
+                yield _csv_row((session.id, item.id, item.title, number, intent, *kept, category))
 
 
 def read(paths: Sequence[Path], config: ImportConfig, rejects: Rejects) -> list[Session]:
-    """The sessions of the sheets, in the order of their first rows; what nobody labelled has no bundles."""
+    """The sessions of the sheets, in the order of their first rows; what nobody labelled has no bundles.
+
+    Bundles are in the order of their labels, numbers by value and before texts.
+    """
     files = find_files(paths)
     drafts: dict[tuple[str, str], _Draft] = {}
     for path in files:
@@ -89,6 +95,12 @@ def _rows(path: Path, rejects: Rejects) -> Iterator[tuple[str, TextRecord, Mappi
         yield place, line, row
 
 
+def _csv_row(values: Sequence[str]) -> bytes:
+    row = io.StringIO()
+    csv.writer(row, lineterminator="").writerow(values)
+    return row.getvalue().encode()
+
+
 @dataclass
 class _Draft:
     """A session as far as its rows are read; `bundles`: place, items and intent by label."""
@@ -122,7 +134,7 @@ class _Draft:
     def session(self, domain: str, rejects: Rejects) -> Session:
         """The session, of `domain` where one is given; a bundle that is none goes to `rejects`."""
         bundles = []
-        for label, (place, bundle) in self.bundles.items():
+        for label, (place, bundle) in sorted(self.bundles.items(), key=lambda each: id_order(each[0])):
             try:
                 check_bundles([bundle], self.items.keys(), f"bundle {label!r}")
             except ValueError as error:
