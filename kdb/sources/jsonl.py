@@ -144,7 +144,8 @@ def _titled(line: Line, session: Session, titles: Mapping[str, str], config: Imp
         stamp = structs.replace(stamp, untitled=config.untitled)
     if len(missing) > len(left) and config.titles:
         stamp = structs.replace(stamp, titles=config.titles.name)
-    return line.with_fields(**raw, imported=msgspec.to_builtins(stamp))
+    changes = {name: raw[name] for name in ("items", "bundles") if name in raw}
+    return line.with_fields(**changes, imported=msgspec.to_builtins(stamp))
 
 
 def _drop(raw: dict[str, Any], items: set[str]) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kdb.records import SCHEMA_VERSION
 from kdb.sources.config import EventConfig
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def as_lines(frame: pl.DataFrame, domain: str, imported: str) -> pl.Series:
     """Each session as the JSON text of its record, with its `split` where there is one; `imported` is JSON text."""
     import polars as pl
 
-    head = pl.struct(kind=pl.lit("session"), v=pl.lit(1), id="id", domain=pl.lit(domain)).struct.json_encode()
+    version = pl.lit(SCHEMA_VERSION)
+    head = pl.struct(kind=pl.lit("session"), v=version, id="id", domain=pl.lit(domain)).struct.json_encode()
     first = [pl.col("split")] if "split" in frame.columns else []
     tail = pl.struct(*first, "time").struct.json_encode().str.strip_prefix("{")
     user = pl.struct("user").struct.json_encode().str.strip_prefix("{").str.strip_suffix("}")

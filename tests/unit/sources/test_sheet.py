@@ -30,7 +30,7 @@ def comparable(session: dict) -> dict:
     """Without how it was imported; the order of the items of a bundle is that of the session."""
     order = [item["id"] for item in session["items"]]
     bundles = [bundle | {"items": sorted(bundle["items"], key=order.index)} for bundle in session["bundles"]]
-    return session | {"bundles": bundles, "imported": None}
+    return session | {"bundles": bundles, "imported": None, "v": None}
 
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8).map(str.strip)
