@@ -1,4 +1,4 @@
-"""Which bundles to predict, given how probable each bundling is: minimum Bayes risk.
+"""Which bundles to predict, given how probable each partition is: minimum Bayes risk.
 
 Of many candidate predictions the one with the greatest expected utility is taken (Bickel and Doksum, 1977,
 section 1.3); the utility is what the user asks for.
@@ -7,93 +7,110 @@ section 1.3); the utility is what the user asks for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations, permutations
+from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kdb.errors import UsageError
+from kdb import registry
 from kdb.partitions import crf
-from kdb.partitions.crf import BundleMasks
+from kdb.partitions.crf import MAX_ITEMS, BundleMasks
+from kdb.partitions.matching import MatchedF1
 
 UTILITIES = ("f1", "precision")
-MAX_ITEMS = 60
-"""Items beyond that are left out of all bundles: bit masks end there, and nobody looks at so many."""
 N_CANDIDATE_PARTITIONS = 60
-"""Parts of so many of the likeliest bundlings are candidates."""
+"""Parts of so many of the most probable partitions are candidates."""
+MAX_SUBSET_BUNDLES = 4
+"""All parts of a partition with up to so many bundles are candidates; of a larger one its most probable bundles."""
+TIE = 1e-12
 
 Floats = NDArray[np.float64]
 
 
-def decode(pairs: NDArray[np.float32], weights: crf.Weights, utility: str) -> list[list[int]]:
-    """The bundles to predict for a session with (n, n, k) evidence on its pairs, as positions of items."""
+@dataclass(frozen=True)
+class DecodedBundle:
+    """A predicted bundle: positions of items, and the probability that it lies within a true bundle."""
+
+    positions: list[int]
+    probability: float
+
+
+def decode(pairs: NDArray[np.float32], weights: crf.Weights, utility: str) -> list[DecodedBundle]:
+    """The bundles to predict for a session with (n, n, k) pair features, by the first MAX_ITEMS items."""
     items = min(len(pairs), MAX_ITEMS)
     if items < 2:
         return []
-    bundlings, probabilities = crf.top_partitions(pairs[:items, :items], weights)
-    chosen = best_prediction(bundlings, probabilities, items, utility)
-    return [[n for n in range(items) if mask >> n & 1] for mask in chosen]
+    found = crf.distribution(pairs[:items, :items], weights)
+    chosen = best_prediction(*found.top(), items, utility)
+    groups = [[n for n in range(items) if mask >> n & 1] for mask in chosen]
+    return [DecodedBundle(group, found.within(group)) for group in groups]
 
 
 def best_prediction(
-    bundlings: Sequence[BundleMasks], probabilities: Floats, items: int, utility: str
+    partitions: Sequence[BundleMasks], probabilities: Floats, items: int, utility: str
 ) -> BundleMasks:
     """The best prediction for a session of `items` items; UsageError for an unknown utility.
 
     `f1`: expected matched Jaccard F1. `precision`: expected share of the predicted bundles that are hits, each
-    weighted by its coverage, without which the likeliest pair would always do.
+    weighted by its coverage, without which the most probable pair would always be chosen.
     """
-    if utility not in UTILITIES:
-        raise UsageError(f"no utility {utility!r}", f"there are {', '.join(UTILITIES)}")
-    options = candidates(bundlings, items)
-    if utility == "f1":
-        utilities = pairwise_matched_f1(options, bundlings) @ probabilities
-    else:
-        bundles = {bundle for option in options for bundle in option}
-        covered = {bundle: float(_coverage(bundle, bundlings) @ probabilities) for bundle in bundles}
-        utilities = np.array([np.mean([covered[bundle] for bundle in option]) for option in options])
-    return options[int(np.argmax(utilities))]
+    registry.check(UTILITIES, utility, "utility")
+    options = candidates(partitions, probabilities, items)
+    choose = _best_by_f1 if utility == "f1" else _best_by_precision
+    return options[choose(options, partitions, probabilities)]
 
 
-def candidates(bundlings: Sequence[BundleMasks], items: int) -> list[BundleMasks]:
-    """All non-empty parts of the likeliest bundlings, every pair, and the whole session, each once."""
+def candidates(partitions: Sequence[BundleMasks], probabilities: Floats, items: int) -> list[BundleMasks]:
+    """Parts of the most probable partitions, every pair, and the whole session, each once.
+
+    At most N_CANDIDATE_PARTITIONS times 2^MAX_SUBSET_BUNDLES or MAX_ITEMS / 2 parts, whatever the session.
+    """
     found: dict[BundleMasks, None] = {((1 << items) - 1,): None}
-    for bundling in bundlings[:N_CANDIDATE_PARTITIONS]:
-        for count in range(1, len(bundling) + 1):
-            found |= dict.fromkeys(combinations(bundling, count))
+    likely = bundle_probabilities(partitions, probabilities)
+    for own in partitions[:N_CANDIDATE_PARTITIONS]:
+        if len(own) <= MAX_SUBSET_BUNDLES:
+            for count in range(1, len(own) + 1):
+                found |= dict.fromkeys(combinations(own, count))
+        else:
+            ranked = sorted(own, key=lambda mask: -likely[mask])
+            found |= dict.fromkeys(tuple(sorted(ranked[:count])) for count in range(1, len(own) + 1))
     for i, j in combinations(range(items), 2):
         found[(1 << i | 1 << j,)] = None
     return list(found)
 
 
-def pairwise_matched_f1(options: Sequence[BundleMasks], bundlings: Sequence[BundleMasks]) -> Floats:
-    """Matched Jaccard F1 of every option against every bundling, by trying every assignment: (P, Q)."""
-    result = np.zeros((len(options), len(bundlings)))
-    for rows, mine in _by_length(options):
-        for columns, true in _by_length(bundlings):
-            a, b = mine[:, None, :, None], true[None, :, None, :]
-            jaccard = np.bitwise_count(a & b) / np.bitwise_count(a | b)
-            if mine.shape[1] > true.shape[1]:
-                jaccard = jaccard.swapaxes(2, 3)
-            few, many = jaccard.shape[2:]
-            best = np.zeros(jaccard.shape[:2])
-            for assignment in permutations(range(many), few):
-                np.maximum(best, sum(jaccard[:, :, k, m] for k, m in enumerate(assignment)), out=best)
-            result[np.ix_(rows, columns)] = 2 * best / (few + many)
-    return result
+def bundle_probabilities(partitions: Sequence[BundleMasks], probabilities: Floats) -> dict[int, float]:
+    """The probability of each bundle to be one of the true ones."""
+    found: dict[int, float] = {}
+    for own, p in zip(partitions, probabilities.tolist(), strict=True):
+        for bundle in own:
+            found[bundle] = found.get(bundle, 0.0) + p
+    return found
 
 
-def _by_length(bundlings: Sequence[BundleMasks]) -> list[tuple[list[int], NDArray[np.uint64]]]:
-    """Bundlings of the same number of bundles: their places, and their masks (count, bundles)."""
-    places: dict[int, list[int]] = {}
-    for n, bundling in enumerate(bundlings):
-        places.setdefault(len(bundling), []).append(n)
-    return [(found, np.array([bundlings[n] for n in found], np.uint64)) for found in places.values()]
+def _best_by_f1(options: Sequence[BundleMasks], partitions: Sequence[BundleMasks], probabilities: Floats) -> int:
+    """Options are valued in the order of their bounds, until no other can be better."""
+    matched = MatchedF1(options, partitions)
+    bounds = matched.upper_bounds() @ probabilities
+    best, value = 0, -np.inf
+    for n in np.argsort(-bounds, kind="stable").tolist():
+        if bounds[n] < value - TIE:
+            break
+        own = float(matched.exact(n) @ probabilities)
+        if own > value + TIE or (own > value - TIE and n < best):
+            best, value = n, max(own, value)
+    return best
 
 
-def _coverage(bundle: int, bundlings: Sequence[BundleMasks]) -> Floats:
-    """|p| / |g| for the bundle g of each bundling that holds p, 0 where none does."""
-    size = bundle.bit_count()
-    return np.array(
-        [max((size / g.bit_count() for g in b if g & bundle == bundle), default=0.0) for b in bundlings]
-    )
+def _best_by_precision(
+    options: Sequence[BundleMasks], partitions: Sequence[BundleMasks], probabilities: Floats
+) -> int:
+    likely = bundle_probabilities(partitions, probabilities)
+    true, p = np.array(list(likely), np.uint64), np.array(list(likely.values()))
+    bundles = list({bundle for option in options for bundle in option})
+    own = np.array(bundles, np.uint64)[:, None]
+    # A partition has at most one block that holds a bundle, so its coverage is a sum over blocks.
+    coverage = np.where(own & true == own, np.bitwise_count(own) / np.bitwise_count(true), 0) @ p
+    covered = dict(zip(bundles, coverage.tolist(), strict=True))
+    return int(np.argmax([np.mean([covered[bundle] for bundle in option]) for option in options]))

@@ -195,7 +195,7 @@ class PartitionCrf:
         """The bundles with the least expected loss."""
         ids = _ids(session)
         found = mbr.decode(self.evidence.pairs(session.items), self.weights, self.objective)
-        return [[ids[n] for n in group] for group in found]
+        return [[ids[n] for n in bundle.positions] for bundle in found]
 
 
 NAMES = ("whole-session", "all-pairs", "clusters", "pattern-matching", "pair-classifier", "partition-crf")

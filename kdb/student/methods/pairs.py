@@ -107,8 +107,8 @@ class PairMethod(AnswerMethod):
         usage = Usage(prompt_tokens=sum(self._rows.tokens(one) for one in poll))
         logits = np.mean([reorder(one, own, asked) for one, own in zip(poll, heard, strict=True)], axis=0)
         assert self.weights is not None
-        groups = mbr.decode(self._pairs(items, logits), self.weights, self.objective)
-        bundles = [Bundle([items[n].id for n in group]) for group in groups]
+        decoded = mbr.decode(self._pairs(items, logits), self.weights, self.objective)
+        bundles = [Bundle([items[n].id for n in own.positions], probability=own.probability) for own in decoded]
         upper = logits[np.triu_indices(len(items), 1)]
         raw = " ".join(f"{value:.2f}" for value in upper)
         return Decision(bundles, raw=raw, usage=usage, shown=asked.shown, left_out=asked.left_out)
