@@ -1,14 +1,20 @@
 """`kdb extract`: draws knowledge from training sessions, one subcommand a format."""
 
-from contextlib import nullcontext
-from typing import Annotated, Literal
-
-import typer
+import inspect
+from collections.abc import Callable
+from typing import Any
 
 from kdb.cli.groups import Commands, group
-from kdb.cli.options import command
+from kdb.cli.options import Given, command
 from kdb.cli.streams import StreamOptions
+from kdb.cli.teacher import refuse_without_effect
 from kdb.errors import UsageError
+from kdb.extraction import FORMATS
+from kdb.extraction.format import Format
+from kdb.registry import load
+from kdb.stages.extract import KINDS, SessionFilter, extract
+from kdb.teacher import Sampling
+from kdb.teacher.config import TeacherConfig
 
 app = group(
     Commands,
@@ -17,41 +23,35 @@ app = group(
 )
 
 
-@app.command(short_help="Mine which categories are bought together.")
-@command
-def pattern(
-    streams: StreamOptions,
-    level: Annotated[int, typer.Option(min=1, help="How many names of a category path make a category.")] = 4,
-    min_support: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="The least share of a domain's bundles (and never below 2 of them)."),
-    ] = 0.005,
-    min_confidence: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="The least share of the bundles with one side that hold the other."),
-    ] = 0.2,
-    max_size: Annotated[int, typer.Option(min=2, help="The most products in a pattern, both sides together.")] = 3,
-    allow_test: Annotated[bool, typer.Option("--allow-test", help="Mine sessions of the test split too.")] = False,
-    engine: Annotated[
-        Literal["embedded", "spark"],
-        typer.Option(help="What finds frequent sets: this process, or Spark (needs the extra `spark` and Java)."),
-    ] = "embedded",
-    master: Annotated[
-        str | None, typer.Option(help="Spark's master, as spark://HOST:7077.", show_default="local[*]")
-    ] = None,
-) -> None:
-    """Mine which categories are bought together: association rules over the categories of true bundles.
+def _command(form: type[Format[Any]]) -> Callable[..., None]:
+    """The command of a format: its own options, and those of a teacher where it needs one."""
 
-    Needs no teacher. Each domain is mined by itself, from training sessions only. Patterns follow the input.
+    def alone(streams: StreamOptions, config: Any, choice: SessionFilter) -> None:
+        from kdb.teacher.client import open_annotations
 
-    Example: kdb import DATA --split train | kdb extract pattern > kb.jsonl
-    """
-    from kdb.extraction import itemsets, spark
-    from kdb.extraction.patterns import MiningConfig
-    from kdb.stages import extract_pattern as stage
+        drawn = extract(streams.read(*KINDS), form(config, Sampling()), choice, open_annotations(), threads=1)
+        streams.write(drawn)
 
-    if master and engine != "spark":
-        raise UsageError("--master is Spark's", "give --engine spark with it")
-    mining = MiningConfig(level, min_support, min_confidence, max_size)
-    with spark.engine(master or spark.LOCAL) if engine == "spark" else nullcontext(itemsets.frequent) as frequent:
-        streams.write(stage.run(streams.read(*stage.KINDS), mining, allow_test, frequent))
+    def asking(
+        streams: StreamOptions, teacher: TeacherConfig, config: Any, choice: SessionFilter, given: Given
+    ) -> None:
+        from kdb.teacher.client import open_teacher
+        from kdb.teacher.dry_run import estimate
+
+        refuse_without_effect(given, teacher)
+        if choice.allow_test and not form.may_see_test:
+            raise UsageError(f"--allow-test: no {form.name} is drawn from test sessions", "leave it out")
+        asked = open_teacher(teacher, streams.force)
+        lines, ready = streams.read(*KINDS), form(config, teacher.sampling)
+        outgoing = extract(lines, ready, choice, asked, teacher.concurrency)
+        streams.write(estimate(asked, outgoing, f"extract {form.name}") if teacher.dry_run else outgoing)
+
+    function: Callable[..., None] = asking if form.needs_teacher else alone
+    function.__doc__ = inspect.getdoc(form)
+    function.__annotations__["config"] = form.Config
+    return command(function)
+
+
+for _name in FORMATS:
+    _form = load(FORMATS, _name)
+    app.command(_name, short_help=_form.summary)(_command(_form))

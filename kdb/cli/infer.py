@@ -10,19 +10,17 @@ from kdb.cli.options import command
 from kdb.cli.streams import StreamOptions
 from kdb.cli.student import Device, Goal, MaxPromptTokens, Precision, Seed, Student
 from kdb.cli.student import formats as known_formats
-from kdb.cli.teacher import with_server
 from kdb.errors import UsageError
 from kdb.student.config import Aggregation, Retrieval
-from kdb.teacher.config import TeacherConfig
+from kdb.teacher.config import StudentServerConfig
 
 BASELINES = "whole-session, all-pairs, clusters, pattern-matching, pair-classifier or partition-crf"
 
 
 @command
-@with_server
 def infer(
     streams: StreamOptions,
-    server: TeacherConfig | None,
+    server: StudentServerConfig,
     student: Student = weights.STUDENT,
     adapter: Annotated[Path | None, typer.Option(help="A folder made by kdb train.")] = None,
     kb: Annotated[
@@ -99,13 +97,14 @@ def infer(
     from kdb.retrieval.knowledge_base import KnowledgeBase
     from kdb.stages import infer as stage
 
-    if server and baseline:
+    remote = server.as_teacher()
+    if remote and baseline:
         raise UsageError("a baseline needs no server", "leave out --backend or --baseline")
     if resume and streams.output:
         raise UsageError("--resume finishes a file in place", "leave out --output")
     options = InferOptions(
         student=student,
-        server=server,
+        server=remote,
         adapter=adapter,
         baseline=baseline,
         name=name,

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kdb import __version__
-from kdb.cli import extract, extract_teacher, prompts
+from kdb.cli import extract, prompts
 from kdb.cli.collect import collect
 from kdb.cli.eval import eval_
 from kdb.cli.export import export
@@ -39,8 +39,6 @@ def options(
         raise typer.Exit
 
 
-extract.app.command("rule", short_help="Let a teacher draw rules from its own errors.")(extract_teacher.rule)
-extract.app.command("thought", short_help="Let a teacher explain true bundles.")(extract_teacher.thought)
 app.command("import", short_help="Turn shop data into session records.")(import_)
 app.add_typer(extract.app, name="extract", short_help="Draw knowledge from training sessions.")
 app.command("select", short_help="Choose training sessions, or knowledge, and how much of it.")(select)

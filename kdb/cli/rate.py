@@ -1,27 +1,28 @@
 """`kdb rate`: predictions in, predictions with their intents rated by a teacher out."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
+from msgspec import Meta
 
-from kdb.cli.options import command
+from kdb.cli.options import Given, command
 from kdb.cli.streams import StreamOptions
-from kdb.cli.teacher import with_teacher
+from kdb.cli.teacher import refuse_without_effect
 from kdb.errors import UsageError
 from kdb.teacher import ANNOTATIONS
 from kdb.teacher.config import TeacherConfig
 
 
+@dataclass(frozen=True)
+class RateConfig:
+    """What a teacher is to see beside predictions."""
+
+    sessions: Annotated[list[Path], Meta(description="Session records, for the titles; repeatable.")]
+
+
 @command
-@with_teacher
-def rate(
-    streams: StreamOptions,
-    settings: TeacherConfig,
-    sessions: Annotated[
-        list[Path], Option(help="Session records, for the titles; repeatable.", show_default=False)
-    ],
-) -> None:
+def rate(streams: StreamOptions, teacher: TeacherConfig, config: RateConfig, given: Given) -> None:
     """Let a teacher rate the intents of predicted bundles that match a true one.
 
     Naturalness, coverage and motivation, as AICL has people rate them, from 1 to 5, are stamped on the
@@ -31,13 +32,13 @@ def rate(
     Example: kdb rate predictions.jsonl --sessions test.jsonl --teacher http://localhost:8000/v1 --model NAME
     """
     from kdb.stages import rate as stage
-    from kdb.teacher.client import open_client
-    from kdb.teacher.cost_estimate import CostEstimate
+    from kdb.teacher.client import open_teacher
+    from kdb.teacher.dry_run import estimate
 
-    if settings.teacher == ANNOTATIONS:
+    if teacher.teacher == ANNOTATIONS:
         raise UsageError(f"the teacher {ANNOTATIONS!r} cannot rate", "name a server, a model folder or a hub id")
-    known = stage.known(streams.read_files(sessions, ("session",)))
-    lines, client = streams.read(*stage.KINDS), open_client(settings, streams.force)
-    if isinstance(client, CostEstimate):
-        return streams.write([stage.plan(lines, known, client, settings.sampling, settings.concurrency)])
-    return streams.write(stage.run(lines, known, client, settings.sampling, settings.concurrency))
+    refuse_without_effect(given, teacher)
+    known = stage.known(streams.read_files(config.sessions, ("session",)))
+    asked = open_teacher(teacher, streams.force)
+    rated = stage.rate(streams.read(*stage.KINDS), known, asked, teacher.sampling, teacher.concurrency)
+    streams.write(estimate(asked, rated, "rate") if teacher.dry_run else rated)

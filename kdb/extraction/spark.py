@@ -27,9 +27,9 @@ LOCAL = "local[*]"
 def engine(master: str = LOCAL) -> Iterator[Engine[Any]]:
     """What `kdb.extraction.itemsets.frequent` is, computed by Spark, which runs until the block ends."""
     if not find_spec("pyspark"):
-        raise KdbError("--engine spark needs PySpark", "pip install 'kdb[spark]'")
+        raise KdbError("--spark needs PySpark", "pip install 'kdb[spark]'")
     if not java():
-        raise KdbError("--engine spark needs Java", "install version 17 or later, or set JAVA_HOME")
+        raise KdbError("--spark needs Java", "install version 17 or later, or set JAVA_HOME")
     # Half of Spark's messages are on things that nobody asked for; the one that matters is picked from the log.
     with tempfile.TemporaryFile() as log, warnings.catch_warnings(action="ignore"):
         from py4j.protocol import Py4JError

@@ -16,7 +16,7 @@ import numpy as np
 from kdb import console, registry
 from kdb.errors import UsageError
 from kdb.evaluation.metrics import score
-from kdb.extraction import patterns
+from kdb.extraction import association_rules as patterns
 from kdb.partitions import crf, mbr, pair_features
 from kdb.prompts.messages import positions
 from kdb.records import Knowledge, Session

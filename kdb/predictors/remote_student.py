@@ -1,8 +1,7 @@
-"""A student that a server has: asked what a student in this process is asked, through an account as a teacher's."""
+"""A student that a server has: asked what a student in this process is asked, through the layers of a teacher's."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,9 +13,10 @@ from kdb.prompts.messages import Query, messages
 from kdb.student.aggregation import aggregate
 from kdb.student.methods.generation import GenerationConfig, fitted, read
 from kdb.student.methods.method import Decision
-from kdb.teacher import Request, RequestFailed, RequestInvalid, Sampling, Unanswered
+from kdb.teacher import Request, RequestFailed, RequestInvalid, Sampling, Teacher, Unanswered
+from kdb.teacher.cached import finish
 from kdb.teacher.config import TeacherConfig
-from kdb.teacher.metered import MeteredClient
+from kdb.teacher.ordered_map import ordered_map
 
 
 class RemoteStudent:
@@ -24,54 +24,50 @@ class RemoteStudent:
 
     def __init__(
         self,
-        client: MeteredClient,
+        server: Teacher,
         answer: TextFormat,
         writing: GenerationConfig,
         max_prompt_tokens: int,
         settings: TeacherConfig,
     ) -> None:
-        self.client, self.answer, self.writing = client, answer, writing
+        self.server, self.answer, self.writing = server, answer, writing
         self.max_prompt_tokens, self.settings = max_prompt_tokens, settings
         self.counts: Counter[str] = Counter()
-        self._runner = asyncio.Runner()  # one event loop for all, for connections belong to theirs
 
     def vote(self, polls: Sequence[Sequence[Query]], names: Sequence[str]) -> list[Decision]:
         """One decision for each poll, about the session of this name; KdbError where one has no answer (yet).
 
         A request that the server rejects is an answer that failed.
         """
-        found = self._runner.run(self._all(polls, names))
+        threads = self.settings.concurrency
+        asked = ordered_map(
+            zip(polls, names, strict=True), lambda one: lambda: self._attempt(*one), threads, window=8 * threads
+        )
+        found = [decision for _, decision in asked]
         answered = [decision for decision in found if decision is not None]
         if len(answered) < len(found):
-            self.client.finish(len(found) - len(answered), len(found))
+            finish(self.server, len(found) - len(answered), len(found))
         self.counts.update(decision.status for decision in answered)
         return answered
 
     def finish(self) -> None:
         """Say what that took, and how many answers were of another form than asked for."""
-        self.client.finish(0, self.counts.total())
+        finish(self.server, 0, self.counts.total())
         if other := self.counts["repaired"] + self.counts["failed"]:
             failed = f"{self.counts['failed']} failed, {self.counts['repaired']} repaired"
             console.say(f"{other} of {self.counts.total()} answers were in another form than asked for: {failed}")
 
-    async def _all(self, polls: Sequence[Sequence[Query]], names: Sequence[str]) -> list[Decision | None]:
-        slots = asyncio.Semaphore(self.settings.concurrency)
-        return list(
-            await asyncio.gather(*(self._attempt(*asked, slots) for asked in zip(polls, names, strict=True)))
-        )
-
-    async def _attempt(self, poll: Sequence[Query], name: str, slots: asyncio.Semaphore) -> Decision | None:
+    def _attempt(self, poll: Sequence[Query], name: str) -> Decision | None:
         try:
-            async with slots:
-                return aggregate([await self._decide(question) for question in poll], self.writing.vote)
+            return aggregate([self._decide(question) for question in poll], self.writing.vote)
         except Unanswered as error:
             if isinstance(error, RequestFailed):
                 console.say(f"session {name!r} has no answer: {error}")
             return Decision([], "failed") if isinstance(error, RequestInvalid) else None
 
-    async def _decide(self, question: Query) -> Decision:
+    def _decide(self, question: Query) -> Decision:
         question, left_out = fitted(question, lambda own: self._request(own).prompt_tokens, self.max_prompt_tokens)
-        answer = await self.client.ask(self._request(question))
+        answer = self.server.ask(self._request(question))
         said = self.answer.from_json(replies.strip_reasoning(answer.text).strip())
         decision = read(self.answer, said, question.items)
         return replace(decision, raw=answer.text, usage=answer.usage, shown=question.shown, left_out=left_out)

@@ -127,7 +127,7 @@ def _served(options: InferOptions, base: KnowledgeBase) -> Predictor:
     from kdb.predictors.remote_student import RemoteStudent
     from kdb.prompts.answers import text_format
     from kdb.student.methods.generation import GenerationConfig
-    from kdb.teacher.client import open_metered
+    from kdb.teacher.client import open_teacher
 
     assert options.server
     taught = recipes.taught(options.student, options.adapter)
@@ -147,7 +147,7 @@ def _served(options: InferOptions, base: KnowledgeBase) -> Predictor:
     )
     answer = text_format(recipe.answer, recipe.intents)
     student = RemoteStudent(
-        open_metered(options.server), answer, writing, options.max_prompt_tokens, options.server
+        open_teacher(options.server), answer, writing, options.max_prompt_tokens, options.server
     )
     settings = {
         **_asking(options, recipe, taught),

@@ -17,8 +17,13 @@ _ATTEMPTS = 64
 
 
 def strip_reasoning(text: str) -> str:
-    """A text without what its model thought aloud."""
-    return re.sub(r"(?s)<think>.*?</think>", "", text)
+    """A text without what its model thought aloud.
+
+    A template may open the tag in the prompt, so that only its end is in the text; an answer that was cut off
+    may hold only its start.
+    """
+    text = re.sub(r"(?s)<think>.*?</think>", "", text)
+    return text.rpartition("</think>")[2].partition("<think>")[0]
 
 
 def json_object(text: str) -> dict[str, Any]:

@@ -28,8 +28,14 @@ class Record(Struct, kw_only=True, tag_field="kind"):
 
 
 class Usage(Struct, omit_defaults=True):
-    """Tokens that a model read and wrote, and what that cost in US dollars (absent if unpaid)."""
+    """Tokens that a model read and wrote, and what that cost in US dollars (absent if unpaid).
+
+    `cached_tokens` are those of the prompt that the server had read before; `reasoning_tokens` those of the
+    completion that were thought aloud.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float | None = None
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0

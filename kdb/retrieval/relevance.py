@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kdb.extraction.patterns import SEPARATOR
+from kdb.extraction.association_rules import SEPARATOR
 from kdb.records import Knowledge
 from kdb.retrieval.embedder import Embedder, cosines
 

@@ -6,7 +6,7 @@ from string import Template
 
 from kdb import prompts
 from kdb.errors import UsageError
-from kdb.extraction import rules, thoughts
+from kdb.extraction import attempts, thought_text
 from kdb.records import Session
 
 
@@ -14,11 +14,11 @@ def rendered(name: str, session: Session) -> str:
     """The prompt of this name for a session; what depends on an answer is filled in for an example of one."""
     if name not in prompts.names():
         raise UsageError(f"no prompt {name!r}", f"there are {', '.join(prompts.names())}")
-    fields = thoughts.prompt_fields(session)
-    whole = rules.Attempt([rules.StatedBundle(list(range(1, len(session.items) + 1)))])
+    fields = thought_text.prompt_fields(session)
+    whole = attempts.Attempt([attempts.StatedBundle(list(range(1, len(session.items) + 1)))])
     fields |= {
         "items": fields["products"],
-        "feedback": rules.feedback(rules.compare(whole, session)),
+        "feedback": attempts.feedback(attempts.compare(whole, session)),
         "format": prompts.template("answer_list"),
         "problem": "the bundles must be exactly the true ones",
     }

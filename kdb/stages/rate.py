@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from kdb import console
 from kdb.evaluation import intents
 from kdb.evaluation.matches import matched_intents
-from kdb.records import Prediction, Rating, Run, Session
+from kdb.records import Prediction, Rating, Session
 from kdb.stream import Line
-from kdb.teacher import Request, RequestFailed, Sampling, Unanswered
-from kdb.teacher.cost_estimate import CostEstimate
-from kdb.teacher.metered import MeteredClient, TeacherClient
-from kdb.teacher.ordered_map import Work, ordered_map
+from kdb.teacher import Request, RequestFailed, Sampling, Teacher, Unanswered
+from kdb.teacher.cached import finish
+from kdb.teacher.ordered_map import Job, ordered_map
 
 KINDS = ("prediction",)
 
@@ -29,15 +27,25 @@ def known(lines: Iterable[Line]) -> Sessions:
     return {s.key: s for line in lines if isinstance(s := line.record, Session)}
 
 
-def run(
-    lines: Iterable[Line], sessions: Sessions, client: MeteredClient, sampling: Sampling, at_once: int
+def rate(
+    lines: Iterable[Line], sessions: Sessions, teacher: Teacher, sampling: Sampling, threads: int
 ) -> Iterator[Line]:
     """All lines in order, predictions with `ratings`; one that has no answer passes as it came.
 
     KdbError where a session is not known, for the teacher must see titles.
     """
     asked = unanswered = rated = unfit = 0
-    for line, result in ordered_map(lines, _work(sessions, client, sampling), window=8 * at_once):
+
+    def job(line: Line) -> Job[Rated | None] | None:
+        prediction = line.record
+        if not isinstance(prediction, Prediction) or not (named := matched_intents(prediction)):
+            return None
+        session = sessions.get(prediction.key)
+        if session is None:
+            raise line.error(f"session {prediction.id!r} of {prediction.domain!r} is not known", "pass --sessions")
+        return lambda: _attempt(session, named, teacher, sampling)
+
+    for line, result in ordered_map(lines, job, threads, window=8 * threads):
         prediction = line.record
         if isinstance(prediction, Prediction) and matched_intents(prediction):
             asked += 1
@@ -48,45 +56,20 @@ def run(
         rated, unfit = (rated + len(result[0]), unfit + result[1]) if result else (rated, unfit)
     more = f", {unfit} answers in another form than asked for" if unfit else ""
     console.say(f"{rated} intents of matched bundles rated{more}")
-    client.finish(unanswered, asked)
+    finish(teacher, unanswered, asked)
 
 
-def plan(lines: Iterable[Line], sessions: Sessions, client: CostEstimate, sampling: Sampling, at_once: int) -> Run:
-    """What a run would ask, as a record."""
-    asked = 0
-    for line, _ in ordered_map(lines, _work(sessions, client, sampling), window=8 * at_once):
-        asked += isinstance(line.record, Prediction) and bool(matched_intents(line.record))
-    return client.record("rate", asked)
-
-
-def _work(sessions: Sessions, client: TeacherClient, sampling: Sampling) -> Work[Rated]:
-    def work(line: Line) -> Coroutine[Any, Any, Rated | None] | None:
-        prediction = line.record
-        if not isinstance(prediction, Prediction):
-            return None
-        named = matched_intents(prediction)
-        if not named:
-            return None
-        session = sessions.get(prediction.key)
-        if session is None:
-            raise line.error(f"session {prediction.id!r} of {prediction.domain!r} is not known", "pass --sessions")
-        return _attempt(session, named, client, sampling)
-
-    return work
-
-
-async def _attempt(
-    session: Session, named: list[tuple[frozenset[str], str]], client: TeacherClient, sampling: Sampling
+def _attempt(
+    session: Session, named: list[tuple[frozenset[str], str]], teacher: Teacher, sampling: Sampling
 ) -> Rated | None:
     ratings: list[Rating] = []
     try:
         for items, intent in named:
-            request = Request(
-                "rate", intents.messages(session, items, intent), intents.SCHEMA, sampling, expected_tokens=24
-            )
-            answer = await client.ask(request)
+            question = intents.messages(session, items, intent)
+            request = Request("rate", question, intents.SCHEMA, sampling, expected_tokens=24, subject=session.id)
+            answer = teacher.ask(request)
             try:
-                ratings.append(intents.parse(answer.text, items, client.model))
+                ratings.append(intents.parse(answer.text, items, answer.model or teacher.identity.model))
             except ValueError:
                 continue
     except Unanswered as error:

@@ -1,12 +1,14 @@
-"""Teachers: the large models that knowledge is drawn from, behind one protocol.
+"""Teachers: the large models that knowledge is drawn from, behind one method, `ask`.
 
-A teacher answers one request at a time and may be asked many at once. What it answers is kept by
-`kdb.teacher.metered`, which every request passes through, so that nothing is asked or paid twice.
+A backend answers one request by sending one. Around it stand layers with the same method: limits and prices
+(`metered`), retries (`retrying`) and the cache of answers (`cached`). `kdb.teacher.client` puts them together.
 """
 
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import msgspec
@@ -15,10 +17,21 @@ from msgspec import Struct
 from kdb.errors import KdbError
 from kdb.records import Usage
 
-Message = dict[str, str]
+BACKENDS = {
+    "annotations": "kdb.teacher.annotations:AnnotationTeacher",
+    "server": "kdb.teacher.openai_server:OpenAIServer",
+    "local": "kdb.teacher.local:LocalModel",
+    "dry_run": "kdb.teacher.dry_run:DryRun",
+    "batch_file": "kdb.teacher.batch_file:BatchFile",
+}
+"""Who answers: the annotations, a server, a model in this process, an estimate, or a file for later."""
 
 ANNOTATIONS = "annotations"
-"""The teacher that is no model at all (see `kdb.teacher.annotations`)."""
+"""The teacher that is no model at all."""
+
+AGAIN = "run again: what was answered is not asked again"
+
+Message = dict[str, str]
 
 
 class Sampling(Struct, frozen=True):
@@ -29,11 +42,24 @@ class Sampling(Struct, frozen=True):
     max_tokens: int = 1024
 
 
+class Identity(Struct, frozen=True):
+    """Who answers: the address of a server (none for a local model), the name of its model, and what bodies hold.
+
+    `extra` are further fields of each request's body; `without` are parameters that the server refuses.
+    """
+
+    server: str
+    model: str
+    extra: dict[str, Any] = {}
+    without: frozenset[str] = frozenset()
+
+
 class Request(Struct, frozen=True):
-    """One question to a teacher. `expected` is a guess at the tokens of its answer, for plans only.
+    """One question to a teacher.
 
     An answer is to fit the `grammar` (EBNF) where there is one and the teacher knows grammars, else the JSON
-    `schema` where there is one.
+    `schema` where there is one. `expected_tokens` is a guess at the length of the answer, for estimates;
+    `subject` says what the request is about; `reference` gives the answer that the annotations amount to.
     """
 
     purpose: str
@@ -42,15 +68,17 @@ class Request(Struct, frozen=True):
     sampling: Sampling = Sampling()
     expected_tokens: int = 256
     grammar: str = ""
+    subject: str = ""
+    reference: Callable[[], str] | None = None
 
-    def key(self, model: str) -> str:
-        """The hash of everything that shapes the answer.
+    def key(self, identity: Identity) -> str:
+        """The hash of everything that shapes the answer: who gives it, and what is asked.
 
         The limit on its length is not part of it: an answer that was not cut off would be the same under any.
         """
-        shape: list[Any] = [model, self.messages, self.sampling.temperature, self.sampling.seed, self.schema]
-        shape += [self.grammar] if self.grammar else []
-        return hashlib.sha256(msgspec.json.encode(shape, order="sorted")).hexdigest()[:32]
+        who = [identity.server, identity.model, identity.extra, sorted(identity.without)]
+        what = [self.messages, self.sampling.temperature, self.sampling.seed, self.schema, self.grammar]
+        return hashlib.sha256(msgspec.json.encode([who, what], order="sorted")).hexdigest()[:32]
 
     @property
     def prompt_tokens(self) -> int:
@@ -59,12 +87,19 @@ class Request(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """What a teacher said, what that took, and whether it was cut off."""
+    """What a teacher said, what that took, and whether it was cut off.
+
+    `model` is the name that the reply gave; `estimated` is set where the server counted no tokens; `provisional`
+    where the answer only stands for one that would come, and is not to be kept.
+    """
 
     text: str
     usage: Usage
     finish_reason: str = "stop"
     seconds: float = 0.0
+    model: str = ""
+    estimated: bool = False
+    provisional: bool = False
 
     @property
     def truncated(self) -> bool:
@@ -73,12 +108,44 @@ class Answer(Struct, frozen=True):
 
 
 class Teacher(Protocol):
-    """What answers requests, under the name of its model."""
+    """What answers requests; many threads may ask at once."""
 
-    model: str
+    @property
+    def identity(self) -> Identity:
+        """Who answers."""
 
-    async def ask(self, request: Request) -> Answer:
+    @property
+    def usage(self) -> Usage:
+        """What all answers took, and also what was paid for no answer."""
+
+    def ask(self, request: Request) -> Answer:
         """The answer; RequestFailed where this request has none, TeacherUnavailable where none will get one."""
+
+    def summary(self) -> list[str]:
+        """What this run took, in words."""
+
+    def shortfall(self, what: str) -> KdbError:
+        """The error of a run that ends without some of its answers."""
+
+
+class Backend(ABC):
+    """A teacher without layers: what all of them have in common."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        self.usage = Usage()
+
+    @abstractmethod
+    def ask(self, request: Request) -> Answer:
+        """See `Teacher`."""
+
+    def summary(self) -> list[str]:
+        """See `Teacher`."""
+        return []
+
+    def shortfall(self, what: str) -> KdbError:
+        """See `Teacher`."""
+        return KdbError(what, AGAIN)
 
 
 class Unanswered(KdbError):
@@ -86,7 +153,43 @@ class Unanswered(KdbError):
 
 
 class RequestFailed(Unanswered):
-    """This request got no answer; others may."""
+    """This request got no answer; it may get one when it is sent again, after `retry_after` seconds.
+
+    `usage` is what is known to have been used all the same; `billed` says that a server may have worked on it;
+    `unavailable` that no other request will fare better.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        retry_after: float | None = None,
+        usage: Usage | None = None,
+        billed: bool = False,
+        unavailable: bool = False,
+    ) -> None:
+        super().__init__(message, hint)
+        self.retry_after, self.usage, self.billed, self.unavailable = retry_after, usage, billed, unavailable
+
+
+class NotAnAnswer(RequestFailed):
+    """A reply came, and it is no answer: `reason` says what it is ("a refusal"), `said` quotes it.
+
+    `malformed` is set where it is not even in the form of a reply.
+    """
+
+    def __init__(
+        self, reason: str, said: str = "", hint: str = "", usage: Usage | None = None, malformed: bool = False
+    ) -> None:
+        quote = f': "{said}"' if said else ""
+        what = f"answered with {reason}{quote} instead of an answer"
+        super().__init__(what, hint, usage=usage, billed=usage is not None)
+        self.reason, self.said, self.malformed = reason, said, malformed
+
+
+class ParameterRefused(RequestFailed):
+    """The server knows a parameter not, which is left out from now on: to be sent again at once."""
 
 
 class RequestInvalid(RequestFailed):
@@ -95,3 +198,68 @@ class RequestInvalid(RequestFailed):
 
 class TeacherUnavailable(Unanswered):
     """Asking on is useless or not wanted: a wrong key or address, a budget that is spent."""
+
+
+def total(answers: list[Answer]) -> Usage:
+    """The tokens and the money of several answers together."""
+    return sum_usage([answer.usage for answer in answers])
+
+
+def sum_usage(usages: Iterable[Usage]) -> Usage:
+    """The tokens and the money of all of these; no money where no price of any is known."""
+    usages = list(usages)
+    costs = [usage.cost for usage in usages if usage.cost is not None]
+    return Usage(
+        sum(usage.prompt_tokens for usage in usages),
+        sum(usage.completion_tokens for usage in usages),
+        round(sum(costs), 10) if costs else None,
+        sum(usage.cached_tokens for usage in usages),
+        sum(usage.reasoning_tokens for usage in usages),
+    )
+
+
+def without_usage(usage: Usage, part: Usage) -> Usage:
+    """What is left of a usage without a part of it."""
+    cost = None if usage.cost is None else round(usage.cost - (part.cost or 0), 10) or None
+    prompt, completion, cached, reasoning = (a - b for a, b in zip(_counts(usage), _counts(part), strict=True))
+    return Usage(prompt, completion, cost, cached, reasoning)
+
+
+def shares(usage: Usage, count: int) -> list[Usage]:
+    """A usage in so many equal shares; the first has the remainder."""
+    cost = None if usage.cost is None else usage.cost / count
+    split = []
+    for n in range(count):
+        counts = (own // count + (own % count if n == 0 else 0) for own in _counts(usage))
+        prompt, completion, cached, reasoning = counts
+        split.append(Usage(prompt, completion, cost, cached, reasoning))
+    return split
+
+
+def _counts(usage: Usage) -> tuple[int, int, int, int]:
+    return usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens
+
+
+class Layer:
+    """A teacher around another one, which it asks; it hands on what it does not change."""
+
+    def __init__(self, teacher: Teacher) -> None:
+        self.teacher = teacher
+
+    @property
+    def identity(self) -> Identity:
+        """See `Teacher`."""
+        return self.teacher.identity
+
+    @property
+    def usage(self) -> Usage:
+        """See `Teacher`."""
+        return self.teacher.usage
+
+    def summary(self) -> list[str]:
+        """See `Teacher`."""
+        return self.teacher.summary()
+
+    def shortfall(self, what: str) -> KdbError:
+        """See `Teacher`."""
+        return self.teacher.shortfall(what)

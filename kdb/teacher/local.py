@@ -6,8 +6,9 @@ the same time are answered as one batch.
 
 from __future__ import annotations
 
-import asyncio
+import threading
 import time
+from concurrent.futures import Future
 from typing import Any
 
 import msgspec
@@ -16,54 +17,61 @@ from kdb.errors import KdbError
 from kdb.records import Usage
 from kdb.student.generate import Generator, SamplingConfig
 from kdb.student.model import load
-from kdb.teacher import Answer, Request, RequestFailed, TeacherUnavailable, Unanswered
+from kdb.teacher import Answer, Backend, Identity, Request, RequestInvalid, TeacherUnavailable
 
-Waiting = tuple[Request, asyncio.Future[Answer]]
+GATHER = 0.05
+"""Seconds in which a batch gathers those requests that the last batch's answers lead to."""
+
+Waiting = tuple[Request, "Future[Answer]"]
 
 
-class Local:
+class LocalModel(Backend):
     """The model is loaded when the first request comes, in fp32.
 
     In fp32 the company in a batch hardly ever changes an answer; bf16 would round them apart.
     """
 
-    def __init__(self, path: str, model: str, batch: int) -> None:
-        self.model = model
+    def __init__(self, identity: Identity, path: str, batch: int) -> None:
+        super().__init__(identity)
         self._path = path
         self._batch = batch
         self._generator: Generator | None = None
         self._waiting: list[Waiting] = []
-        self._worker: asyncio.Task[None] | None = None
+        self._changed = threading.Condition()
+        self._worker: threading.Thread | None = None
 
-    async def ask(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> Answer:
         """The model's answer, in a batch with those that are asked at the same time."""
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting.append((request, answer))
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
-        return await answer
+        future: Future[Answer] = Future()
+        with self._changed:
+            self._waiting.append((request, future))
+            self._changed.notify()
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._work, daemon=True)
+                self._worker.start()
+        return future.result()
 
-    async def _work(self) -> None:
-        while self._waiting:
-            await asyncio.sleep(0.05)  # let those come that the last batch's answers lead to
-            first = self._waiting[0][0]
-            batch = [w for w in self._waiting if w[0].sampling == first.sampling][: self._batch]
-            self._waiting = [w for w in self._waiting if w not in batch]
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting:
+                    self._changed.wait()
+            time.sleep(GATHER)
+            with self._changed:
+                first = self._waiting[0][0]
+                batch = [w for w in self._waiting if w[0].sampling == first.sampling][: self._batch]
+                self._waiting = [w for w in self._waiting if w not in batch]
             try:
-                results = await asyncio.to_thread(self._answers, [request for request, _ in batch])
+                results = self._answers([request for request, _ in batch])
             except BaseException as error:
-                for _, future in batch:
-                    future.set_exception(error)
-                raise
+                results = [error] * len(batch)
             for (_, future), result in zip(batch, results, strict=True):
-                if future.done():
-                    continue
-                if isinstance(result, Unanswered):
-                    future.set_exception(result)
-                else:
+                if isinstance(result, Answer):
                     future.set_result(result)
+                else:
+                    future.set_exception(result)
 
-    def _answers(self, requests: list[Request]) -> list[Answer | Unanswered]:
+    def _answers(self, requests: list[Request]) -> list[Answer | BaseException]:
         """An answer to each, or why there is none."""
         try:
             self._generator = self._generator or Generator(load(self._path, precision="fp32"))
@@ -72,8 +80,10 @@ class Local:
             return [TeacherUnavailable(f"teacher: {error.message}", error.hint)] * len(requests)
         limit = self._generator.student.context
         fitting = [n for n, prompt in enumerate(prompts) if len(prompt) < limit]
-        answers: list[Answer | Unanswered] = [
-            RequestFailed(f"a request of {len(prompt)} tokens is longer than the {limit} that {self.model} reads")
+        answers: list[Answer | BaseException] = [
+            RequestInvalid(
+                f"a request of {len(prompt)} tokens is longer than the {limit} that {self.identity.model} reads"
+            )
             for prompt in prompts
         ]
         if fitting:
@@ -101,7 +111,9 @@ class Local:
         assert self._generator
         tokenizer = self._generator.student.tokenizer
         if not tokenizer.chat_template:
-            raise KdbError(f"{self.model} has no chat template", "choose one that is tuned to instructions")
+            raise KdbError(
+                f"{self.identity.model} has no chat template", "choose one that is tuned to instructions"
+            )
         text = tokenizer.apply_chat_template(request.messages, tokenize=False, add_generation_prompt=True)
         return tokenizer.encode(text, add_special_tokens=False)
 

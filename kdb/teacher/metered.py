@@ -1,37 +1,28 @@
-"""What every request passes through: the cache, the budget, the pace, and the sums of tokens and money."""
+"""Limits and prices: what is sent is counted, and paid for out of a budget that holds at any concurrency.
+
+Every request that is sent passes here, those that are sent again too. What a request is expected to cost is
+reserved before it is sent, and settled when its reply has come.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 from msgspec import structs
 
 from kdb import console
 from kdb.errors import KdbError
 from kdb.records import Usage
-from kdb.teacher import Answer, Request, Teacher, TeacherUnavailable, Unanswered
-from kdb.teacher.batch import RequestFile
-from kdb.teacher.cache import AnswerCache
-from kdb.teacher.prices import Price
+from kdb.teacher import Answer, Layer, Request, RequestFailed, Teacher, TeacherUnavailable, sum_usage
+from kdb.teacher.prices import Prices
 from kdb.teacher.rate_limiter import RateLimiter
 
-FAILURES_IN_ROW = 10
-"""After so many requests without an answer, and none with one between them, the teacher is given up."""
+ROUNDING = 1e-12
 
 
-class TeacherClient(Protocol):
-    """What a stage asks: a metered client, or an estimate that only counts."""
-
-    model: str
-
-    async def ask(self, request: Request) -> Answer:
-        """The answer to a request; Unanswered where there is none."""
-
-
-@dataclass
+@dataclass(frozen=True)
 class Limits:
     """Where to stop: so many dollars spent, so many requests sent by this run."""
 
@@ -39,135 +30,164 @@ class Limits:
     max_requests: int | None = None
 
 
-@dataclass
-class MeteredClient:
-    """One run's dealings with one teacher.
+class MeteredTeacher(Layer):
+    """Counts what a teacher is sent and what that costs."""
 
-    With `batch_out`, what is not in the cache goes into that file and the teacher is not asked.
-    """
-
-    teacher: Teacher
-    cache: AnswerCache
-    price: Price | None = None
-    limits: Limits = field(default_factory=Limits)
-    rate_limiter: RateLimiter = field(default_factory=RateLimiter)
-    batch_out: RequestFile | None = None
-
-    def __post_init__(self) -> None:
-        self.model = self.teacher.model
+    def __init__(
+        self,
+        teacher: Teacher,
+        prices: Prices,
+        limits: Limits | None = None,
+        rate_limiter: RateLimiter | None = None,
+    ) -> None:
+        super().__init__(teacher)
+        self.prices = prices
+        self.limits, self.rate_limiter = limits or Limits(), rate_limiter or RateLimiter()
         self.counts: Counter[str] = Counter()
-        self.spent = 0.0
+        self.spent = self.reserved = 0.0
+        self._lost = Usage()
         self.stopped: TeacherUnavailable | None = None
-        self._failures = 0
-        self._asking: dict[str, asyncio.Future[Answer]] = {}
+        self._settled = threading.Condition()
+        self._expected = _Expected()
+        self._other_models: set[str] = set()
 
-    async def ask(self, request: Request) -> Answer:
-        """The answer, from the cache if it is there; the same request is never in flight twice."""
-        key = request.key(self.model)
-        if stored := self.cache.find(key, request.sampling.max_tokens):
-            self.counts["reused"] += 1
-            return self._counted(stored)
-        if self.batch_out:
-            self.batch_out.add(key, request)
-            raise Unanswered("not asked yet")
-        if key not in self._asking:
-            self._asking[key] = asyncio.ensure_future(self._send(key, request))
+    def ask(self, request: Request) -> Answer:
+        """See `Teacher`; TeacherUnavailable where this run is to send no more."""
+        expected = self._expected.usage(request)
+        reserved = self._reserve(expected)
+        answer: Answer | None = None
+        used: Usage | None = None
         try:
-            return self._counted(await asyncio.shield(self._asking[key]))
-        finally:
-            self._asking.pop(key, None)
-
-    async def _send(self, key: str, request: Request) -> Answer:
-        self._check()
-        await self.rate_limiter.acquire(request.prompt_tokens + request.sampling.max_tokens)
-        self._check()  # the budget may be spent since
-        self.counts["sent"] += 1
-        try:
-            answer = await self.teacher.ask(request)
-        except Unanswered as error:
-            self._failed(error)
+            self.rate_limiter.acquire(request.prompt_tokens + request.sampling.max_tokens)
+            answer = self.teacher.ask(request)
+            used = self._priced(answer.usage, answer.model)
+        except RequestFailed as error:
+            if error.usage or error.billed:
+                used = self._priced(error.usage or expected)
+                self._add(estimated=error.usage is None, lost=used)
             raise
-        self._failures = 0
-        answer = self._priced(answer)
-        self.cache.add(key, self.model, answer, request)
-        return answer
+        except TeacherUnavailable as error:
+            self.stop(error)
+            raise
+        finally:
+            self._settle(reserved, used)
+        self._expected.learn(request, answer.usage)
+        self._add(estimated=answer.estimated)
+        self._check_model(answer.model)
+        return structs.replace(answer, usage=used)
 
-    def _check(self) -> None:
-        """TeacherUnavailable where this run is to send no more."""
-        budget, most = self.limits.budget, self.limits.max_requests
-        if budget is not None and self.spent >= budget:
-            self._stop(
-                TeacherUnavailable(f"the budget of ${budget:g} is spent", "run again with a larger --budget")
-            )
-        if most is not None and self.counts["sent"] >= most:
-            self._stop(TeacherUnavailable(f"--max-requests {most} is reached", "run again"))
-        if self.stopped:
-            raise self.stopped
+    def stop(self, reason: TeacherUnavailable) -> None:
+        """Send no more, for this reason."""
+        with self._settled:
+            self.stopped = self.stopped or reason
+            self._settled.notify_all()
 
-    def _stop(self, reason: TeacherUnavailable) -> None:
-        self.stopped = self.stopped or reason
+    @property
+    def usage(self) -> Usage:
+        """What was paid for no answer."""
+        return self._lost
 
-    def _failed(self, error: Unanswered) -> None:
-        self.counts["failed"] += 1
-        self._failures += 1
-        if isinstance(error, TeacherUnavailable):
-            self._stop(error)
-        elif self._failures >= FAILURES_IN_ROW:
-            self._stop(
-                TeacherUnavailable(f"{self._failures} requests in a row got no answer, the last: {error.message}")
-            )
-
-    def _priced(self, answer: Answer) -> Answer:
-        usage = answer.usage
-        self.counts["prompt tokens"] += usage.prompt_tokens
-        self.counts["completion tokens"] += usage.completion_tokens
-        if self.price is None:
-            return answer
-        cost = self.price.cost(usage)
-        self.spent += cost
-        return structs.replace(answer, usage=structs.replace(usage, cost=cost))
-
-    def _counted(self, answer: Answer) -> Answer:
-        self.counts["truncated"] += answer.truncated
-        return answer
-
-    def summary(self) -> str:
-        """What this run sent and what that cost, in words."""
+    def summary(self) -> list[str]:
+        """See `Teacher`."""
         counts = self.counts
         parts = [f"{counts['sent']} requests sent"]
         if counts["sent"]:
-            parts.append(f"{counts['prompt tokens']:,} + {counts['completion tokens']:,} tokens")
-            parts.append("no price known" if self.price is None else f"${self.spent:.4f}")
-        if counts["reused"]:
-            parts.append(f"{counts['reused']} answers from the cache")
-        if counts["failed"]:
-            parts.append(f"{counts['failed']} failed")
-        return ", ".join(parts)
+            priced = self.prices.find(self.identity.model) or self.spent
+            parts.append(f"{counts['prompt']:,} + {counts['completion']:,} tokens")
+            parts.append(f"${self.spent:.4f}" if priced else "no price known")
+        if counts["estimated"]:
+            parts.append(f"the usage of {counts['estimated']} is an estimate, for the server counted nothing")
+        return [*parts, *self.teacher.summary()]
 
-    def finish(self, unanswered: int, sessions: int) -> None:
-        """Say what this run took, and raise where sessions are left without an answer."""
-        console.say(f"{self.model}: {self.summary()}")
-        if cut := self.counts["truncated"]:
-            console.say(f"answers cut off at their limit: {cut}; a larger --max-tokens asks only those again")
-        if unanswered:
-            raise self._shortfall(f"{unanswered} of {sessions} sessions have no answer")
-
-    def _shortfall(self, what: str) -> KdbError:
-        again = "run again: what was answered is not asked again"
-        if self.batch_out:
-            hint = "have them answered, then run again with --batch-in RESULTS"
-            return KdbError(f"{what} yet: {self.batch_out.close()} requests are in {self.batch_out.path}", hint)
+    def shortfall(self, what: str) -> KdbError:
+        """See `Teacher`."""
         if self.stopped:
-            hint = f"{self.stopped.hint}; what was answered is not asked again" if self.stopped.hint else again
+            again = "what was answered is not asked again"
+            hint = f"{self.stopped.hint}; {again}" if self.stopped.hint else f"run again: {again}"
             return KdbError(f"{self.stopped.message}: {what}", hint)
-        return KdbError(what, again)
+        return self.teacher.shortfall(what)
+
+    def _reserve(self, expected: Usage) -> float:
+        """Take the money for one request out of the budget, once what is in flight leaves enough of it."""
+        budget, most = self.limits.budget, self.limits.max_requests
+        cost = self._priced(expected).cost or 0.0
+        with self._settled:
+            while not self.stopped:
+                if most is not None and self.counts["sent"] >= most:
+                    self.stop_within(f"--max-requests {most} is reached", "run again")
+                elif budget is None or self.spent + self.reserved + cost <= budget + ROUNDING:
+                    self.counts["sent"] += 1
+                    self.reserved += cost
+                    return cost
+                elif self.reserved <= ROUNDING:
+                    left = f"${max(budget - self.spent, 0):.2g} of it left, the next request about ${cost:.2g}"
+                    self.stop_within(f"the budget of ${budget:g} is spent", f"{left}; give a larger --budget")
+                else:
+                    self._settled.wait()
+            raise self.stopped
+
+    def stop_within(self, message: str, hint: str) -> None:
+        """As `stop`, by one who holds the lock."""
+        self.stopped = self.stopped or TeacherUnavailable(message, hint)
+        self._settled.notify_all()
+
+    def _settle(self, reserved: float, used: Usage | None) -> None:
+        with self._settled:
+            self.reserved -= reserved
+            if used:
+                self.spent += used.cost or 0.0
+                self.counts["prompt"] += used.prompt_tokens
+                self.counts["completion"] += used.completion_tokens
+            self._settled.notify_all()
+
+    def _add(self, estimated: bool, lost: Usage | None = None) -> None:
+        with self._settled:
+            self.counts["estimated"] += estimated
+            if lost:
+                self._lost = sum_usage([self._lost, lost])
+
+    def _priced(self, usage: Usage, model: str = "") -> Usage:
+        """With its cost, by the price of the model that the reply named, or of the one that was asked for."""
+        price = self.prices.find(model, self.identity.model)
+        return usage if price is None else structs.replace(usage, cost=price.cost(usage))
+
+    def _check_model(self, replied: str) -> None:
+        """Say once that another model answers than the one asked for."""
+        asked = self.identity.model
+        with self._settled:
+            if same_model(asked, replied) or replied in self._other_models:
+                return
+            self._other_models.add(replied)
+        known = self.prices.find(replied)
+        priced = "" if known or not self.prices.find(asked) else f", at the price of {asked}"
+        console.warn(f"asked for {asked}, the server answers as {replied}: records name that model{priced}")
 
 
-def total(answers: list[Answer]) -> Usage:
-    """The tokens and the money of several answers together."""
-    costs = [answer.usage.cost for answer in answers if answer.usage.cost is not None]
-    return Usage(
-        sum(answer.usage.prompt_tokens for answer in answers),
-        sum(answer.usage.completion_tokens for answer in answers),
-        round(sum(costs), 8) if costs else None,
-    )
+class _Expected:
+    """What a request is expected to use: as the longest answer so far, or as guessed before there is one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._guessed = self._counted = 0
+        self._longest: dict[str, int] = {}
+
+    def usage(self, request: Request) -> Usage:
+        with self._lock:
+            ratio = self._counted / self._guessed if self._guessed else 1
+            completion = self._longest.get(request.purpose, request.expected_tokens)
+        return Usage(round(request.prompt_tokens * ratio), min(completion, request.sampling.max_tokens))
+
+    def learn(self, request: Request, usage: Usage) -> None:
+        with self._lock:
+            self._guessed += request.prompt_tokens
+            self._counted += usage.prompt_tokens
+            longest = self._longest.get(request.purpose, 0)
+            self._longest[request.purpose] = max(longest, usage.completion_tokens)
+
+
+def same_model(asked: str, replied: str) -> bool:
+    """Whether a reply's name of its model is that asked for, as a path or not, in some version of it."""
+    if not replied or asked == replied:
+        return True
+    asked, replied = (name.rstrip("/").rpartition("/")[2].lower() for name in (asked, replied))
+    return asked == replied or replied.startswith((f"{asked}-2", f"{asked}@", f"{asked}:"))

@@ -1,74 +1,95 @@
-"""Many lines worked on at once, handed on in the order in which they came, in bounded memory."""
+"""Many things worked on at once by threads, handed on in the order in which they came, in bounded memory."""
 
 from __future__ import annotations
 
-import asyncio
+import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any, TypeVar
 
 from kdb.errors import KdbError
-from kdb.stream import Line
+from kdb.teacher import Unanswered
 
 T = TypeVar("T")
-Work = Callable[[Line], Coroutine[Any, Any, T | None] | None]
+R = TypeVar("R")
+Job = Callable[[], R]
 
 
-def ordered_map(lines: Iterable[Line], work: Work[T], window: int) -> Iterator[tuple[Line, T | None]]:
-    """Each line with what the work on it gave, None where there was none to do.
+def ordered_map(
+    things: Iterable[T], job: Callable[[T], Job[R] | None], threads: int, window: int
+) -> Iterator[tuple[T, R | None]]:
+    """Each thing with what its job gave, None where there was none to do.
 
-    At most `window` lines are waiting or worked on at a time. The work runs in an event loop of its own, so
-    that reading a slow pipe never holds it up. What was begun before a bad line is finished and handed on.
+    At most `window` things are waiting or worked on at a time. What was begun before a bad line is finished and
+    handed on; any other error of a job ends the rest at once.
     """
-    waiting: deque[tuple[Line, Future[T | None] | None]] = deque()
+    waiting: deque[tuple[T, Future[R] | None]] = deque()
     failure: KdbError | None = None
-    with _event_loop() as loop:
+    pool = _Threads(threads)
+
+    def next_result() -> tuple[T, R | None]:
+        thing, future = waiting.popleft()
+        return thing, pool.result(future)
+
+    try:
         try:
-            for line in lines:
-                task = work(line)
-                waiting.append((line, asyncio.run_coroutine_threadsafe(task, loop) if task else None))
-                while waiting and (len(waiting) >= window or _done(waiting[0][1])):
-                    yield _next(waiting)
+            for thing in things:
+                work = job(thing)
+                waiting.append((thing, pool.submit(work) if work else None))
+                while waiting and (len(waiting) >= window or waiting[0][1] is None or waiting[0][1].done()):
+                    yield next_result()
+        except Unanswered:
+            raise
         except KdbError as error:
             failure = error
-        while waiting:
-            yield _next(waiting)
+        while waiting and not pool.failed.done():
+            yield next_result()
+        if pool.failed.done():
+            pool.failed.result()
+    finally:
+        pool.close()
     if failure:
         raise failure
 
 
-def _done(task: Future[Any] | None) -> bool:
-    return task is None or task.done()
+class _Threads:
+    """Threads that an interrupted process does not wait for, unlike those of `concurrent.futures`."""
 
+    def __init__(self, count: int) -> None:
+        self.failed: Future[Any] = Future()
+        """Done as soon as a job fails in a way that the other jobs would too."""
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Job[Any]] | None] = queue.SimpleQueue()
+        self._count, self._started, self._closed = count, 0, False
 
-def _next(waiting: deque[tuple[Line, Future[T | None] | None]]) -> tuple[Line, T | None]:
-    line, task = waiting[0]
-    result = task.result() if task else None
-    waiting.popleft()
-    return line, result
+    def submit(self, job: Job[R]) -> Future[R]:
+        future: Future[R] = Future()
+        self._jobs.put((future, job))
+        if self._started < self._count:
+            self._started += 1
+            threading.Thread(target=self._work, daemon=True).start()
+        return future
 
+    def result(self, future: Future[R] | None) -> R | None:
+        if future is None:
+            return None
+        wait((future, self.failed), return_when=FIRST_COMPLETED)
+        result: R = (future if future.done() else self.failed).result()
+        return result
 
-@contextmanager
-def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """An event loop in a thread; what still runs in it at the end is cancelled."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
-        yield loop
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.run_until_complete(_cancel_all())
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
+    def close(self) -> None:
+        """What has not begun is not begun any more."""
+        self._closed = True
+        for _ in range(self._started):
+            self._jobs.put(None)
 
-
-async def _cancel_all() -> None:
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    def _work(self) -> None:
+        while (entry := self._jobs.get()) and not self._closed:
+            future, job = entry
+            try:
+                future.set_result(job())
+            except BaseException as error:
+                future.set_exception(error)
+                if not isinstance(error, Unanswered) and not self.failed.done():
+                    self.failed.set_exception(error)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
+import threading
+import time
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -13,13 +14,15 @@ class RateLimiter:
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     _next: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    async def acquire(self, tokens: int) -> None:
+    def acquire(self, tokens: int) -> None:
         """Wait until a request that may take so many tokens may start."""
-        now = asyncio.get_running_loop().time()
-        start = max(now, self._next)
-        by_requests = 60 / self.requests_per_minute if self.requests_per_minute else 0
-        by_tokens = 60 * tokens / self.tokens_per_minute if self.tokens_per_minute else 0
-        self._next = start + max(by_requests, by_tokens)
+        with self._lock:
+            now = time.monotonic()
+            start = max(now, self._next)
+            by_requests = 60 / self.requests_per_minute if self.requests_per_minute else 0
+            by_tokens = 60 * tokens / self.tokens_per_minute if self.tokens_per_minute else 0
+            self._next = start + max(by_requests, by_tokens)
         if start > now:
-            await asyncio.sleep(start - now)
+            time.sleep(start - now)

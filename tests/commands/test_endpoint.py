@@ -10,7 +10,7 @@ from support.fake_teacher import FakeTeacher, running
 from support.serving import recorded, transformers_serve
 
 from kdb import weights
-from kdb.prompts.answers import text_answer
+from kdb.prompts.answers import text_format
 from kdb.prompts.messages import prompt_hash
 from kdb.records import Session
 from kdb.student import config as recipes
@@ -38,7 +38,7 @@ def kb(samples: Path, tmp_path: Path) -> Path:
 
 
 def ask(server: FakeTeacher, cache: Path, *more: object, stdin: bytes, model: str = "gpt-4o-mini") -> Result:
-    with running(server) as url:
+    with running(server, cache) as url:
         options = ["--backend", "endpoint", "--url", url, "--model", model, "--retries", "0", "--cache", cache]
         return run_kdb("infer", *options, *more, stdin=stdin)
 
@@ -82,7 +82,7 @@ def test_the_closed_world_is_sent_as_a_grammar(lines, sessions, tmp_path) -> Non
     server = FakeTeacher()
     done = ask(server, tmp_path, "--concurrency", "1", stdin=lines)
     assert done.code == 0, done.stderr
-    grammars = [text_answer("list", True).grammar(len(session.items)) for session in sessions]
+    grammars = [text_format("list", True).grammar(len(session.items)) for session in sessions]
     assert [body["structured_outputs"]["grammar"] for body in server.received] == grammars
     assert [body["guided_grammar"] for body in server.received] == grammars
     assert all("response_format" not in body for body in server.received)
@@ -162,9 +162,10 @@ def test_what_is_not_answered_is_not_predicted_and_asked_again(fault, lines, tmp
 def test_the_budget_and_the_key_are_those_of_teachers(lines, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("KDB_TEACHER_KEY", "sk-secret-of-mine")
     server = FakeTeacher()
-    done = ask(server, tmp_path, "--budget", "0.00005", "--concurrency", "1", stdin=lines)
+    more = ["--budget", "0.00013", "--max-tokens", "50", "--concurrency", "1"]
+    done = ask(server, tmp_path, *more, stdin=lines)
     assert (done.code, len(server.received)) == (1, 2)
-    assert "the budget of $5e-05 is spent" in done.stderr
+    assert "the budget of $0.00013 is spent" in done.stderr
     assert server.keys == {"Bearer sk-secret-of-mine"}
     assert "secret" not in done.stderr + done.stdout
 

@@ -44,7 +44,7 @@ def sessions(tmp_path: Path) -> Path:
 
 
 def rate(sessions: Path, server: FakeTeacher, *more: object, stdin: bytes = lines(*PREDICTIONS)) -> Result:
-    with running(server) as url:
+    with running(server, sessions.parent) as url:
         options = ["--teacher", url, "--model", "gpt-4o-mini", "--cache", sessions.parent / "cache", *more]
         return run_kdb("rate", "-", "--sessions", sessions, *options, stdin=stdin)
 

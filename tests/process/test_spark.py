@@ -1,4 +1,4 @@
-"""`kdb extract pattern --engine spark` finds what the embedded engine finds, and is as quiet."""
+"""`kdb extract pattern --spark MASTER` finds what the embedded engine finds, and is as quiet."""
 
 import os
 import subprocess
@@ -12,8 +12,8 @@ import pytest
 
 from kdb.errors import KdbError
 from kdb.extraction import itemsets, spark
+from kdb.extraction.association_rules import MiningConfig, Transaction, association_rules, mine, transactions
 from kdb.extraction.itemsets import Engine
-from kdb.extraction.patterns import MiningConfig, Transaction, association_rules, mine, transactions
 from kdb.records import Session
 
 os.environ["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"  # a third faster where nothing runs for long
@@ -75,14 +75,14 @@ def test_rules_are_the_same_on_electronic(kdb, electronic, engine) -> None:
 @needs_spark
 def test_spark_is_not_heard(kdb, samples, tmp_path) -> None:
     ours = kdb("extract", "pattern", samples / "sessions.jsonl")
-    theirs = kdb("extract", "pattern", "--engine", "spark", samples / "sessions.jsonl", cwd=tmp_path)
+    theirs = kdb("extract", "pattern", "--spark", "local[*]", samples / "sessions.jsonl", cwd=tmp_path)
     assert theirs == ours
     assert not list(tmp_path.iterdir())
 
 
 @needs_spark
 def test_a_master_that_is_none_is_one_line(kdb) -> None:
-    done = kdb("extract", "pattern", "--engine", "spark", "--master", "nonsense")
+    done = kdb("extract", "pattern", "--spark", "nonsense")
     assert (done.code, done.stdout) == (1, "")
     assert done.stderr.startswith("kdb: Spark at nonsense: ")
     assert done.stderr.count("\n") == 1
@@ -91,18 +91,13 @@ def test_a_master_that_is_none_is_one_line(kdb) -> None:
 @needs_pyspark
 def test_without_java_it_says_what_to_install() -> None:
     environ = {**os.environ, "JAVA_HOME": "/nowhere"}
-    command = [sys.executable, "-m", "kdb", "extract", "pattern", "--engine", "spark"]
+    command = [sys.executable, "-m", "kdb", "extract", "pattern", "--spark", "local[*]"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "kdb: --engine spark needs Java (install version 17 or later, or set JAVA_HOME)\n"
+    assert done.stderr == "kdb: --spark needs Java (install version 17 or later, or set JAVA_HOME)\n"
 
 
 def test_without_pyspark_it_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setattr(spark, "find_spec", lambda name: None)
     with pytest.raises(KdbError, match=r"needs PySpark \(pip install 'kdb\[spark\]'\)"), spark.engine():
         pass
-
-
-def test_a_master_is_sparks(kdb) -> None:
-    done = kdb("extract", "pattern", "--master", "local")
-    assert (done.code, done.stderr) == (2, "kdb: --master is Spark's (give --engine spark with it)\n")

@@ -18,7 +18,7 @@ def lines(samples: Path) -> bytes:
 
 
 def extract(server: FakeTeacher, lines: bytes, cache: Path, *more: str, command: str = "thought") -> Result:
-    with running(server) as url:
+    with running(server, cache.parent) as url:
         options = ["--teacher", url, "--model", "gpt-4o-mini", "--retries", "1", "--cache", cache, *more]
         return run_kdb("extract", command, *options, stdin=lines)
 
@@ -28,7 +28,8 @@ def kinds(result: Result) -> list[str]:
 
 
 def passed_through(result: Result) -> bytes:
-    return b"".join(line + b"\n" for line in result.out.splitlines() if b'"kind":"knowledge"' not in line)
+    own = (b'{"kind":"knowledge"', b'{"kind":"run"')
+    return b"".join(line + b"\n" for line in result.out.splitlines() if not line.startswith(own))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,8 @@ def test_passing_fault_is_retried_and_nothing_is_lost_or_doubled(
     server = FakeTeacher(fault, times)
     result = extract(server, lines, tmp_path, "--timeout", "1.5")
     assert (result.code, passed_through(result)) == (0, lines)
-    assert kinds(result) == ["session", "knowledge"] * 2 + ["note"] + ["session", "knowledge"] * 2
+    lost = fault in ("close", "hang")  # the server may have worked on it: what that cost is on record
+    assert kinds(result) == [*["session", "knowledge"] * 2, "note", *["session", "knowledge"] * 2, *["run"] * lost]
     assert len(server.received) == SESSIONS + times
     assert "4 verified thoughts" in result.stderr
 
@@ -51,7 +53,7 @@ def test_passing_fault_is_retried_and_nothing_is_lost_or_doubled(
     [
         ("500", "answered 500: it broke"),
         ("400", "answered 400: this model's maximum context length is 10 tokens"),
-        ("429", "answered 429: slow down (set --rpm or --tpm, or lower --concurrency)"),
+        ("429", "answered 429: slow down (lower --concurrency, or give --set rpm=N or --set tpm=N)"),
         ("close", "broke off"),
         ("hang", "gave no answer within 0.5 s"),
         ("broken", "answered with broken JSON instead of an answer"),
@@ -63,7 +65,7 @@ def test_lasting_fault_is_said_once_a_session_and_sessions_still_pass(
     fault: str, message: str, lines: bytes, tmp_path: Path
 ) -> None:
     result = extract(FakeTeacher(fault, -1), lines, tmp_path, "--timeout", "0.5")
-    assert (result.code, result.out) == (1, lines)
+    assert (result.code, passed_through(result)) == (1, lines)
     assert result.stderr.count("has no answer") == result.stderr.count(message) == SESSIONS
     last = result.stderr.splitlines()[-1]
     assert last == "kdb: 4 of 4 sessions have no answer (run again: what was answered is not asked again)"
@@ -126,15 +128,6 @@ def test_refused_parameter_is_left_out_and_said_once(name: str, lines: bytes, tm
         assert server.received[-1]["max_completion_tokens"] == 1024
 
 
-def test_null_answer_is_paid_for_and_not_asked_for_again(lines: bytes, tmp_path: Path) -> None:
-    first, second = FakeTeacher("null", -1), FakeTeacher("null", -1)
-    results = [extract(server, lines, tmp_path) for server in (first, second)]
-    assert [result.code for result in results] == [0, 0]
-    assert "4 unverified and dropped (failed 4 by form)" in results[0].stderr
-    assert results[0].out == results[1].out == lines
-    assert second.received == []
-
-
 def test_cut_answer_is_marked_and_only_such_are_asked_again_with_a_larger_limit(
     lines: bytes, tmp_path: Path
 ) -> None:
@@ -142,6 +135,8 @@ def test_cut_answer_is_marked_and_only_such_are_asked_again_with_a_larger_limit(
     result = extract(first, lines, tmp_path, "--tries", "1", "--concurrency", "1")
     assert kinds(result).count("knowledge") == SESSIONS - 1
     assert "answers cut off at their limit: 1; a larger --max-tokens asks only those again" in result.stderr
+    [run] = [record for record in result.records if record["kind"] == "run"]
+    assert run["usage"] == {"prompt_tokens": 100, "completion_tokens": 50, "cost": 0.000045}
     assert extract(again := FakeTeacher(), lines, tmp_path, "--tries", "1").out == result.out
     assert again.received == []
     larger = FakeTeacher()

@@ -69,17 +69,41 @@ def thought(question: str) -> dict:
     }
 
 
-def completion(text: str, finish_reason: str = "stop") -> bytes:
-    """A chat completion of 100 prompt and 50 completion tokens."""
-    message = {"role": "assistant", "content": text}
+USAGE = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
+
+
+def completion(text: object, finish_reason: str = "stop", model: str = "", usage: object = USAGE, **more) -> bytes:
+    """A chat completion of 100 prompt and 50 completion tokens; `more` stands in its message."""
+    message = {"role": "assistant", "content": text, **more}
     choice = {"index": 0, "message": message, "finish_reason": finish_reason}
-    usage = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
-    whole = {"id": "1", "object": "chat.completion", "created": 1, "model": "fake", "choices": [choice]}
-    return json.dumps({**whole, "usage": usage}).encode()
+    whole = {"id": "1", "object": "chat.completion", "created": 1, "choices": [choice]}
+    return json.dumps({**whole, "model": model, "usage": usage}).encode()
+
+
+def events(body: dict, text: str) -> bytes:
+    """The same as a stream of events: the text in two parts, then the usage alone."""
+    half = len(text) // 2
+    head = {"model": body["model"], "usage": None}
+    parts = [{"choices": [{"index": 0, "delta": {"content": part}}], **head} for part in (text[:half], text[half:])]
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], **head}
+    said = [*parts, end, {"choices": [], "usage": USAGE}]
+    return b"".join(b"data: %s\n\n" % json.dumps(event).encode() for event in said) + b"data: [DONE]\n\n"
+
+
+def draft(body: dict) -> str:
+    """A wrong answer, as it is thought aloud."""
+    return json.dumps({"items": [], "intents": [], "bundles": [{"intent": "draft", "products": [1, 2, 3]}]})
 
 
 def page(body: bytes, kind: bytes = b"application/json") -> bytes:
     return OK % (kind, len(body)) + body
+
+
+def answer(body: dict, text: object = None, finish_reason: str = "stop", **more) -> bytes:
+    """The right answer, or another text, by the model that was asked for."""
+    return page(
+        completion(reply(body) if text is None else text, finish_reason, **{"model": body["model"], **more})
+    )
 
 
 def status(code: int, body: bytes, headers: bytes = b"") -> bytes:
@@ -90,8 +114,8 @@ def status(code: int, body: bytes, headers: bytes = b"") -> bytes:
     return head + headers + b"\r\n" + body
 
 
-def error(message: str) -> bytes:
-    return json.dumps({"error": {"message": message, "type": "fault"}}).encode()
+def error(message: str, param: str | None = None) -> bytes:
+    return json.dumps({"error": {"message": message, "type": "fault", "param": param}}).encode()
 
 
 FAULTS: dict[str, Callable[[dict], bytes | None]] = {
@@ -100,12 +124,36 @@ FAULTS: dict[str, Callable[[dict], bytes | None]] = {
     "401": lambda body: status(401, error("Incorrect API key provided: sk-secret-of-mine")),
     "404": lambda body: status(404, error("no such model")),
     "400": lambda body: status(400, error("this model's maximum context length is 10 tokens")),
-    "close": lambda body: page(completion(reply(body)))[:-20],
+    "close": lambda body: answer(body)[:-20],
     "hang": lambda body: None,
     "broken": lambda body: page(b'{"choices": [{"mess'),
     "empty": lambda body: page(b'{"choices": []}'),
-    "null": lambda body: page(completion("x").replace(b'"x"', b"null")),
-    "cut": lambda body: page(completion(reply(body)[:25], "length")),
+    "null": lambda body: page(completion(None, model=body["model"])),
+    "error": lambda body: answer(body, "", "error"),
+    "content_filter": lambda body: answer(body, "half", "content_filter"),
+    "refusal": lambda body: answer(body, "", refusal="I will not speak of shops."),
+    "sorry": lambda body: answer(body, "I'm sorry, but I cannot help with that."),
+    "blank": lambda body: answer(body, " \n"),
+    "reasoning": lambda body: answer(body, "", reasoning_content="Let me think"),
+    "open think": lambda body: answer(body, f"<think>\n{draft(body)}"),
+    "error 200": lambda body: page(error("upstream quota exhausted")),
+    "closing think": lambda body: answer(body, f"{draft(body)} no.\n</think>\n\n{reply(body)}"),
+    "chunks": lambda body: answer(body, [{"type": "text", "text": reply(body)[:9]}, {"text": reply(body)[9:]}]),
+    "fences": lambda body: answer(body, f"Sure:\n```json\n{reply(body)}\n```\n"),
+    "null usage": lambda body: answer(body, usage={"prompt_tokens": None, "completion_tokens": None}),
+    "fractional": lambda body: answer(body, usage={"prompt_tokens": 100.0, "completion_tokens": 49.5}),
+    "no usage": lambda body: answer(body, usage=None),
+    "other model": lambda body: answer(body, model="tiny-fallback-1b"),
+    "dated model": lambda body: answer(body, model=body["model"] + "-2024-07-18"),
+    "events": lambda body: page(events(body, reply(body)), b"text/event-stream"),
+    "only streams": lambda body: (
+        page(events(body, reply(body)), b"text/event-stream")
+        if body.get("stream")
+        else status(400, error("This model can only be used with stream=true"))
+    ),
+    "temperature": lambda body: refuse(body, "temperature", "only the default is supported", param="temperature"),
+    "too long": lambda body: status(400, error("the prompt is too long: seeds and temperatures do not matter")),
+    "cut": lambda body: answer(body, reply(body)[:25], "length"),
     "html": lambda body: page(b"<html><body>Welcome</body></html>", b"text/html"),
     "response_format": lambda body: refuse(body, "response_format"),
     "seed": lambda body: refuse(body, "seed"),
@@ -113,19 +161,18 @@ FAULTS: dict[str, Callable[[dict], bytes | None]] = {
     "structured_outputs": lambda body: refuse(body, "structured_outputs"),
     "grammar": lambda body: refuse(body, "structured_outputs", also="guided_grammar"),
     "all": lambda body: refuse(body, "structured_outputs", also="guided_grammar response_format"),
-    "short": lambda body: page(
-        completion(reply(body)[:25], "length") if body["max_tokens"] < 2000 else completion(reply(body))
-    ),
+    "short": lambda body: answer(body, reply(body)[:25], "length") if body["max_tokens"] < 2000 else answer(body),
 }
 """By name, what goes out in place of an answer; None: nothing ever does."""
 
 
-def refuse(body: dict, name: str, advice: str = "", also: str = "") -> bytes:
+def refuse(body: dict, name: str, advice: str = "", also: str = "", param: str | None = None) -> bytes:
     """An error as long as a parameter is there, or one of those `also` named."""
     for refused in (name, *also.split()):
         if refused in body:
-            return status(400, error(f"Unsupported parameter: '{refused}'. {advice}"))
-    return page(completion(reply(body)))
+            said = advice if param else f"Unsupported parameter: '{refused}'. {advice}"
+            return status(400, error(said, param))
+    return answer(body)
 
 
 @dataclass
@@ -135,6 +182,7 @@ class FakeTeacher:
     fault: str = ""
     times: int = 0
     latency: float = 0.0
+    trickle: float = 0.0
     answered: Counter[str] = field(default_factory=Counter)
     received: list[dict] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
@@ -158,6 +206,14 @@ class FakeTeacher:
                 if out is None:
                     await asyncio.sleep(3600)
                     return
+                if self.trickle:  # a blank now and then keeps the connection alive
+                    head, out = out.split(b"\r\n\r\n", 1)
+                    writer.write(re.sub(rb"content-length: \d+", b"transfer-encoding: chunked", head) + b"\r\n\r\n")
+                    for _ in range(60):
+                        writer.write(b"1\r\n \r\n")
+                        await writer.drain()
+                        await asyncio.sleep(self.trickle)
+                    return
                 writer.write(out)
                 await writer.drain()
                 if closes:
@@ -176,21 +232,27 @@ class FakeTeacher:
 
     def respond(self, body: dict) -> tuple[bytes | None, bool]:
         if self.times == 0:
-            return page(completion(reply(body))), False
+            return answer(body), False
         self.times -= 1
         return FAULTS[self.fault](body), self.fault == "close"
 
 
+_PORTS: dict[object, int] = {}
+
+
 @contextlib.contextmanager
-def running(teacher: FakeTeacher) -> Iterator[str]:
-    """The address of the teacher while it serves from a thread."""
+def running(teacher: FakeTeacher, place: object = None) -> Iterator[str]:
+    """The address of the teacher while it serves from a thread; the same one for the same `place`."""
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(teacher.serve, "127.0.0.1", 0))
+    server = loop.run_until_complete(asyncio.start_server(teacher.serve, "127.0.0.1", _PORTS.get(place, 0)))
+    if place is not None:
+        _PORTS[place] = server.sockets[0].getsockname()[1]
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     finally:
+        loop.call_soon_threadsafe(server.close)
         asyncio.run_coroutine_threadsafe(stop(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

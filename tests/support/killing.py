@@ -9,7 +9,6 @@ import json
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ from collections import Counter
 from pathlib import Path
 
 from support.serving import Recorder, recorded, transformers_serve
+
+from kdb.teacher.cache import FILE, AnswerCache
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "sessions.jsonl"
 
@@ -40,12 +41,9 @@ def kill(process: subprocess.Popen) -> None:
 
 def answered(cache: Path) -> set[str]:
     """The messages of all requests in the cache."""
-    with sqlite3.connect(cache / "ledger.sqlite") as ledger:
-        try:
-            rows = ledger.execute("select request from answers").fetchall()
-        except sqlite3.OperationalError:  # killed before there was a table
-            return set()
-    return {json.dumps(json.loads(row[0])["messages"]) for row in rows}
+    if not (cache / FILE).exists():  # killed before there was one
+        return set()
+    return {json.dumps(entry.messages) for entry in AnswerCache(cache).entries()}
 
 
 def messages(bodies: list[dict]) -> list[str]:

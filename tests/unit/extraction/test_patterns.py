@@ -4,7 +4,7 @@ import json
 
 import msgspec
 
-from kdb.extraction.patterns import MiningConfig, mine, transactions
+from kdb.extraction.association_rules import MiningConfig, mine, transactions
 from kdb.records import Bundle, Item, Session
 
 CAMERA, CARD = ["Shop", "Photo", "Cameras"], ["Shop", "Photo", "Cards"]

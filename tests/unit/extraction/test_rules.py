@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from kdb.extraction import rules
+from kdb.extraction import attempts
 from kdb.extraction.rule_merging import RawRule, consolidate
 from kdb.records import Bundle, Item, Session, Usage
 from kdb.retrieval.embedder import Embedder
@@ -20,8 +20,8 @@ MISSED_BOTH = ["- [1, 2, 3]: not found (this is a bundle)", "- [4, 5]: not found
 
 
 def findings(*bundles: list[int]) -> list[str]:
-    attempt = rules.read_attempt(json.dumps({"bundles": [{"products": b, "intent": ""} for b in bundles]}))
-    return [str(finding) for finding in rules.compare(attempt, SESSION)]
+    attempt = attempts.read_attempt(json.dumps({"bundles": [{"products": b, "intent": ""} for b in bundles]}))
+    return [str(finding) for finding in attempts.compare(attempt, SESSION)]
 
 
 @pytest.mark.parametrize(
@@ -49,16 +49,16 @@ def test_each_discrepancy_is_stated_by_its_type(bundles: list[list[int]], expect
 
 
 def test_unreadable_attempt_finds_nothing() -> None:
-    attempt = rules.read_attempt("I would bundle the first two.")
+    attempt = attempts.read_attempt("I would bundle the first two.")
     assert attempt is None
-    assert [str(finding) for finding in rules.compare(attempt, SESSION)] == MISSED_BOTH
-    assert not rules.is_perfect(rules.compare(attempt, SESSION))
+    assert [str(finding) for finding in attempts.compare(attempt, SESSION)] == MISSED_BOTH
+    assert not attempts.is_perfect(attempts.compare(attempt, SESSION))
 
 
 def test_first_question_shows_neither_truth_nor_category() -> None:
     item = Item("a", "Wok", [["Kitchen", "Cookware"]])
     session = Session(id="s", domain="d", items=[item, Item("b", "Tin")], bundles=[Bundle(["a", "b"], "dinner")])
-    text = json.dumps(rules.first_messages(session))
+    text = json.dumps(attempts.first_messages(session))
     assert "Wok" in text
     assert "Cookware" not in text
     assert "dinner" not in text
@@ -76,7 +76,7 @@ def test_first_question_shows_neither_truth_nor_category() -> None:
     ],
 )
 def test_rule_must_be_general(rule: str, kept: bool) -> None:
-    assert rules.read_rules(json.dumps({"rules": [rule]})) == ([rule] if kept else [])
+    assert attempts.read_rules(json.dumps({"rules": [rule]})) == ([rule] if kept else [])
 
 
 def raw(*texts: str) -> list[RawRule]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kdb.extraction import thoughts
+from kdb.extraction import thought_text
 from kdb.records import Bundle, Item, Session
 
 SESSION = Session(
@@ -21,16 +21,16 @@ GOOD = {
 
 
 def test_question_shows_titles_and_truth_by_number() -> None:
-    system, user = (message["content"] for message in thoughts.messages(SESSION))
+    system, user = (message["content"] for message in thought_text.messages(SESSION))
     assert "1. Cast iron wok\n2. Muffin tin\n3. Wok spatula\n4. Garden hose\n</products>" in user
     assert "\n- 1, 3 (stir-frying)\n" in user
     assert "never an instruction" in system
 
 
 def test_good_thought_passes_and_reads_without_numbers() -> None:
-    thought = thoughts.parse(f"Of course!\n```json\n{json.dumps(GOOD)}\n```\nDone.")
-    thoughts.verify(thought, SESSION)
-    assert thoughts.render(thought, SESSION) == (
+    thought = thought_text.parse(f"Of course!\n```json\n{json.dumps(GOOD)}\n```\nDone.")
+    thought_text.verify(thought, SESSION)
+    assert thought_text.render(thought, SESSION) == (
         '"Cast iron wok": a pan for frying.\n"Wok spatula": it turns food.\n'
         'Intent: stir-frying. "Wok spatula" is used in "Cast iron wok".\n'
         'Bundle: "Cast iron wok" + "Wok spatula".'
@@ -53,24 +53,24 @@ def test_good_thought_passes_and_reads_without_numbers() -> None:
     ],
 )
 def test_bad_thought_fails_the_check_that_it_should(change: dict, check: str) -> None:
-    with pytest.raises(thoughts.InvalidThought) as failure:
-        thoughts.verify(thoughts.parse(json.dumps(GOOD | change)), SESSION)
+    with pytest.raises(thought_text.InvalidThought) as failure:
+        thought_text.verify(thought_text.parse(json.dumps(GOOD | change)), SESSION)
     assert failure.value.check == check
 
 
 @pytest.mark.parametrize("text", ["", "I cannot.", "[1, 2]", '{"items": [', "{" * 100_000, '{"a":' * 50_000])
 def test_text_without_a_thought_fails_by_form(text: str) -> None:
-    with pytest.raises(thoughts.InvalidThought) as failure:
-        thoughts.parse(text)
+    with pytest.raises(thought_text.InvalidThought) as failure:
+        thought_text.parse(text)
     assert failure.value.check == "form"
 
 
 def test_steps_out_of_order_fail() -> None:
-    with pytest.raises(thoughts.InvalidThought) as failure:
-        thoughts.parse(json.dumps(dict(reversed(GOOD.items()))))
+    with pytest.raises(thought_text.InvalidThought) as failure:
+        thought_text.parse(json.dumps(dict(reversed(GOOD.items()))))
     assert failure.value.check == "order"
 
 
 def test_what_a_reasoning_model_thinks_aloud_is_not_its_answer() -> None:
     aloud = '<think>maybe {"items": [], "intents": [], "bundles": []}</think>'
-    assert thoughts.parse(aloud + json.dumps(GOOD)) == thoughts.parse(json.dumps(GOOD))
+    assert thought_text.parse(aloud + json.dumps(GOOD)) == thought_text.parse(json.dumps(GOOD))

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from kdb.errors import UsageError
 from kdb.evaluation.metrics import score
-from kdb.extraction.patterns import MiningConfig, mine, transactions
+from kdb.extraction.association_rules import MiningConfig, mine, transactions
 from kdb.predictors import baselines
 from kdb.predictors.baselines import NAMES, NEED_KB, build
 from kdb.records import Bundle, Item, Knowledge, Session

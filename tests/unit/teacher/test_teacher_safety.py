@@ -7,7 +7,7 @@ import pytest
 from support.command_line import run_kdb
 from support.fake_teacher import FakeTeacher, running
 
-from kdb.extraction import rules, thoughts
+from kdb.extraction import attempts, thought_text
 from kdb.prompts import replies
 from kdb.records import Bundle, Item, Session
 
@@ -30,7 +30,7 @@ def session(titles: list[str]) -> Session:
 @pytest.mark.parametrize("title", HOSTILE)
 def test_title_changes_no_structure(title: str) -> None:
     hostile, harmless = session([title, "Tripod"]), session(["Camera", "Tripod"])
-    for ask in (thoughts.messages, rules.first_messages):
+    for ask in (thought_text.messages, attempts.first_messages):
         asked, plain = ask(hostile), ask(harmless)
         assert [m["role"] for m in asked] == [m["role"] for m in plain]
         assert asked[0] == plain[0]
@@ -70,7 +70,7 @@ def test_hostile_titles_end_to_end(tmp_path: Path) -> None:
         thought = run_kdb("extract", "thought", *options, stdin=line)
         rule = run_kdb("extract", "rule", *options, stdin=line)
     assert (thought.code, rule.code) == (0, 0)
-    assert thought.records[1]["checks"] == list(thoughts.CHECKS)
+    assert thought.records[1]["checks"] == list(thought_text.CHECKS)
     assert len(rule.records) == 2
     for body in server.received:
         roles = [message["role"] for message in body["messages"]]

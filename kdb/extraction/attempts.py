@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 
 from kdb import prompts
-from kdb.extraction.thoughts import Message, numbers, prompt_fields
+from kdb.extraction.thought_text import Message, numbers, prompt_fields
 from kdb.prompts.replies import json_object, to_struct
 from kdb.records import Session
 
@@ -65,7 +66,7 @@ _BUNDLE = {
     "required": ["products", "intent"],
     "additionalProperties": False,
 }
-GUESS_SCHEMA = _schema("bundles", _BUNDLE)
+ATTEMPT_SCHEMA = _schema("bundles", _BUNDLE)
 CAUSES_SCHEMA = _schema("causes", {"type": "string"})
 RULES_SCHEMA = _schema("rules", {"type": "string"})
 
@@ -150,6 +151,13 @@ def _judge(bundle: frozenset[int], best: frozenset[int], count: int) -> Iterator
 def feedback(findings: Sequence[Finding]) -> str:
     """The findings as lines of a prompt."""
     return "\n".join(map(str, findings))
+
+
+def annotated(session: Session) -> str:
+    """The attempt that states the annotators' own bundles, as an answer."""
+    place = numbers(session)
+    stated = [StatedBundle(sorted(place[i] for i in b.items), b.intent) for b in session.truth or []]
+    return msgspec.json.encode(Attempt(stated)).decode()
 
 
 def is_perfect(findings: Sequence[Finding]) -> bool:

@@ -1,7 +1,6 @@
-"""The teacher that is no model: knowledge rendered from the annotations, a baseline for real teachers.
+"""Rules as the annotations amount to them: mined from the bundles, with what they measure.
 
-Thoughts say what the crowd-workers said: categories, intents, bundles. Rules are mined from the bundles, for
-and against bundling, with their support and confidence.
+They are a baseline for the rules of real teachers.
 """
 
 from __future__ import annotations
@@ -10,11 +9,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from kdb.extraction.patterns import MIN_BUNDLES, MiningConfig, Path, mine, transactions
-from kdb.extraction.thoughts import BundleStep, IntentStep, ItemStep, Thought, numbers
+from kdb.extraction.association_rules import MIN_BUNDLES, MiningConfig, Path, mine, transactions
 from kdb.prompts import sanitized
 from kdb.provenance import content_hash
-from kdb.records import Bundle, Item, Knowledge, Session, Source
+from kdb.records import Knowledge, Session, Source
 from kdb.teacher import ANNOTATIONS
 
 APART = 0.8
@@ -22,26 +20,6 @@ APART = 0.8
 
 MINING = MiningConfig(level=4, min_support=0.005, min_confidence=0.2, max_size=3)
 """As `kdb extract pattern` mines by default."""
-
-
-def thought(session: Session) -> Thought:
-    """The thought that the session's annotations amount to; they say nothing of items outside bundles."""
-    place, bundles = numbers(session), session.truth or []
-    told = {i for bundle in bundles for i in bundle.items}
-    return Thought(
-        items=[ItemStep(place[item.id], _information(item)) for item in session.items if item.id in told],
-        intents=[IntentStep(_intent(bundle), f"{len(bundle.items)} products serve it") for bundle in bundles],
-        bundles=[BundleStep(_intent(b), sorted(place[i] for i in b.items)) for b in bundles],
-    )
-
-
-def _information(item: Item) -> str:
-    deepest = max(item.category, key=len, default=[])
-    return f"it is of {_name(tuple(deepest))}" if deepest else "its category is not known"
-
-
-def _intent(bundle: Bundle) -> str:
-    return bundle.intent or "an intent that nobody named"
 
 
 def _name(path: Path) -> str:
