@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kdb import stream
-from kdb.evaluation.metric_names import QUALITY
+from kdb.evaluation import titles
 from kdb.report.blocks import p_value, signed
 from kdb.report.results import MAIN, Results, collect
 
@@ -63,7 +63,7 @@ def _run(results: Results, name: str) -> str | None:
 
 
 def _main(results: Results, names: list[str]) -> str:
-    head = ["run", *(QUALITY[key] for key in SHOWN), "matched F1 − best baseline"]
+    head = ["run", *(titles("quality")[key] for key in SHOWN), "matched F1 − best baseline"]
     return _table(head, [[name, *_cells(results, run)] for name in names if (run := _run(results, name))])
 
 

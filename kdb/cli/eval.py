@@ -52,7 +52,7 @@ def eval_(
         raise UsageError(f"--by {unknown[0]}: no such slice", f"one of {', '.join(stage.SLICES)}")
     options = stage.EvalOptions(slices, per_session, intersect, intents, seed)
     expert = streams.read_files([teacher], stage.KINDS) if teacher else None
-    records = stage.run(streams.read(*stage.KINDS), options, streams.bad, expert)
+    records = stage.evaluate(streams.read(*stage.KINDS), options, streams.bad, expert)
     if best:
         return print(stage.best(records))
     if json is None:

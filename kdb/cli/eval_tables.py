@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from kdb.evaluation.metric_names import AGAINST_TEACHER, ANSWERS, COST, QUALITY, RELEASED, SIZES
+from kdb.evaluation import titles
 from kdb.records import Comparison, Metric, Record
 from kdb.report import factors
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+QUALITY, COST = titles("quality"), titles("cost")
+RELEASED = titles("quality", protocol="released")
 SHOWN = {key: name for key, name in QUALITY.items() if key != "exact"}
 """So many columns fit into 80 characters."""
-BESIDE = {"exact": QUALITY["exact"], **SIZES, "invalid": "invalid", "failed": "failed", "repaired": "repaired"}
-INTENTS = {key: ANSWERS[key] for key in ("intent_similarity", "naturalness", "intent_coverage", "motivation")}
-KEPT = {key: AGAINST_TEACHER[key] for key in ("retention_matched_f1", "speed_up", "token_share")}
+BESIDE = titles("answers", "sizes")
+INTENTS = titles("intents")
+KEPT = {key: titles("teacher")[key] for key in ("retention_matched_f1", "speed_up", "token_share")}
 
 
 def show(records: Iterable[Record]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from kdb.evaluation import titles
 from kdb.records import Bundle, Item, Prediction, Session
 from kdb.stages.why import RunView, SessionView
 
@@ -57,7 +58,7 @@ def _bundles(run_view: RunView, numbers: Numbers) -> Table:
             _bundle(match.true, true, numbers),
             _bundle(match.predicted, said, numbers),
             f"{match.jaccard:.2f}" if match.true and match.predicted else "–",
-            verdict if run_view.score else "",
+            verdict if run_view.scores else "",
         )
     if not run_view.matches:
         table.add_row("–", "–", "–", "")
@@ -97,14 +98,12 @@ def _parts(run_view: RunView) -> dict[str, list[str]]:
 
 
 def _score(run_view: RunView) -> str:
-    score = run_view.score
-    if score is None:
+    if run_view.scores is None:
         return "none: the session is not annotated"
-    coverage = f"{score.coverage / score.hits:.3f}" if score.hits else "–"
-    return (
-        f"precision {score.precision:.3f}, recall {score.recall:.3f}, coverage {coverage}, "
-        f"matched F1 {score.matched_f1:.3f}, exact {'yes' if score.exact else 'no'}"
-    )
+    names = titles("quality")
+    shown = {name: "–" if value is None else f"{value:.3f}" for name, value in run_view.scores.items()}
+    shown["exact"] = "yes" if run_view.scores["exact"] else "no"
+    return ", ".join(f"{names[name]} {value}" for name, value in shown.items())
 
 
 def _demo(identity: str, session: Session | None) -> str:

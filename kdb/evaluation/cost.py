@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from kdb.evaluation.score_table import DIGITS, MetricDefinitions, ResampledSums, intervals, metric_values, named
+from kdb.evaluation.matched_session import DIGITS
+from kdb.evaluation.score_table import (
+    Intervals,
+    MetricDefinitions,
+    ResampledSums,
+    Values,
+    intervals,
+    metric_values,
+    named,
+)
 from kdb.records import Run
-
-Values = dict[str, float | None]
 
 
 def cost(run: Run | None, values: Values) -> Values:
@@ -24,19 +31,18 @@ def cost(run: Run | None, values: Values) -> Values:
     return found
 
 
-def retention(
-    own: ResampledSums, teacher: ResampledSums, metrics: MetricDefinitions
-) -> tuple[Values, dict[str, list[float]]]:
+def retention(own: ResampledSums, teacher: ResampledSums, metrics: MetricDefinitions) -> tuple[Values, Intervals]:
     """Each metric as a share of the teacher's, with intervals from resamples of the same sessions."""
 
     def shares(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-        top, bottom = metric_values(mine, metrics), metric_values(theirs, metrics)
+        top = metric_values(mine, metrics, own.columns)
+        bottom = metric_values(theirs, metrics, teacher.columns)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(bottom > 0, top / bottom, np.nan)
 
-    renamed = {f"retention_{name}": pair for name, pair in metrics.items()}
-    values = named(shares(own.sums, teacher.sums), renamed)
-    return values, intervals(shares(own.samples, teacher.samples), renamed)
+    names = [f"retention_{name}" for name in metrics]
+    values = named(shares(own.sums, teacher.sums), names)
+    return values, intervals(shares(own.samples, teacher.samples), names)
 
 
 def cost_shares(own: Values, teacher: Values) -> Values:

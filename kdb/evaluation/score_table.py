@@ -6,150 +6,157 @@ Every metric is a ratio of two column sums, so the mean, its bootstrap and a sli
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-from msgspec import UnsetType
 
-from kdb.evaluation import bootstrap
-from kdb.evaluation.metrics import RELEASED, STRICT, SessionSums
-from kdb.records import Prediction, Run
+from kdb.evaluation import PROTOCOLS, bootstrap, definitions
+from kdb.evaluation.matched_session import DIGITS, MatchedSession
+from kdb.evaluation.metrics.definition import Count, MetricDefinition
+from kdb.records import Run
 
-MetricDefinitions = Mapping[str, tuple[str, str]]
-DIGITS = 6
-
-
-class AnswerStats(NamedTuple):
-    """How one answer came about and what it cost."""
-
-    length: float = 0.0  # items in the session
-    answered: float = 0.0  # 0 where the run has no prediction for the session
-    failed: float = 1.0
-    repaired: float = 0.0
-    prompt_tokens: float = 0.0
-    completion_tokens: float = 0.0
-    seconds: float = 0.0
-    dollars: float = 0.0
-    paid: float = 0.0  # 1 where the cost is known
-    intent_similarity: float = 0.0  # sum over matched bundles that have two intents
-    intents: float = 0.0
-    naturalness: float = 0.0  # sums over the bundles whose intent a teacher has rated
-    intent_coverage: float = 0.0
-    motivation: float = 0.0
-    rated: float = 0.0
+MetricDefinitions = Mapping[str, MetricDefinition]
+Values = dict[str, float | None]
+Intervals = dict[str, list[float]]
 
 
-COLUMNS = SessionSums._fields + AnswerStats._fields
-COST_METRICS: MetricDefinitions = {
-    "failed": ("failed", "sessions"),
-    "repaired": ("repaired", "sessions"),
-    "prompt_tokens": ("prompt_tokens", "answered"),
-    "completion_tokens": ("completion_tokens", "answered"),
-    "seconds": ("seconds", "answered"),
-    "dollars": ("dollars", "paid"),
-    "intent_similarity": ("intent_similarity", "intents"),
-    "naturalness": ("naturalness", "rated"),
-    "intent_coverage": ("intent_coverage", "rated"),
-    "motivation": ("motivation", "rated"),
-}
-"""Beside quality, a session: answers that failed, tokens, seconds, US dollars; and intents, a bundle."""
-
-PROTOCOLS: dict[str, MetricDefinitions] = {"strict": {**STRICT, **COST_METRICS}, "released": RELEASED}
-
-
-def outcome(prediction: Prediction) -> AnswerStats:
-    """The outcome that a prediction records."""
-    usage = prediction.usage
-    ratings = [] if isinstance(prediction.ratings, UnsetType) else prediction.ratings
-    return AnswerStats(
-        length=len(prediction.items),
-        answered=1.0,
-        failed=prediction.status == "failed",
-        repaired=prediction.status == "repaired",
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        seconds=prediction.seconds,
-        dollars=usage.cost or 0.0,
-        paid=usage.cost is not None,
-        naturalness=sum(rating.naturalness for rating in ratings),
-        intent_coverage=sum(rating.coverage for rating in ratings),
-        motivation=sum(rating.motivation for rating in ratings),
-        rated=len(ratings),
-    )
+def columns() -> tuple[Count, ...]:
+    """What the rows of a table count: each numerator and denominator of the metrics once."""
+    used = (definitions(protocol).values() for protocol in PROTOCOLS)
+    counts = (count for metrics in used for m in metrics for count in (m.numerator, m.denominator))
+    return tuple(dict.fromkeys(counts))
 
 
 @dataclass
 class ScoreTable:
-    """One row for each session, in the order in which they came; `rows` numbers them by session id."""
+    """One row for each session, in the order in which they came; `rows` numbers them by session id.
 
+    `identities` hashes what was to be predicted, row by row; `probabilities` holds (row, probability, hit) of
+    each bundle that has a probability.
+    """
+
+    columns: tuple[Count, ...] = field(default_factory=columns)
     rows: dict[str, int] = field(default_factory=dict)
+    identities: array[int] = field(default_factory=lambda: array("q"))
+    probabilities: array[float] = field(default_factory=lambda: array("d"))
     _cells: array[float] = field(default_factory=lambda: array("d"))
 
-    def add(self, session: str, score: SessionSums, outcome: AnswerStats) -> None:
+    def add(self, session: str, matched: MatchedSession) -> None:
         """Put a session behind the others."""
+        for probability, hit in matched.probabilities:
+            self.probabilities.extend((len(self.rows), probability, hit))
+        self.add_row(session, [count(matched) for count in self.columns], matched.identity)
+
+    def add_row(self, session: str, row: Iterable[float], identity: int) -> None:
+        """Put a session behind the others, given what it counts."""
         self.rows[session] = len(self.rows)
-        self._cells.extend(score)
-        self._cells.extend(outcome)
+        self._cells.extend(row)
+        self.identities.append(identity)
 
     def increase(self, session: str, column: str, amount: float) -> None:
         """Add to one number of a session."""
-        self._cells[self.rows[session] * len(COLUMNS) + COLUMNS.index(column)] += amount
+        place = self.names.index(column)
+        self._cells[self.rows[session] * len(self.columns) + place] += amount
+
+    def identity(self, session: str) -> int:
+        """The hash of what was to be predicted."""
+        return self.identities[self.rows[session]]
+
+    @property
+    def names(self) -> list[str]:
+        """The columns by name."""
+        return [count.__name__ for count in self.columns]
 
     @property
     def table(self) -> np.ndarray:
-        """The rows as a matrix with the columns `COLUMNS`, once all are added."""
-        return np.frombuffer(self._cells).reshape(-1, len(COLUMNS))
+        """The rows as a matrix with the columns `columns`, once all are added."""
+        return np.frombuffer(self._cells).reshape(-1, len(self.columns))
 
     def of(self, sessions: Sequence[str]) -> np.ndarray:
         """The rows of these sessions, in their order."""
         order = [self.rows[session] for session in sessions]
         return self.table if order == list(range(len(self.rows))) else self.table[order]
 
+    def probabilities_of(self, sessions: Sequence[str]) -> np.ndarray:
+        """(place of the session, probability, hit) of the bundles that have a probability: (bundles, 3)."""
+        found = np.frombuffer(self.probabilities).reshape(-1, 3)
+        places = np.full(len(self.rows), -1)
+        places[[self.rows[session] for session in sessions]] = np.arange(len(sessions))
+        place = places[found[:, 0].astype(int)]
+        return np.column_stack([place, found[:, 1:]])[place >= 0]
 
-def metric_values(sums: np.ndarray, metrics: MetricDefinitions) -> np.ndarray:
-    """The metrics from column sums (..., COLUMNS): (..., metrics); NaN where undefined."""
-    tops, bottoms = zip(*metrics.values(), strict=True)
-    return bootstrap.ratios(sums, [COLUMNS.index(c) for c in tops], [COLUMNS.index(c) for c in bottoms])
+
+def metric_values(sums: np.ndarray, metrics: MetricDefinitions, columns: Sequence[Count]) -> np.ndarray:
+    """The metrics from column sums (..., columns): (..., metrics); NaN where undefined."""
+    places = {count: n for n, count in enumerate(columns)}
+    numerators = [places[metric.numerator] for metric in metrics.values()]
+    return bootstrap.ratios(sums, numerators, [places[metric.denominator] for metric in metrics.values()])
 
 
 @dataclass
 class ResampledSums:
-    """The column sums of some sessions, and those of their bootstrap resamples."""
+    """The column sums of some sessions, and those of their bootstrap resamples (resamples, columns)."""
 
     sums: np.ndarray
     samples: np.ndarray
+    columns: tuple[Count, ...]
 
     @classmethod
-    def of(cls, table: np.ndarray, seed: int) -> ResampledSums:
+    def of(cls, table: np.ndarray, columns: tuple[Count, ...], seed: int) -> ResampledSums:
         """From the rows of at least one session."""
-        return cls(table.sum(axis=0), bootstrap.resampled_sums(table, seed))
+        return cls(table.sum(axis=0), bootstrap.resampled_sums(table, seed), columns)
 
     def total(self, column: str) -> float:
         """The sum of one column."""
-        return float(self.sums[COLUMNS.index(column)])
+        return float(self.sums[[count.__name__ for count in self.columns].index(column)])
 
-    def values(self, metrics: MetricDefinitions) -> dict[str, float | None]:
+    def values(self, metrics: MetricDefinitions) -> Values:
         """The metrics; None where undefined."""
-        return named(metric_values(self.sums, metrics), metrics)
+        return named(metric_values(self.sums, metrics, self.columns), metrics)
 
-    def intervals(self, metrics: MetricDefinitions) -> dict[str, list[float]]:
+    def intervals(self, metrics: MetricDefinitions) -> Intervals:
         """Their 95 % intervals."""
-        return intervals(metric_values(self.samples, metrics), metrics)
+        return intervals(metric_values(self.samples, metrics, self.columns), metrics)
 
 
-@dataclass
+@dataclass(eq=False)
 class RunScores:
-    """A run on a domain: its rows, for the same sessions in the same order as every other run's."""
+    """A run on a domain: its rows, for the same sessions in the same order as every other run's.
+
+    A run with several seeds has the means of their rows, and `seeds` holds the runs.
+    """
 
     id: str
     run: Run | None
     table: np.ndarray
     whole: ResampledSums
+    probabilities: np.ndarray
+    seeds: list[RunScores] = field(default_factory=list)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the run record says that was chosen."""
+        return self.run.settings if self.run else {}
+
+    @property
+    def columns(self) -> tuple[Count, ...]:
+        """What the rows count."""
+        return self.whole.columns
+
+    def is_duplicate_of(self, other: RunScores) -> bool:
+        """Whether both answered every session alike, as far as any tested metric can tell."""
+        tested = [n for n, count in enumerate(self.columns) if count in _tested()]
+        return bool((self.table[:, tested] == other.table[:, tested]).all())
 
 
-def named(values: np.ndarray, metrics: MetricDefinitions) -> dict[str, float | None]:
+def _tested() -> set[Count]:
+    metrics = [metric for protocol in PROTOCOLS for metric in definitions(protocol).values() if metric.tested]
+    return {count for metric in metrics for count in (metric.numerator, metric.denominator)}
+
+
+def named(values: np.ndarray, metrics: Iterable[str]) -> Values:
     """The values by metric, rounded; None where undefined."""
     return {
         name: None if np.isnan(value) else round(float(value), DIGITS)
@@ -157,7 +164,7 @@ def named(values: np.ndarray, metrics: MetricDefinitions) -> dict[str, float | N
     }
 
 
-def intervals(samples: np.ndarray, metrics: MetricDefinitions) -> dict[str, list[float]]:
+def intervals(samples: np.ndarray, metrics: Iterable[str]) -> Intervals:
     """The 95 % intervals of resampled values (resamples, metrics), rounded; undefined ones are left out."""
     found = {name: bootstrap.interval(samples[:, n]) for n, name in enumerate(metrics)}
     return {name: [round(bound, DIGITS) for bound in bounds] for name, bounds in found.items() if bounds}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from kdb.evaluation import metrics
+from kdb.evaluation.matched_session import MatchedSession
+from kdb.evaluation.metrics.containment import precision, recall
 from kdb.extraction import attempts
 from kdb.prompts import replies
 from kdb.records import FirstAttempt, Session, Usage
@@ -82,5 +83,5 @@ class Conversation:
 def _score(attempt: attempts.Attempt | None, session: Session) -> FirstAttempt:
     """The strict precision and recall of a teacher's first bundles."""
     truth = [bundle.items for bundle in session.truth or []]
-    found = metrics.score(attempts.known_bundles(attempt, session), truth, [item.id for item in session.items])
-    return FirstAttempt(round(found.precision, 6), round(found.recall, 6))
+    matched = MatchedSession(attempts.known_bundles(attempt, session), truth, [i.id for i in session.items])
+    return FirstAttempt(round(precision(matched), 6), round(recall(matched), 6))

@@ -15,7 +15,9 @@ import numpy as np
 
 from kdb import console, registry
 from kdb.errors import UsageError
-from kdb.evaluation.metrics import score
+from kdb.evaluation.matched_session import MatchedSession
+from kdb.evaluation.metrics.containment import precision
+from kdb.evaluation.metrics.matching import matched_f1
 from kdb.extraction import association_rules as patterns
 from kdb.partitions import crf, mbr, pair_features
 from kdb.prompts.messages import positions
@@ -92,8 +94,8 @@ def _cut(session: Session, tree: np.ndarray, threshold: float) -> Bundles:
 
 def utility_of(session: Session, predicted: Bundles, objective: str) -> float:
     """What the objective says of one session: matched F1 or strict precision."""
-    result = score(predicted, [bundle.items for bundle in session.truth or []], _ids(session))
-    return result.precision if objective == "precision" else result.matched_f1
+    matched = MatchedSession(predicted, [bundle.items for bundle in session.truth or []], _ids(session))
+    return precision(matched) if objective == "precision" else matched_f1(matched)
 
 
 class PairClassifier:

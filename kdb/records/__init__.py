@@ -8,7 +8,7 @@ from kdb.records.base import SCHEMA_VERSION, KnowledgeFormat, Record, SessionKey
 from kdb.records.decoding import decode, format_decode_error, with_fields
 from kdb.records.knowledge import FirstAttempt, Knowledge, Source
 from kdb.records.prediction import CollectedBundle, Prediction, Rating
-from kdb.records.run import Run
+from kdb.records.run import End, Run
 from kdb.records.scores import (
     Calibration,
     Comparison,
@@ -21,7 +21,16 @@ from kdb.records.scores import (
 from kdb.records.session import Bundle, ImportInfo, Item, Session, check_bundles, check_items
 
 AnyRecord = (
-    Session | Knowledge | Prediction | CollectedBundle | Metric | Comparison | Calibration | SessionScore | Run
+    Session
+    | Knowledge
+    | Prediction
+    | CollectedBundle
+    | Metric
+    | Comparison
+    | Calibration
+    | SessionScore
+    | Run
+    | End
 )
 KINDS: dict[str, type[Record]] = {
     "session": Session,
@@ -33,6 +42,7 @@ KINDS: dict[str, type[Record]] = {
     "calibration": Calibration,
     "score": SessionScore,
     "run": Run,
+    "end": End,
 }
 
 __all__ = [
@@ -43,6 +53,7 @@ __all__ = [
     "Calibration",
     "CollectedBundle",
     "Comparison",
+    "End",
     "FirstAttempt",
     "ImportInfo",
     "Item",

@@ -1,4 +1,4 @@
-"""What a run was: enough to repeat it."""
+"""What a run was: enough to repeat it, and to see that its output is whole."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class Run(Record, tag="run"):
     """Enough to repeat a run: its settings, versions, seed and input hashes, and what it measured.
 
     `usage` is what it paid for and no other record of it carries.
+    With `ends`, an `end` record follows its last prediction.
     """
 
     id: str
@@ -23,3 +24,11 @@ class Run(Record, tag="run"):
     inputs: dict[str, str] = {}
     measured: dict[str, Any] = {}
     usage: Usage | UnsetType = UNSET
+    ends: bool = False
+
+
+class End(Record, tag="end"):
+    """The last record of a run of `kdb infer`: how many sessions of each domain it predicted."""
+
+    run: str
+    sessions: dict[str, int]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from kdb.evaluation.metric_names import AGAINST_TEACHER, ANSWERS, COST
+from kdb.evaluation import titles
 from kdb.records import Run
 from kdb.report import data_policy, facts, plots, questions, tables
 from kdb.report.blocks import Block, Heading, Text
@@ -50,9 +50,9 @@ def _domain(results: Results, cells: Sequence[str], prefix: str) -> Iterator[Blo
     yield Text([RELEASED])
     yield tables.released(results)
     beside = {
-        "what is wrong with the answers": ANSWERS,
-        "cost of a session": COST,
-        "against the teacher": AGAINST_TEACHER,
+        "what is wrong with the answers": titles("answers", "intents"),
+        "cost of a session": titles("cost"),
+        "against the teacher": titles("teacher"),
     }
     for name, columns in beside.items():
         if table := tables.of_runs(results, columns):

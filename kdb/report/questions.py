@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kdb.evaluation.metric_names import QUALITY
+from kdb.evaluation import titles
 from kdb.report.blocks import NOT_RUN, Cell, Table, number, value_cell
 from kdb.report.factors import FORMATS, UTILIZATIONS, Factors
 from kdb.report.results import Results
 
-METRICS = {key: QUALITY[key] for key in ("precision", "recall", "coverage", "matched_f1")}
+METRICS = {key: titles("quality")[key] for key in ("precision", "recall", "coverage", "matched_f1")}
 QUESTIONS = {
     "format": "Which format of knowledge?",
     "quantity": "How much of it?",

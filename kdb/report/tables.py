@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from kdb.evaluation.metric_names import COST, QUALITY, RELEASED
+from kdb.evaluation import titles
 from kdb.report.blocks import NOT_RUN, Cell, Table, Text, amount_cell, p_value, signed, value_cell
 from kdb.report.results import ALPHA, MAIN, Results
+
+QUALITY, COST = titles("quality"), titles("cost")
+RELEASED = titles("quality", protocol="released")
 
 
 def quality(results: Results, cells: Sequence[str] = ()) -> Table:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import UnsetType
 
-from kdb.evaluation.metrics import matched_f1
+from kdb.evaluation.matched_session import matched_f1
 from kdb.records import FirstAttempt, Knowledge, Prediction, SessionKey
 
 

@@ -1,4 +1,4 @@
-"""Scores predictions under both protocols, with intervals, and compares the runs of a stream with each other.
+"""Scores predictions under both protocols, with intervals, and compares runs within their families.
 
 Predictions are scored as they come; what is kept is a row of numbers for each.
 """
@@ -6,7 +6,7 @@ Predictions are scored as they come; what is kept is a row of numbers for each.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
@@ -14,14 +14,19 @@ from msgspec import structs
 
 from kdb import console
 from kdb.errors import KdbError
-from kdb.evaluation.comparison import compare
+from kdb.evaluation import PRIMARY_METRIC, PROTOCOLS, definitions, same_task
+from kdb.evaluation.calibration import calibration, calibration_error
 from kdb.evaluation.cost import cost, cost_shares, retention
-from kdb.evaluation.score_table import COLUMNS, PROTOCOLS, ResampledSums, RunScores, ScoreTable
-from kdb.evaluation.scored_runs import KINDS, ScoredRuns
-from kdb.records import Comparison, Metric, Record
+from kdb.evaluation.families import QUESTIONS, families
+from kdb.evaluation.reference import Reference
+from kdb.evaluation.score_stream import KINDS, ScoredStream
+from kdb.evaluation.score_table import Intervals, ResampledSums, RunScores, Values
+from kdb.evaluation.seeds import over_seeds, spread
+from kdb.evaluation.significance import compare
+from kdb.records import Calibration, Comparison, Metric, Record
 from kdb.stream import Line, Rejects
 
-__all__ = ["KINDS", "SLICES", "EvalOptions", "run"]
+__all__ = ["KINDS", "SLICES", "EvalOptions", "evaluate"]
 
 SLICES = ("domain", "length", "status")
 KEPT = ("precision", "recall", "coverage", "matched_f1")
@@ -31,32 +36,40 @@ COUNTED = ("predicted", "true", "hits", "invalid", "hallucinated", "failed", "re
 
 @dataclass(frozen=True)
 class EvalOptions:
-    """`by`: slices beside the whole (of `SLICES`); `intersect`: score only sessions that all runs have."""
+    """`by`: slices beside the whole (of `SLICES`); `intersect`: score only sessions that all runs have.
+
+    `reference` is the baseline that students are compared with, `questions` the tags whose levels are compared,
+    each with its reference level.
+    """
 
     by: tuple[str, ...] = ()
     per_session: bool = False
     intersect: bool = False
     intents: bool = False
     seed: int = 0
+    reference: Reference = field(default_factory=Reference)
+    questions: Mapping[str, str] = field(default_factory=lambda: QUESTIONS)
 
 
-def run(
+def evaluate(
     lines: Iterable[Line], options: EvalOptions, rejects: Rejects, teacher: Iterable[Line] | None = None
 ) -> Iterator[Record]:
     """Session scores if asked for, then for each domain the metrics of its runs and their comparisons."""
-    students = ScoredRuns()
+    students = ScoredStream()
     yield from students.read(lines, rejects, options.per_session, options.intents)
-    teachers = ScoredRuns(expected=students.expected)
+    teachers = ScoredStream(expected=students.expected)
     if teacher is not None:
         for _ in teachers.read(teacher, rejects, intents=options.intents):
             pass
-        if len(teachers.scores) > 1:
-            raise KdbError(f"the teacher's file holds {len(teachers.scores)} runs", "give the file of one run")
+        if len(teachers.tables) > 1:
+            raise KdbError(f"the teacher's file holds {len(teachers.tables)} runs", "give the file of one run")
     if options.intents:
         students.add_intent_similarity()
         teachers.add_intent_similarity()
-    for domain in dict.fromkeys(chain.from_iterable(students.scores.values())):
-        ways = students.imported.get(domain, [])
+    for stream in (students, teachers):
+        same_task.check_whole(stream, options.intersect)
+    for domain in dict.fromkeys(chain.from_iterable(students.tables.values())):
+        ways = students.imported(domain)
         for record in _domain(domain, students, teachers, options):
             yield structs.replace(record, imported=ways) if isinstance(record, Metric) else record
 
@@ -68,58 +81,52 @@ def best(records: Iterable[Record]) -> str:
     for record in records:
         if isinstance(record, Metric) and record.protocol == "strict" and not record.slice:
             names[record.run] = str(record.settings.get("name") or record.run)
-            values.setdefault(record.run, []).append(record.values["matched_f1"] or 0.0)
+            values.setdefault(record.run, []).append(record.values[PRIMARY_METRIC] or 0.0)
     return names[max(values, key=lambda run: sum(values[run]) / len(values[run]))]
 
 
 def _domain(
-    domain: str, students: ScoredRuns, teachers: ScoredRuns, options: EvalOptions
-) -> Iterator[Metric | Comparison]:
+    domain: str, students: ScoredStream, teachers: ScoredStream, options: EvalOptions
+) -> Iterator[Metric | Comparison | Calibration]:
     own, theirs = students.of(domain), teachers.of(domain)
-    sessions = _sessions(domain, [*own.items(), *theirs.items()], options.intersect)
-    runs = _aligned(students, own, sessions, options.seed)
-    teacher = next(iter(_aligned(teachers, theirs, sessions, options.seed)), None)
-    if teachers.scores and not teacher:
+    tables = [*own.items(), *theirs.items()]
+    sessions = same_task.common_sessions(domain, tables, options.intersect)
+    same_task.check_policies(domain, (students, teachers))
+    same_task.check_same_truth(domain, sessions, tables, students)
+    runs = [_run_scores(students, run, domain, sessions, options.seed) for run in own]
+    teacher = next((_run_scores(teachers, run, domain, sessions, options.seed) for run in theirs), None)
+    if teachers.tables and not teacher:
         console.warn(f"the teacher has no prediction for {domain!r}: no retention there")
-    for one in runs:
-        yield from _metrics(domain, one, teacher)
-        for by, rows in _slices(one.table, options.by):
-            part = RunScores(one.id, one.run, rows, ResampledSums.of(rows, options.seed))
-            yield from _metrics(domain, part, None, by)
-    yield from compare(domain, runs, options.seed)
+    together = over_seeds(runs)
+    for one in dict.fromkeys([*runs, *together]):
+        yield from _metrics(domain, one, teacher, options.seed)
+        for by, rows in _slices(one, options.by):
+            part = _part(one, rows, options.seed)
+            yield from _metrics(domain, part, None, options.seed, by)
+    for family in families(together, options.reference.among(together, domain), options.questions):
+        yield from compare(domain, family, options.seed)
 
 
-def _sessions(domain: str, scored: Sequence[tuple[str, ScoreTable]], intersect: bool) -> list[str]:
-    """The sessions of all runs, in the order of the first; KdbError where they differ, or there are none."""
-    (first, scores), *others = scored
-    sessions = scores.rows.keys()
-    for other, its in others:
-        more, less = len(sessions - its.rows.keys()), len(its.rows.keys() - sessions)
-        if (more or less) and not intersect:
-            raise KdbError(
-                f"runs {first!r} and {other!r} differ in their sessions of {domain!r}: "
-                f"{more} are only in the first, {less} only in the second",
-                "--intersect scores the common ones; with the session records too, missing ones fail",
-            )
-    common = [session for session in sessions if all(session in its.rows for _, its in others)]
-    if not common:
-        raise KdbError(f"the runs have no session of {domain!r} in common")
-    return common
+def _run_scores(stream: ScoredStream, run: str, domain: str, sessions: Sequence[str], seed: int) -> RunScores:
+    table = stream.tables[run][domain]
+    rows = table.of(sessions)
+    whole = ResampledSums.of(rows, table.columns, seed)
+    return RunScores(run, stream.runs.get(run), rows, whole, table.probabilities_of(sessions))
 
 
-def _aligned(
-    read: ScoredRuns, scored: Mapping[str, ScoreTable], sessions: Sequence[str], seed: int
-) -> list[RunScores]:
-    tables = {key: scores.of(sessions) for key, scores in scored.items()}
-    return [RunScores(key, read.runs.get(key), rows, ResampledSums.of(rows, seed)) for key, rows in tables.items()]
+def _part(one: RunScores, rows: np.ndarray, seed: int) -> RunScores:
+    """A run on some of its sessions."""
+    nothing = np.zeros((0, 3))
+    return RunScores(one.id, one.run, rows, ResampledSums.of(rows, one.columns, seed), nothing)
 
 
-def _slices(table: np.ndarray, by: Sequence[str]) -> Iterator[tuple[dict[str, str], np.ndarray]]:
+def _slices(one: RunScores, by: Sequence[str]) -> Iterator[tuple[dict[str, str], np.ndarray]]:
     """The rows by each combination of the slices' values that occurs, shortest sessions first."""
     names = [name for name in by if name != "domain"]  # every record is of one domain in any case
-    if not names:
+    if not names or one.seeds:
         return
-    length, failed, repaired = (table[:, COLUMNS.index(c)] for c in ("length", "failed", "repaired"))
+    columns = [count.__name__ for count in one.columns]
+    length, failed, repaired = (one.table[:, columns.index(c)] for c in ("length", "failed", "repaired"))
     values = {"length": length, "status": 2 * failed + repaired}
     keys = np.stack([values[name] for name in names], axis=1).astype(int)
     for key in np.unique(keys, axis=0):
@@ -127,24 +134,23 @@ def _slices(table: np.ndarray, by: Sequence[str]) -> Iterator[tuple[dict[str, st
             name: ("ok", "repaired", "failed")[value] if name == "status" else str(value)
             for name, value in zip(names, key, strict=True)
         }
-        yield shown, table[(keys == key).all(axis=1)]
+        yield shown, one.table[(keys == key).all(axis=1)]
 
 
 def _metrics(
-    domain: str, one: RunScores, teacher: RunScores | None, by: dict[str, str] | None = None
-) -> Iterator[Metric]:
-    for protocol, metrics in PROTOCOLS.items():
+    domain: str, one: RunScores, teacher: RunScores | None, seed: int, by: dict[str, str] | None = None
+) -> Iterator[Metric | Calibration]:
+    for protocol in PROTOCOLS:
+        metrics = definitions(protocol)
         values, bounds = one.whole.values(metrics), one.whole.intervals(metrics)
         if protocol == "strict":
             values |= cost(one.run, values)
+            if len(one.probabilities):
+                error, error_bounds = calibration_error(one.probabilities, len(one.table), seed)
+                values, bounds = values | error, bounds | error_bounds
         if teacher:
-            kept = {name: metrics[name] for name in KEPT if name in metrics}
-            shares, share_bounds = retention(one.whole, teacher.whole, kept)
-            values |= shares
-            bounds |= share_bounds
-            if protocol == "strict":
-                theirs = teacher.whole.values(metrics)
-                values |= cost_shares(values, theirs | cost(teacher.run, theirs))
+            shares, share_bounds = _against_teacher(protocol, one, teacher, values)
+            values, bounds = values | shares, bounds | share_bounds
         yield Metric(
             run=one.id,
             domain=domain,
@@ -153,9 +159,24 @@ def _metrics(
             values=values,
             intervals=bounds,
             counts=_counts(one.whole),
-            settings=one.run.settings if one.run else {},
+            settings=one.settings,
             slice=by or {},
+            seeds=[seed.id for seed in one.seeds],
+            spread=spread(one.seeds, metrics),
         )
+    if len(one.probabilities) and not by:
+        yield calibration(one.id, domain, one.probabilities)
+
+
+def _against_teacher(protocol: str, one: RunScores, teacher: RunScores, values: Values) -> tuple[Values, Intervals]:
+    """What share of the teacher's quality a run keeps, at what share of its cost."""
+    metrics = definitions(protocol)
+    kept = {name: metrics[name] for name in KEPT if name in metrics}
+    shares, bounds = retention(one.whole, teacher.whole, kept)
+    if protocol == "strict":
+        theirs = teacher.whole.values(metrics)
+        shares |= cost_shares(values, theirs | cost(teacher.run, theirs))
+    return shares, bounds
 
 
 def _counts(whole: ResampledSums) -> dict[str, int]:

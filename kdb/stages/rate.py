@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from kdb import console
-from kdb.evaluation import intents
-from kdb.evaluation.matches import matched_intents
+from kdb.evaluation import intent_ratings
+from kdb.evaluation.matched_session import MatchedSession
 from kdb.records import Prediction, Rating, Session
 from kdb.stream import Line
 from kdb.teacher import Request, RequestFailed, Sampling, Teacher, Unanswered
@@ -38,7 +38,7 @@ def rate(
 
     def job(line: Line) -> Job[Rated | None] | None:
         prediction = line.record
-        if not isinstance(prediction, Prediction) or not (named := matched_intents(prediction)):
+        if not isinstance(prediction, Prediction) or not (named := MatchedSession.of(prediction).matched_intents):
             return None
         session = sessions.get(prediction.key)
         if session is None:
@@ -47,7 +47,7 @@ def rate(
 
     for line, result in ordered_map(lines, job, threads, window=8 * threads):
         prediction = line.record
-        if isinstance(prediction, Prediction) and matched_intents(prediction):
+        if isinstance(prediction, Prediction) and MatchedSession.of(prediction).matched_intents:
             asked += 1
             unanswered += result is None
         if result and result[0]:
@@ -65,11 +65,11 @@ def _attempt(
     ratings: list[Rating] = []
     try:
         for items, intent in named:
-            question = intents.messages(session, items, intent)
-            request = Request("rate", question, intents.SCHEMA, sampling, expected_tokens=24, subject=session.id)
+            question = intent_ratings.messages(session, items, intent)
+            request = Request("rate", question, intent_ratings.SCHEMA, sampling, expected_tokens=24, subject=session.id)
             answer = teacher.ask(request)
             try:
-                ratings.append(intents.parse(answer.text, items, answer.model or teacher.identity.model))
+                ratings.append(intent_ratings.parse(answer.text, items, answer.model or teacher.identity.model))
             except ValueError:
                 continue
     except Unanswered as error:

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from kdb import console
 from kdb.errors import UsageError
-from kdb.evaluation import metrics
+from kdb.evaluation.matched_session import matched_f1
 from kdb.records import Run
 from kdb.stream import Line
 from kdb.student import adapter, distributed, router
@@ -140,7 +140,7 @@ def _validate(student: Student, rule: AnswerMethod, lessons: TrainingSet, batch:
     asked = lessons.plain()
     decisions = rule.decide([lesson.question for lesson in asked], 2 * batch)
     scores = [
-        metrics.matched_f1([b.items for b in d.bundles], [b.items for b in lesson.bundles])
+        matched_f1([b.items for b in d.bundles], [b.items for b in lesson.bundles])
         for d, lesson in zip(decisions, asked, strict=True)
     ]
     examples = lessons.examples(0)

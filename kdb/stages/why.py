@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kdb.errors import KdbError
-from kdb.evaluation.matches import matches
-from kdb.evaluation.metrics import SessionSums
-from kdb.evaluation.scored_runs import scored
+from kdb.evaluation import definitions
+from kdb.evaluation.matched_session import MatchedSession
 from kdb.records import Item, Knowledge, Match, Prediction, Run, Session
 from kdb.report.factors import label
 from kdb.stream import Line
@@ -18,12 +17,12 @@ KINDS = ("prediction", "run", "session", "knowledge")
 
 @dataclass
 class RunView:
-    """What one run predicted; `name` is what the run is called."""
+    """What one run predicted; `name` is what the run is called, `scores` are None for a session without truth."""
 
     name: str
     prediction: Prediction
     matches: list[Match]
-    score: SessionSums | None
+    scores: dict[str, float | None] | None
     demos: dict[str, Session | None] = field(default_factory=dict)
     knowledge: dict[str, Knowledge | None] = field(default_factory=dict)
 
@@ -94,14 +93,22 @@ def _run_view(
     knowledge: dict[str, Knowledge],
 ) -> RunView:
     known = runs.get(prediction.run)
+    matched = MatchedSession.of(prediction)
     return RunView(
         name=(label(known.settings) if known else "") or "unnamed",
         prediction=prediction,
-        matches=matches(prediction),
-        score=scored(prediction) if prediction.truth is not None else None,
+        matches=matched.matches,
+        scores=_scores(matched) if prediction.truth is not None else None,
         demos={demo: _demo(demo, prediction.domain, sessions) for demo in prediction.demos},
         knowledge={piece: knowledge.get(piece) for piece in prediction.knowledge},
     )
+
+
+def _scores(matched: MatchedSession) -> dict[str, float | None]:
+    """The quality of one session; None where undefined."""
+    found = {name: metric for name, metric in definitions("strict").items() if metric.group == "quality"}
+    sums = {name: (metric.numerator(matched), metric.denominator(matched)) for name, metric in found.items()}
+    return {name: own / count if count else None for name, (own, count) in sums.items()}
 
 
 def _demo(identity: str, domain: str, sessions: dict[tuple[str, str], Session]) -> Session | None:

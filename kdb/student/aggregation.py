@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from kdb.evaluation.metrics import matched_f1
+from kdb.evaluation.matched_session import matched_f1
 from kdb.partitions import mbr
 from kdb.prompts.messages import Query
 from kdb.records import Bundle, Usage

@@ -19,7 +19,7 @@ import numpy as np
 from rows import Row, conclude
 
 from kdb.evaluation.bootstrap import resampled_sums
-from kdb.evaluation.score_table import COLUMNS
+from kdb.evaluation.score_table import columns
 from kdb.records import Bundle, Prediction
 from kdb.stream import write
 
@@ -60,7 +60,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         _, small, _ = evaluated(Path(folder), 180)
         seconds, cpu, mib = evaluated(Path(folder), count)
-    rows = np.random.default_rng(0).random((100_000, len(COLUMNS)))
+    rows = np.random.default_rng(0).random((100_000, len(columns())))
     wall, started = time.perf_counter(), time.process_time()
     resampled_sums(rows, seed=0)
     bootstrap = time.process_time() - started

@@ -91,13 +91,17 @@ def test_comparison_of_runs(kdb) -> None:
     same = [prediction(n, ["cd", "ab"], "same") for n in range(20)]
     result = kdb("eval", stdin=lines(*good, *reversed(bad), *same))
     found = {tuple(c["runs"]): c for c in of_kind(result, "comparison") if c["protocol"] == "strict"}
-    assert set(found) == {("good", "bad"), ("good", "same"), ("bad", "same")}
-    better, equal = found["good", "bad"], found["good", "same"]
-    assert better["differences"]["precision"] == 0.95
-    assert better["intervals"]["precision"][0] > 0.8
-    assert better["p"]["precision"] < 0.001
-    assert better["p_holm"]["precision"] == pytest.approx(3 * better["p"]["precision"], abs=1e-6)
+    assert set(found) == {("bad", "good"), ("same", "good")}
+    worse, equal = found["bad", "good"], found["same", "good"]
+    assert worse["differences"]["precision"] == -0.95
+    assert worse["intervals"]["precision"][1] < -0.8
+    assert worse["p"]["precision"] == worse["p_floor"] < 0.001
+    assert worse["p_holm"]["precision"] == pytest.approx(2 * worse["p"]["precision"], abs=1e-6)
     assert (equal["differences"]["precision"], equal["p_holm"]["precision"]) == (0, 1)
+    assert {c["family"] for c in found.values()} == {"baseline"} and {c["reference"] for c in found.values()} == {
+        "good"
+    }
+    assert "no baseline here; compared with the first run, good" in result.stderr
 
 
 def test_the_best_run_is_named(kdb) -> None:

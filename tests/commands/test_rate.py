@@ -7,7 +7,7 @@ import pytest
 from support.command_line import Result, run_kdb
 from support.fake_teacher import FakeTeacher, running
 
-from kdb.evaluation.intents import messages, parse
+from kdb.evaluation.intent_ratings import messages, parse
 from kdb.records import Bundle, Item, Prediction, Session
 
 ITEMS = [Item(i, f"Title of {i}") for i in "abcd"]

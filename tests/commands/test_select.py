@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
-from kdb.evaluation.metrics import matched_f1
+from kdb.evaluation.matched_session import matched_f1
 from kdb.records import Bundle, FirstAttempt, Item, Knowledge, Prediction, Record, Session, Source
 from kdb.student.tokens import counts
 

@@ -52,7 +52,9 @@ def test_everything_about_a_session(kdb, files) -> None:
     assert "mine (run r): repaired" in lines
     assert "1, 2 tea time 1, 2 tea 1.00 hit" in lines
     assert "2, 3, 4 ride 3, 4 0.67 hit" in lines
-    assert "score: precision 1.000, recall 1.000, coverage 0.833, matched F1 0.833, exact no" in lines
+    assert (
+        "score: precision 1.000, recall 1.000, coverage 0.833, matched F1 0.833, exact no, pair F1 0.667" in lines
+    )
     demo = "9 of shop: 1 Tea pot [red]; 2 Tea cup; 3 Bicycle [31mlamp; 4 Saddle :smile: → [1, 2 tea time]"
     assert lines[lines.index("demonstrations:") + 1 :][:2] == [demo, "8: not in --kb"]
     assert lines[lines.index("knowledge:") + 1 :][:2] == ["rule k1: Cups go with pots. Always.", "k2: not in --kb"]

@@ -5,12 +5,14 @@ from itertools import product
 import numpy as np
 import pytest
 
-from kdb.evaluation import bootstrap
-from kdb.evaluation.comparison import holm, permutation_test
-from kdb.evaluation.metrics import score
-from kdb.evaluation.score_table import COLUMNS, PROTOCOLS, AnswerStats, ScoreTable, metric_values
+from kdb.evaluation import bootstrap, definitions
+from kdb.evaluation.matched_session import MatchedSession
+from kdb.evaluation.score_table import ScoreTable, columns, metric_values
+from kdb.evaluation.significance import holm, permutation_test
 
-METRICS = {name: PROTOCOLS["strict"][name] for name in ("precision", "recall", "coverage", "matched_f1")}
+METRICS = {name: definitions("strict")[name] for name in ("precision", "recall", "coverage", "matched_f1")}
+COUNTS = columns()
+COLUMNS = [count.__name__ for count in COUNTS]
 
 
 def rows(precisions: list[float]) -> np.ndarray:
@@ -63,34 +65,34 @@ def test_permutation_test_against_all_swaps() -> None:
     gains = np.subtract(first, second)
     swapped = [abs(np.dot(signs, gains)) for signs in product((1, -1), repeat=len(gains))]
     exact = np.mean(np.array(swapped) >= abs(gains.sum()) - 1e-12)
-    p = permutation_test(rows(first), rows(second), {"precision": METRICS["precision"]}, seed=0)[0]
+    p = permutation_test(rows(first), rows(second), {"precision": METRICS["precision"]}, COUNTS, seed=0)[0][0]
     assert p == pytest.approx(exact, abs=0.01)
     assert 0.05 < exact < 0.2  # a case that could come out otherwise
 
 
 def test_equal_runs_do_not_differ_and_a_clear_gain_does() -> None:
     same = rows([0.5, 1.0, 0.0])
-    assert permutation_test(same, same, {"precision": METRICS["precision"]}, seed=0)[0] == 1
+    metrics = {"precision": METRICS["precision"]}
+    assert permutation_test(same, same, metrics, COUNTS, seed=0)[0][0] == 1
     better, worse = rows([1.0] * 20), rows([0.0] * 20)
-    assert permutation_test(better, worse, {"precision": METRICS["precision"]}, seed=0)[0] == pytest.approx(
-        1e-4, rel=0.1
-    )
+    (p,), floor = permutation_test(better, worse, metrics, COUNTS, seed=0)
+    assert p == floor == pytest.approx(1e-4, rel=0.1)
 
 
 def test_permutation_test_of_many_sessions_swaps_groups() -> None:
     random = np.random.default_rng(0)
     first, second = random.random(12_000), random.random(12_000)
     metrics = {"precision": METRICS["precision"]}
-    by_chance = permutation_test(rows(list(first)), rows(list(second)), metrics, seed=0, most=500)[0]
-    gain = permutation_test(rows(list(first + 0.05)), rows(list(second)), metrics, seed=0, most=500)[0]
+    by_chance = permutation_test(rows(list(first)), rows(list(second)), metrics, COUNTS, seed=0, most=500)[0][0]
+    gain = permutation_test(rows(list(first + 0.05)), rows(list(second)), metrics, COUNTS, seed=0, most=500)[0][0]
     assert by_chance > 0.05 > gain
 
 
 def test_in_a_large_grid_a_clear_gain_is_still_significant() -> None:
     better, worse = rows([1.0] * 60), rows([0.0] * 60)
     metrics, pairs = {"precision": METRICS["precision"]}, 700
-    assert permutation_test(better, worse, metrics, seed=0)[0] * pairs > 0.05
-    assert permutation_test(better, worse, metrics, seed=0, most=100 * pairs)[0] * pairs < 0.05
+    assert permutation_test(better, worse, metrics, COUNTS, seed=0)[0][0] * pairs > 0.05
+    assert permutation_test(better, worse, metrics, COUNTS, seed=0, most=100 * pairs)[0][0] * pairs < 0.05
 
 
 def test_holm() -> None:
@@ -102,9 +104,9 @@ def test_holm() -> None:
 
 def test_metrics_of_sessions_together() -> None:
     scores = ScoreTable()
-    scores.add("1", score(["ab"], ["ab", "cd"], "abcd"), AnswerStats(length=4, answered=1, failed=0))
-    scores.add("2", score(["abc", "bc"], ["bcd"], "abcd"), AnswerStats(length=4, answered=1, failed=0))
-    values = dict(zip(METRICS, metric_values(scores.table.sum(axis=0), METRICS), strict=True))
+    scores.add("1", MatchedSession(["ab"], ["ab", "cd"], "abcd"))
+    scores.add("2", MatchedSession(["abc", "bc"], ["bcd"], "abcd"))
+    values = dict(zip(METRICS, metric_values(scores.table.sum(axis=0), METRICS, COUNTS), strict=True))
     # Means over sessions, but coverage over hits: {a,b} covers 1, {b,c} 2/3.
     assert values["precision"] == pytest.approx((1 + 1 / 2) / 2)
     assert values["recall"] == pytest.approx((1 / 2 + 1) / 2)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from support.partition_cases import groups_of, random_pairs, sets, twins
 
 from kdb.errors import UsageError
-from kdb.evaluation import metrics
+from kdb.evaluation.matched_session import matched_f1
 from kdb.partitions import crf, mbr
 from kdb.partitions.enumeration import from_bundles, to_masks
 from kdb.partitions.matching import MatchedF1, pairwise_matched_f1
@@ -25,7 +25,7 @@ def test_matched_f1_is_the_metric(options, truths):
     found, bounds = pairwise_matched_f1(options, truths), MatchedF1(options, truths).upper_bounds()
     for n, option in enumerate(options):
         for m, truth in enumerate(truths):
-            assert found[n, m] == pytest.approx(metrics.matched_f1(sets(option, 9), sets(truth, 9)))
+            assert found[n, m] == pytest.approx(matched_f1(sets(option, 9), sets(truth, 9)))
             assert bounds[n, m] >= found[n, m] - 1e-12
 
 
@@ -40,7 +40,7 @@ def test_the_prediction_is_the_best_candidate(truths, utility, random):
         for truth, chance in zip(truths, p, strict=True):
             own, true = sets(option, 8), sets(truth, 8)
             covers = [max((len(a) / len(b) for b in true if a <= b), default=0) for a in own]
-            value = metrics.matched_f1(own, true) if utility == "f1" else sum(covers) / len(covers)
+            value = matched_f1(own, true) if utility == "f1" else sum(covers) / len(covers)
             total += chance * value
         return total
 

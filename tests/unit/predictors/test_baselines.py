@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from kdb.errors import UsageError
-from kdb.evaluation.metrics import score
+from kdb.evaluation import definitions
+from kdb.evaluation.matched_session import MatchedSession
 from kdb.extraction.association_rules import MiningConfig, mine, transactions
 from kdb.predictors import baselines
 from kdb.predictors.baselines import NAMES, NEED_KB, build
@@ -37,8 +38,10 @@ def ids(session: Session) -> list[str]:
 
 
 def mean(predictor: baselines.Baseline, sessions: list[Session], field: str) -> float:
-    scores = [score(predictor.bundles(s), [bundle.items for bundle in s.truth or []], ids(s)) for s in sessions]
-    return float(np.mean([getattr(one, field) for one in scores]))
+    scored = [
+        MatchedSession(predictor.bundles(s), [bundle.items for bundle in s.truth or []], ids(s)) for s in sessions
+    ]
+    return float(np.mean([definitions("strict")[field].numerator(one) for one in scored]))
 
 
 def test_trivial_ones(sessions: list[Session]) -> None:

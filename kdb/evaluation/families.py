@@ -1,0 +1,138 @@
+"""Which runs are compared: stated families, each with its reference, never every run with every other one.
+
+`baseline`: each student against the best baseline, which is chosen on validation sessions or named; `baselines`
+describes the difference of the other baselines to it, which no test is asked about.
+A question such as `format`: each level of a tag against its reference level, with all other tags the same and
+learnt from the same data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from kdb.evaluation.score_table import RunScores
+
+BASELINE, BASELINES = "baseline", "baselines"
+SEED = "seed"
+QUESTIONS = {"format": "none", "strategy": "random", "quantity": "100 %", "utilization": "zero-shot"}
+"""The tags that ask a question, each with the level that the others are compared with."""
+DATA_VARIES = ("strategy", "quantity")
+"""The questions whose levels differ in the data by design."""
+STRENGTH = ("whole-session", "all-pairs", "pattern-matching", "clusters", "embedder", "pair-classifier")
+"""Baselines from the weakest design on; any other one is stronger. Fixed before any result is seen."""
+
+Settings = Mapping[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Comparisons that are corrected together, as (run, reference); `described` ones are not tested."""
+
+    name: str
+    tested: list[tuple[RunScores, RunScores]]
+    described: list[tuple[RunScores, RunScores]]
+
+
+def families(runs: Sequence[RunScores], reference: RunScores | None, questions: Mapping[str, str]) -> list[Family]:
+    """All families of some runs on one domain; those without a comparison are left out."""
+    made = _against(runs, reference) if reference else []
+    made += [_question(runs, factor, level) for factor, level in questions.items()]
+    return [family for family in made if family.tested or family.described]
+
+
+def is_baseline(settings: Settings) -> bool:
+    """Whether a run needed no student."""
+    return bool(settings.get("baseline"))
+
+
+def name_of(settings: Settings) -> str:
+    """The name that a run was given, or that of its baseline."""
+    return str(settings.get("name") or settings.get("baseline") or "")
+
+
+def tags(settings: Settings) -> dict[str, str]:
+    """What the run was declared to be, such as `{"format": "rule", "seed": "1"}`."""
+    found = settings.get("tags")
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, Mapping) else {}
+
+
+def declared_baseline(runs: Sequence[RunScores]) -> RunScores | None:
+    """The baseline of the strongest design, whatever the runs scored; of equals the first."""
+    baselines = [run for run in runs if is_baseline(run.settings)]
+
+    def strength(run: RunScores) -> int:
+        name = run.settings.get("baseline")
+        return STRENGTH.index(name) if name in STRENGTH else len(STRENGTH)
+
+    return max(baselines, key=strength, default=None)
+
+
+def data_source(settings: Settings) -> frozenset[str]:
+    """What the run learnt from or looked up, however: training, demonstrations, knowledge, fitted pair features."""
+    has_adapter = bool(settings.get("adapter"))
+    reads_kb = bool(settings.get("demos") or settings.get("knowledge") or settings.get("baseline"))
+    fits_pairs = settings.get("answer") == "pairs" and not has_adapter
+    sources = [settings.get("trained")] if has_adapter else []
+    sources += [settings.get("kb")] if reads_kb or fits_pairs else []
+    return frozenset(_source(source) for source in sources if source)
+
+
+def _source(summary: Any) -> str:
+    """Sessions and how they were selected; what was extracted from them is another question."""
+    kept = {key: summary.get(key) for key in ("sessions", "validation", "domains", "selected")}
+    return msgspec.json.encode(kept, order="sorted").decode()
+
+
+def _against(runs: Sequence[RunScores], reference: RunScores) -> list[Family]:
+    others = [run for run in runs if run is not reference]
+    students, baselines = _parted(others, [is_baseline(run.settings) for run in others])
+    first, again = _without_duplicates(students)
+    return [
+        Family(BASELINE, [(run, reference) for run in first], [(run, reference) for run in again]),
+        Family(BASELINES, [], [(run, reference) for run in baselines]),
+    ]
+
+
+def _question(runs: Sequence[RunScores], factor: str, level: str) -> Family:
+    pairs = [
+        (run, best)
+        for run in runs
+        if tags(run.settings).get(factor, level) != level and (best := _reference(run, runs, factor, level))
+    ]
+    first, _ = _without_duplicates([run for run, _ in pairs])
+    tested, again = _parted(pairs, [run not in first for run, _ in pairs])
+    return Family(factor, tested, again)
+
+
+def _reference(run: RunScores, runs: Sequence[RunScores], factor: str, level: str) -> RunScores | None:
+    """The run at the reference level that shares every other tag that both have, and the data."""
+    own, source = tags(run.settings), data_source(run.settings)
+    found = []
+    for other in runs:
+        its = tags(other.settings)
+        shared = (own.keys() & its.keys()) - {factor}
+        data = data_source(other.settings)
+        same_data = factor in DATA_VARIES or not data or data == source
+        if its.get(factor) == level and all(own[key] == its[key] for key in shared) and same_data:
+            found.append((len(shared), other))
+    return max(found, key=lambda entry: entry[0])[1] if found else None
+
+
+def _without_duplicates(runs: Sequence[RunScores]) -> tuple[list[RunScores], list[RunScores]]:
+    """The runs that answered otherwise than each one before, and the others."""
+    first: list[RunScores] = []
+    for run in runs:
+        if not any(run.is_duplicate_of(other) for other in first):
+            first.append(run)
+    return first, [run for run in runs if run not in first]
+
+
+def _parted(values: Sequence[T], away: Sequence[bool]) -> tuple[list[T], list[T]]:
+    """The values that stay, and those that are put away."""
+    kept = [value for value, is_away in zip(values, away, strict=True) if not is_away]
+    return kept, [value for value, is_away in zip(values, away, strict=True) if is_away]

@@ -1,0 +1,58 @@
+"""The baseline that students are compared with: named, or the best one on validation; never chosen on test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kdb import console
+from kdb.errors import KdbError
+from kdb.evaluation import PRIMARY_METRIC
+from kdb.evaluation.families import declared_baseline, is_baseline, name_of
+from kdb.evaluation.score_table import RunScores
+from kdb.records import Metric, Record
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A run by its name, its baseline or its id, and why it is the one; empty: the baseline of the strongest design,
+    or without a baseline the first run.
+    """
+
+    name: str = ""
+    reason: str = "named"
+
+    @classmethod
+    def best_of(cls, metrics: Iterable[Record | None], source: str) -> Reference:
+        """The baseline with the highest matched F1, the mean over domains, of metrics on other sessions."""
+        values: dict[str, list[float]] = {}
+        for metric in metrics:
+            if not isinstance(metric, Metric) or metric.protocol != "strict" or metric.slice or metric.seeds:
+                continue
+            if is_baseline(metric.settings):
+                values.setdefault(name_of(metric.settings), []).append(metric.values[PRIMARY_METRIC] or 0.0)
+        if not values:
+            raise KdbError(f"{source}: no metric of a baseline", "kdb eval VALIDATION_PREDICTIONS > metrics.jsonl")
+        return cls(max(values, key=lambda name: sum(values[name]) / len(values[name])), f"the best in {source}")
+
+    def among(self, runs: Sequence[RunScores], domain: str) -> RunScores | None:
+        """The run that is meant, or the one that stands in for it, which is said; None where a run is alone."""
+        if self.name:
+            for run in runs:
+                if self.name in (run.id, run.settings.get("name"), run.settings.get("baseline")):
+                    return run
+            raise KdbError(f"--reference {self.name}: {domain!r} has no such run", "give its predictions too")
+        if len(runs) < 2:
+            return None
+        baseline = declared_baseline(runs)
+        if baseline and sum(is_baseline(run.settings) for run in runs) > 1:
+            name = name_of(baseline.settings)
+            console.say(
+                f"{domain}: compared with {name}, the baseline of the strongest design; --reference METRICS takes the "
+                "best one on validation"
+            )
+        elif not baseline:
+            console.say(
+                f"{domain}: no baseline here; compared with the first run, {name_of(runs[0].settings) or runs[0].id}"
+            )
+        return baseline or runs[0]
