@@ -12,11 +12,14 @@ from kdb.evaluation.families import declared_baseline, is_baseline, name_of
 from kdb.evaluation.score_table import RunScores
 from kdb.records import Metric, Record
 
+REFERENCE_HINT = "--reference METRICS takes the best one on validation"
+
 
 @dataclass(frozen=True)
 class Reference:
-    """A run by its name, its baseline or its id, and why it is the one; empty: the baseline of the strongest design,
-    or without a baseline the first run.
+    """A run by its name, its baseline or its id, and why it is the one.
+
+    Without a name it is the baseline of the strongest design, or where there is none the first run.
     """
 
     name: str = ""
@@ -46,13 +49,9 @@ class Reference:
             return None
         baseline = declared_baseline(runs)
         if baseline and sum(is_baseline(run.settings) for run in runs) > 1:
-            name = name_of(baseline.settings)
-            console.say(
-                f"{domain}: compared with {name}, the baseline of the strongest design; --reference METRICS takes the "
-                "best one on validation"
-            )
+            which, hint = f"{name_of(baseline.settings)}, the baseline of the strongest design", REFERENCE_HINT
+            console.say(f"{domain}: compared with {which}; {hint}")
         elif not baseline:
-            console.say(
-                f"{domain}: no baseline here; compared with the first run, {name_of(runs[0].settings) or runs[0].id}"
-            )
+            first = name_of(runs[0].settings) or runs[0].id
+            console.say(f"{domain}: no baseline here; compared with the first run, {first}")
         return baseline or runs[0]
