@@ -66,7 +66,9 @@ def _attempt(
     try:
         for items, intent in named:
             question = intent_ratings.messages(session, items, intent)
-            request = Request("rate", question, intent_ratings.SCHEMA, sampling, expected_tokens=24, subject=session.id)
+            request = Request(
+                "rate", question, intent_ratings.SCHEMA, sampling, expected_tokens=24, subject=session.id
+            )
             answer = teacher.ask(request)
             try:
                 ratings.append(intent_ratings.parse(answer.text, items, answer.model or teacher.identity.model))
