@@ -49,7 +49,7 @@ demo: install
 	  | $(KDB) extract pattern | $(KDB) extract thought --teacher annotations \
 	  | $(KDB) select --strategy random --ratio 0.9 > $(DEMO)/kb.jsonl
 	$(KDB) import samples/sessions.jsonl --format jsonl --split test > $(DEMO)/test.jsonl
-	$(KDB) train $(DEMO)/kb.jsonl --epochs 1 -o $(DEMO)/adapter > $(DEMO)/train.jsonl
+	$(KDB) train $(DEMO)/kb.jsonl --num-train-epochs 1 -o $(DEMO)/adapter > $(DEMO)/train.jsonl
 	$(KDB) infer $(DEMO)/test.jsonl --adapter $(DEMO)/adapter -o $(DEMO)/student.jsonl
 	$(KDB) infer $(DEMO)/test.jsonl --no-intents -o $(DEMO)/zero-shot.jsonl
 	for name in whole-session clusters partition-crf; do \

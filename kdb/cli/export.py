@@ -8,7 +8,7 @@ from typer import Option
 
 from kdb.cli.options import command
 from kdb.cli.streams import RecordOptions
-from kdb.cli.student import Device
+from kdb.cli.student import DeviceOptions
 from kdb.errors import UsageError
 
 
@@ -22,6 +22,7 @@ class Written(StrEnum):
 @command
 def export(
     streams: RecordOptions,
+    hardware: DeviceOptions,
     adapter: Annotated[Path | None, Option(help="A folder made by kdb train.", show_default=False)] = None,
     output: Annotated[
         Path | None, Option("-o", "--output", help="The folder for the model.", show_default=False)
@@ -37,7 +38,6 @@ def export(
         list[Path] | None,
         Option(help="Session records to compare the model with the adapter on; repeatable.  [default: a few]"),
     ] = None,
-    device: Device = "",
 ) -> None:
     """Merge an adapter into its student: a Transformers folder that any program loads; prints a `run` record.
 
@@ -68,7 +68,7 @@ def export(
     sessions = [line.record for line in lines if isinstance(line.record, Session)]
     if check and not sessions:
         raise KdbError("no session in what --check names", "kdb import DATA -o FILE")
-    record = stage.run(sessions, stage.ExportOptions(adapter, output, precision.value, device, force))
+    record = stage.export(sessions, stage.ExportOptions(adapter, output, precision.value, hardware.device, force))
     with stream.output(None) as file:
         stream.write([record], file)
     streams.finish()

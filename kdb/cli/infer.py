@@ -3,88 +3,57 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from kdb import weights
-from kdb.cli.options import command
+from kdb.cli.options import Given, command
 from kdb.cli.streams import StreamOptions
-from kdb.cli.student import Device, Goal, MaxPromptTokens, Precision, Seed, Student
-from kdb.cli.student import formats as known_formats
-from kdb.errors import UsageError
-from kdb.student.config import Aggregation, Retrieval
+from kdb.cli.student import HardwareOptions, Tag, tags
+from kdb.retrieval.config import ContextConfig
+from kdb.student.config import AskedConfig, MethodConfig
+from kdb.student.generation_config import GenerationConfig
 from kdb.teacher.config import StudentServerConfig
 
 BASELINES = "whole-session, all-pairs, clusters, pattern-matching, pair-classifier or partition-crf"
+METHOD = " ".join(name for name in MethodConfig.__struct_fields__ if name != "utility")
+OF_STUDENTS = f"student adapter {METHOD} temperature samples aggregate unconstrained"
+"""What means nothing to a baseline."""
 
 
 @command
 def infer(
     streams: StreamOptions,
     server: StudentServerConfig,
-    student: Student = weights.STUDENT,
-    adapter: Annotated[Path | None, typer.Option(help="A folder made by kdb train.")] = None,
-    kb: Annotated[
-        list[Path] | None, typer.Option(help="TrainingConfig sessions and knowledge to draw on; repeatable.")
-    ] = None,
-    demos: Annotated[
-        int | None, typer.Option(min=0, help="Demonstrations from --kb.  [default: as trained, else 0]")
-    ] = None,
-    knowledge: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Patterns and rules; if any, demonstrations bring thoughts.  [default: as trained, else 0]",
-        ),
-    ] = None,
-    formats: Annotated[
-        str, typer.Option(help="Only this knowledge: pattern,rule,thought.  [default: as trained, else all]")
-    ] = "",
-    neighbours: Annotated[
-        Retrieval | None,
-        typer.Option(
-            help="Demonstrations are nearest by all titles as one text, or item by item.  "
-            "[default: as trained, else session]"
-        ),
-    ] = None,
-    answer: Annotated[str, typer.Option(help="Answer format without an adapter: list, labels or pairs.")] = "list",
-    target: Goal = "answer",
-    intents: Annotated[bool, typer.Option(help="Let answers name intents, without an adapter.")] = True,
-    free: Annotated[
-        bool, typer.Option("--free", help="No grammar: answers are repaired, or fail and are counted.")
-    ] = False,
-    samples: Annotated[int, typer.Option(min=1, help="Ask with items in so many orders; the answers vote.")] = 1,
-    vote: Annotated[
-        Aggregation,
-        typer.Option(help="What they vote on: an answer, each bundle, or each pair (text only)."),
-    ] = "answer",
-    temperature: Annotated[
-        float, typer.Option(min=0, help="Above 0, draw answers instead of taking the likeliest (text only).")
-    ] = 0.0,
-    baseline: Annotated[str, typer.Option(help=f"No student: {BASELINES}.")] = "",
-    name: Annotated[str, typer.Option(help="What tables call this run.", show_default=False)] = "",
-    objective: Annotated[
-        str, typer.Option(help="What decisions aim at: f1 or precision.  [default: as trained, else f1]")
-    ] = "",
-    evidence: Annotated[
-        bool, typer.Option(help="Decode titles, categories and patterns too (pairs without an adapter).")
-    ] = True,
-    batch: Annotated[int, typer.Option(min=1, help="Sequences in a batch.")] = 16,
-    max_prompt_tokens: MaxPromptTokens = 2048,
-    precision: Precision = "auto",
-    device: Device = "",
-    seed: Seed = 0,
+    *,
+    given: Given,
+    hardware: HardwareOptions,
+    student: Annotated[
+        str, Option(help="Model folder, hub id, packaged name, or what kdb export made.")
+    ] = weights.STUDENT,
+    adapter: Annotated[Path | None, Option(help="A folder made by kdb train.", show_default=False)] = None,
+    baseline: Annotated[str, Option(help=f"No student: {BASELINES}.")] = "",
+    kb: Annotated[list[Path] | None, Option(help="Training sessions and knowledge to draw on; repeatable.")] = None,
+    method: AskedConfig,
+    context: ContextConfig,
+    generation: GenerationConfig,
+    name: Annotated[str, Option(help="What tables call this run.", show_default=False)] = "",
+    tag: Tag = None,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Finish this output of a stopped run, in place, given the same input and options."),
+        Option(help="Finish this output of a stopped run, in place, given the same input and options."),
     ] = None,
 ) -> None:
     """Predict bundles for sessions: zero-shot, with demonstrations, with an adapter, or by a baseline.
 
-    A student can only name items of the session (--free lifts that). Predictions come in the order of
-    the input, after a `run` record. What a killed run had written is whole: finish it with --resume.
+    An adapter is asked as it was trained: what prompts hold (--demos, --knowledge) and the utility may be changed,
+    its answer format may not. --student beside it says where the weights lie that it was trained on.
+
+    A student can only name items of the session, unless unconstrained. All input is read first. Predictions come in
+    the order of the input, after a `run` record that says how many there will be. What a killed run had written is
+    finished with --resume.
 
     With --samples, a text answer is chosen that agrees most with the others (mean matched F1), or bundles or pairs
-    that most of them name (--vote); of the format pairs, the probabilities are averaged.
+    that most of them name (aggregate); of the format pairs, the probabilities are averaged.
 
     With --backend endpoint a server has the student (vLLM with an adapter, transformers serve, any other), and is
     asked the same; its key is read from KDB_TEACHER_KEY. What was answered once is never asked again. Prompts are
@@ -93,46 +62,41 @@ def infer(
     Example: kdb import DATA --split test | kdb infer --adapter adapter/ | kdb eval
     """
     from kdb import stream
-    from kdb.predictors.student import InferOptions, build
+    from kdb.predictors.build import build
+    from kdb.predictors.options import InferOptions
     from kdb.retrieval.knowledge_base import KnowledgeBase
     from kdb.stages import infer as stage
 
     remote = server.as_teacher()
-    if remote and baseline:
-        raise UsageError("a baseline needs no server", "leave out --backend or --baseline")
-    if resume and streams.output:
-        raise UsageError("--resume finishes a file in place", "leave out --output")
+    if baseline:
+        given.refuse(f"{OF_STUDENTS} demos knowledge backend url model", "--baseline")
+    elif remote:
+        given.refuse("batch_size precision device", "--backend endpoint")
+    if resume:
+        given.refuse("output", "--resume")
     options = InferOptions(
         student=student,
-        server=remote,
         adapter=adapter,
         baseline=baseline,
-        name=name,
-        demos=demos,
-        knowledge=knowledge,
-        formats=known_formats(formats),
-        neighbours=neighbours,
-        answer=answer,
-        target=target,
-        intents=intents and answer == "list",
-        free=free,
-        samples=samples,
-        vote=vote,
-        temperature=temperature,
-        objective=objective,
-        evidence=evidence,
-        batch=batch,
-        max_prompt_tokens=max_prompt_tokens,
-        precision=precision,
-        device=device,
-        seed=seed,
+        server=remote,
+        method=method,
+        context=context,
+        generation=generation,
+        given=set(given),
+        batch_size=hardware.batch_size,
+        precision=hardware.precision,
+        device=hardware.device,
     )
+    lines = stage.read(streams.read("session"))
     base = KnowledgeBase.read(streams.read_files(kb, ("session", "knowledge"))) if kb else KnowledgeBase()
     predictor = build(options, base)
-    lines = streams.read("session")
+    run = stage.run_record(lines, predictor, base, generation.seed, name=name, tags=tags(tag))
     if resume is None:
-        streams.write(stage.run(lines, predictor))
+        streams.write(stage.infer(lines, predictor, run))
         return
     with stream.resume_output(resume) as (file, done):
-        stream.write(stage.rest(lines, predictor, done), file)
+        kept = stage.whole_windows(lines, run, done)
+        file.seek(sum(len(line.text.encode()) + 1 for line in done[:kept]))
+        file.truncate()
+        stream.write(stage.infer(lines, predictor, run, kept), file)
     streams.finish()

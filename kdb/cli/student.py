@@ -1,27 +1,46 @@
-"""Options of the commands that work with a student, and how lists of names are read."""
+"""Options of the commands that work with a student."""
 
+from dataclasses import dataclass
 from typing import Annotated, get_args
 
+from msgspec import Meta
 from typer import Option
 
 from kdb.errors import UsageError
 from kdb.records import KnowledgeFormat
-from kdb.student.config import Retrieval, ThoughtMode
+from kdb.retrieval.config import RARE
+from kdb.student.config import Precision
 
-Student = Annotated[str, Option(help="Model folder, hub id, packaged name, or what kdb export made.")]
 Formats = Annotated[str, Option(help="Only this knowledge: pattern,rule,thought.", show_default="all")]
-MaxPromptTokens = Annotated[int, Option(min=64, help="Longest prompt; what does not fit is left out, and counted.")]
-Precision = Annotated[str, Option(help="auto, bf16 or fp32; auto: bf16 where it is native.")]
-Device = Annotated[str, Option(help="cpu, cuda, ...; found by itself.", show_default=False)]
-Seed = Annotated[int, Option(help="Seed of everything random.")]
-Goal = Annotated[
-    ThoughtMode,
-    Option(help="What the student writes; both: thoughts as a second task, in training only."),
-]
+Tag = Annotated[list[str] | None, Option(metavar="NAME=VALUE", help="Keep this in the run record; repeatable.")]
 
-Nearness = Annotated[
-    Retrieval, Option(help="Demonstrations are nearest by all titles as one text, or item by item.")
-]
+
+@dataclass
+class DeviceOptions:
+    """Where a student in this process computes."""
+
+    device: Annotated[str, Meta(description="cpu, cuda, ...; found by itself.", extra=RARE)] = ""
+
+
+@dataclass
+class HardwareOptions(DeviceOptions):
+    """How a student in this process computes."""
+
+    batch_size: Annotated[int, Meta(ge=1, description="Sequences in a batch.", extra=RARE)] = 16
+    precision: Annotated[
+        Precision, Meta(description="Of the weights; auto: bf16 where it is native.", extra=RARE)
+    ] = "auto"
+
+
+def tags(texts: list[str] | None) -> dict[str, str]:
+    """The tags by name; UsageError where one has no name or stands twice."""
+    found: dict[str, str] = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip() or name.strip() in found:
+            raise UsageError(f"--tag {text}: not NAME=VALUE, each name once")
+        found[name.strip()] = value.strip()
+    return found
 
 
 def names(text: str) -> list[str] | None:

@@ -4,81 +4,104 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import Any
+
+from msgspec import structs
 
 from kdb import console
+from kdb.errors import UsageError
+from kdb.predictors.options import InferOptions, student_settings
+from kdb.predictors.student import QueryBuilder
 from kdb.prompts import replies
 from kdb.prompts.answers import TextFormat
 from kdb.prompts.messages import Query, messages
+from kdb.records import Prediction, Session
+from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.student.aggregation import aggregate
-from kdb.student.methods.generation import GenerationConfig, fitted, read
-from kdb.student.methods.method import Decision
-from kdb.teacher import Request, RequestFailed, RequestInvalid, Sampling, Teacher, Unanswered
+from kdb.student.methods.build import answer_class
+from kdb.student.methods.generation import parsed, truncate_context
+from kdb.teacher import Request, RequestFailed, RequestInvalid, Sampling, Unanswered
 from kdb.teacher.cached import finish
-from kdb.teacher.config import TeacherConfig
+from kdb.teacher.client import open_teacher
 from kdb.teacher.ordered_map import ordered_map
 
 
 class RemoteStudent:
-    """Decides on sessions by the answers of a server, which may know grammars or not."""
+    """Predicts by the answers of a server, which may know grammars or not."""
 
-    def __init__(
-        self,
-        server: Teacher,
-        answer: TextFormat,
-        writing: GenerationConfig,
-        max_prompt_tokens: int,
-        settings: TeacherConfig,
-    ) -> None:
-        self.server, self.answer, self.writing = server, answer, writing
-        self.max_prompt_tokens, self.settings = max_prompt_tokens, settings
+    def __init__(self, options: InferOptions, base: KnowledgeBase) -> None:
+        assert options.server
+        config = options.config()
+        config.student = options.server.model
+        answer = answer_class(config.method)
+        if not answer.can_serve:
+            raise UsageError(
+                f"the answer format {config.method.answer} needs what servers do not give",
+                "ask for --answer list or labels or an adapter trained on one, or leave out --url",
+            )
+        self.answer: TextFormat = answer(config.method.intents)
+        self.reasoned = config.method.thoughts == "first"
+        self.generation, self.server = options.generation, options.server
+        self.max_prompt_tokens = config.context.max_prompt_tokens
+        self.teacher = open_teacher(options.server)
+        self.builder = QueryBuilder(base, config.context, options.generation)
         self.counts: Counter[str] = Counter()
+        self.settings: dict[str, Any] = {
+            **student_settings(options, config),
+            "server": options.server.teacher,
+            "model": options.server.model,
+            "max_tokens": options.server.max_tokens,
+        }
+        self.measured: dict[str, Any] = {}
 
-    def vote(self, polls: Sequence[Sequence[Query]], names: Sequence[str]) -> list[Decision]:
-        """One decision for each poll, about the session of this name; KdbError where one has no answer (yet).
+    def predict(self, sessions: Sequence[Session]) -> list[Prediction]:
+        """See `Predictor`; KdbError where a session has no answer (yet).
 
         A request that the server rejects is an answer that failed.
         """
-        threads = self.settings.concurrency
+        threads = self.server.concurrency
         asked = ordered_map(
-            zip(polls, names, strict=True), lambda one: lambda: self._attempt(*one), threads, window=8 * threads
+            self.builder.queries(sessions), lambda own: lambda: self._attempt(own), threads, window=8 * threads
         )
-        found = [decision for _, decision in asked]
-        answered = [decision for decision in found if decision is not None]
+        found = [one for _, one in asked]
+        answered = [one for one in found if one is not None]
         if len(answered) < len(found):
-            finish(self.server, len(found) - len(answered), len(found))
-        self.counts.update(decision.status for decision in answered)
+            finish(self.teacher, len(found) - len(answered), len(found))
+        self.counts.update(one.status for one in answered)
         return answered
 
-    def finish(self) -> None:
+    def close(self) -> None:
         """Say what that took, and how many answers were of another form than asked for."""
-        finish(self.server, 0, self.counts.total())
+        finish(self.teacher, 0, self.counts.total())
         if other := self.counts["repaired"] + self.counts["failed"]:
             failed = f"{self.counts['failed']} failed, {self.counts['repaired']} repaired"
             console.say(f"{other} of {self.counts.total()} answers were in another form than asked for: {failed}")
 
-    def _attempt(self, poll: Sequence[Query], name: str) -> Decision | None:
+    def _attempt(self, queries: Sequence[Query]) -> Prediction | None:
+        session = queries[0].session
         try:
-            return aggregate([self._decide(question) for question in poll], self.writing.vote)
+            return aggregate([self._ask(query) for query in queries], self.generation.aggregate)
         except Unanswered as error:
             if isinstance(error, RequestFailed):
-                console.say(f"session {name!r} has no answer: {error}")
-            return Decision([], "failed") if isinstance(error, RequestInvalid) else None
+                console.say(f"session {session.id!r} has no answer: {error}")
+            return Prediction.of(session, [], "failed") if isinstance(error, RequestInvalid) else None
 
-    def _decide(self, question: Query) -> Decision:
-        question, left_out = fitted(question, lambda own: self._request(own).prompt_tokens, self.max_prompt_tokens)
-        answer = self.server.ask(self._request(question))
-        said = self.answer.from_json(replies.strip_reasoning(answer.text).strip())
-        decision = read(self.answer, said, question.items)
-        return replace(decision, raw=answer.text, usage=answer.usage, shown=question.shown, left_out=left_out)
+    def _ask(self, query: Query) -> Prediction:
+        query, dropped = truncate_context(
+            query, lambda own: self._request(own).prompt_tokens, self.max_prompt_tokens
+        )
+        answer = self.teacher.ask(self._request(query))
+        text = self.answer.from_json(replies.strip_reasoning(answer.text).strip())
+        found = parsed(self.answer, text, query, usage=answer.usage, context_dropped=dropped)
+        return structs.replace(found, raw=answer.text)
 
-    def _request(self, question: Query) -> Request:
-        size, writing = len(question.items), self.writing
-        bound = not (writing.free or writing.reasoned)  # what comes before an answer fits no grammar
+    def _request(self, query: Query) -> Request:
+        size, generation = len(query.items), self.generation
+        bound = not (generation.unconstrained or self.reasoned)  # what comes before an answer fits no grammar
         return Request(
             purpose="infer",
-            messages=messages(self.answer, question, writing.reasoned),
+            messages=messages(self.answer, query, self.reasoned),
             schema=self.answer.schema(size) if bound else None,
-            sampling=Sampling(writing.temperature, writing.seed + question.draw, self.settings.max_tokens),
+            sampling=Sampling(generation.temperature, generation.seed + query.draw, self.server.max_tokens),
             grammar=self.answer.grammar(size) if bound else "",
         )

@@ -58,6 +58,11 @@ def sanitized(text: str, limit: int = TITLE_LENGTH) -> str:
     return text[: max(text.rfind(" ", limit - 20, limit), limit - 20)].rstrip() + "…"
 
 
+def sanitized_text(text: str) -> str:
+    """`text` line by line as `sanitized` would have it, nothing cut: a thought may have paragraphs."""
+    return "\n".join(sanitized(line, max(len(line), 1)) for line in text.splitlines())
+
+
 def numbered(titles: Iterable[str]) -> str:
     """The titles as lines `1. title`, counted from 1."""
     return "\n".join(f"{n}. {sanitized(title)}" for n, title in enumerate(titles, 1))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from kdb import prompts
 from kdb.prompts.answers import TextFormat
 from kdb.records import Bundle, Item, Knowledge, Session
-from kdb.student.config import PAIRS, StudentConfig
 
 Message = dict[str, str]
 
@@ -38,7 +37,7 @@ class PromptContext:
         """All knowledge in it, thoughts included."""
         return [*self.knowledge, *(demo.thought for demo in self.demos if demo.thought)]
 
-    def less(self) -> PromptContext:
+    def drop_least_useful(self) -> PromptContext:
         """Without what is least useful: the last knowledge, then the thought or the demonstration least similar."""
         if self.knowledge:
             return PromptContext(self.demos, self.knowledge[:-1])
@@ -50,23 +49,24 @@ class PromptContext:
 
 @dataclass
 class Query:
-    """A session as it is shown: its items in this order, and what stands beside them.
+    """A session as a student is asked about it: its items in the order of the prompt, and what stands beside them.
 
-    Of several answers to one question, `draw` counts them.
+    `thought` is what is to be learnt about it, `draw` the number of this query among several about the session.
     """
 
-    items: list[Item]
-    shown: PromptContext = field(default_factory=PromptContext)
+    session: Session
+    context: PromptContext = field(default_factory=PromptContext)
+    items: list[Item] = field(default_factory=list)
+    thought: str = ""
     draw: int = 0
 
+    def __post_init__(self) -> None:
+        self.items = self.items or list(self.session.items)
 
-@dataclass
-class LabelledQuery:
-    """A question with what is to be learnt about it: the true bundles, and a thought where there is one."""
-
-    question: Query
-    bundles: Sequence[Bundle]
-    thought: str = ""
+    @property
+    def bundles(self) -> list[Bundle]:
+        """The true bundles; none where the session is not annotated."""
+        return self.session.truth or []
 
 
 def positions(items: Sequence[Item], bundles: Sequence[Bundle]) -> list[list[int]]:
@@ -78,7 +78,7 @@ def positions(items: Sequence[Item], bundles: Sequence[Bundle]) -> list[list[int
 def truth_text(answer: TextFormat, items: Sequence[Item], bundles: Sequence[Bundle]) -> str:
     """The answer that states the true bundles of items shown in this order."""
     groups = positions(items, bundles)
-    return answer.target(groups, [bundle.intent for bundle in bundles], len(items))
+    return answer.render(groups, [bundle.intent for bundle in bundles], len(items))
 
 
 def knowledge_text(pieces: Sequence[Knowledge]) -> str:
@@ -89,34 +89,33 @@ def knowledge_text(pieces: Sequence[Knowledge]) -> str:
 
 def thought_text(thought: Knowledge) -> str:
     """A thought as it stands in a demonstration."""
-    return prompts.render("demo_thought", {"thought": thought.text})
+    return prompts.render("demo_thought", {"thought": prompts.sanitized_text(thought.text)})
 
 
-def messages(answer: TextFormat, question: Query, reasoned: bool = False) -> list[Message]:
+def messages(answer: TextFormat, query: Query, reasoned: bool = False) -> list[Message]:
     """The chat messages that ask about the items in this order, up to the student's turn.
 
     Knowledge stands in the system message, each demonstration is a turn of its own before the question.
     With `reasoned` the student is to write a thought before its answer, as the demonstrations then do;
     otherwise their thoughts belong to what is asked.
     """
-    instruction = prompts.template(format_prompt(answer))
+    instruction = prompts.template(answer.prompt)
     system = prompts.render("student", {"format": instruction})
     if reasoned:
         system += "\n" + prompts.template("answer_after_thought")
-    if question.shown.knowledge:
-        system += "\n" + knowledge_text(question.shown.knowledge)
+    if query.context.knowledge:
+        system += "\n" + knowledge_text(query.context.knowledge)
     turns = [{"role": "system", "content": system}]
-    for demo in question.shown.demos:
-        asked, said = (
-            _products(demo.session.items),
-            truth_text(answer, demo.session.items, demo.session.truth or []),
-        )
+    for demo in query.context.demos:
+        user = _products(demo.session.items)
+        assistant = truth_text(answer, demo.session.items, demo.session.truth or [])
         if reasoned:
-            said = (demo.thought.text if demo.thought else "") + ANSWER_MARKER + said
+            thought = prompts.sanitized_text(demo.thought.text) if demo.thought else ""
+            assistant = thought + ANSWER_MARKER + assistant
         elif demo.thought:
-            asked += "\n" + thought_text(demo.thought)
-        turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
-    return [*turns, {"role": "user", "content": _products(question.items)}]
+            user += "\n" + thought_text(demo.thought)
+        turns += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+    return [*turns, {"role": "user", "content": _products(query.items)}]
 
 
 def thought_messages(items: Sequence[Item]) -> list[Message]:
@@ -125,27 +124,6 @@ def thought_messages(items: Sequence[Item]) -> list[Message]:
         {"role": "system", "content": prompts.template("student_thought")},
         {"role": "user", "content": _products(items)},
     ]
-
-
-def format_prompt(answer: TextFormat) -> str:
-    """The name of the prompt that explains an answer format."""
-    return f"answer_{answer.name}{'_intents' if answer.intents else ''}"
-
-
-def prompt_hash(recipe: StudentConfig) -> str:
-    """A hash of the prompts that a student of this recipe was taught with."""
-    if recipe.answer == PAIRS:
-        names = ["pairs", "pairs_item", *(["knowledge"] if recipe.knowledge else [])]
-    else:
-        intents = "_intents" if recipe.intents else ""
-        names = ["student", "knowledge", "session", f"answer_{recipe.answer}{intents}"]
-    if recipe.knowledge and recipe.demos:
-        names.append("demo_thought")
-    if recipe.target == "thought+answer":
-        names.append("answer_after_thought")
-    if recipe.target == "both":
-        names += ["student_thought", "session"]
-    return prompts.template_hash(*names)
 
 
 def _products(items: Sequence[Item]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import UNSET, Struct, UnsetType, field
 
 from kdb.records.base import Record, SessionKey, Status, Usage
-from kdb.records.session import Bundle, ImportInfo, Item, check_bundles, check_items
+from kdb.records.session import Bundle, ImportInfo, Item, Session, check_bundles, check_items
 
 
 class Rating(Struct):
@@ -48,6 +50,23 @@ class Prediction(Record, tag="prediction"):
     def __post_init__(self) -> None:
         known = check_items(self.items)
         check_bundles(self.truth or [], known, "truth")
+
+    @classmethod
+    def of(cls, session: Session, bundles: list[Bundle], status: Status = "ok", **fields: Any) -> Prediction:
+        """What is predicted for a session, before a run puts its id to it."""
+        return cls(
+            id=session.id,
+            domain=session.domain,
+            items=[item.id for item in session.items],
+            bundles=bundles,
+            status=status,
+            run="",
+            truth=session.truth,
+            imported=session.imported,
+            user=session.user,
+            time=session.time,
+            **fields,
+        )
 
 
 class CollectedBundle(Record, tag="bundle", omit_defaults=True):

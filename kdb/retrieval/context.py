@@ -12,25 +12,25 @@ from kdb.errors import KdbError, UsageError
 from kdb.prompts.messages import Demo, PromptContext
 from kdb.records import Knowledge, Session
 from kdb.retrieval import RETRIEVERS, Retriever
+from kdb.retrieval.config import ContextConfig
 from kdb.retrieval.embedder import Embedder
 from kdb.retrieval.knowledge_base import KnowledgeBase, thoughts
 from kdb.retrieval.relevance import Relevance
-from kdb.student.config import StudentConfig
 
 
 class ContextRetriever:
-    """Finds what a recipe wants shown, in a knowledge base."""
+    """Finds what a configuration wants shown, in a knowledge base."""
 
-    def __init__(self, base: KnowledgeBase, recipe: StudentConfig, embedder: Embedder) -> None:
+    def __init__(self, base: KnowledgeBase, config: ContextConfig, embedder: Embedder) -> None:
         for session in base.training:
             if session.split == "test":
                 raise KdbError(
                     f"session {session.id!r} is of the test split", "no demonstration may come from there"
                 )
-        self.recipe, self.training, self.embedder = recipe, base.training, embedder
-        knowledge = base.of_formats(recipe.formats) if recipe.knowledge else []
+        self.config, self.training, self.embedder = config, base.training, embedder
+        knowledge = base.of_formats(config.formats) if config.knowledge else []
         self._thoughts = thoughts(knowledge)
-        retriever = registry.load(RETRIEVERS, recipe.neighbours, "retriever")
+        retriever = registry.load(RETRIEVERS, config.retrieval, "retriever")
         self._retriever: Retriever = retriever(embedder, base.training)
         self._relevance = {
             domain: Relevance(embedder, [k for k in knowledge if k.domain == domain and k.format != "thought"])
@@ -47,14 +47,14 @@ class ContextRetriever:
         return [PromptContext(own, self._knowledge(session)) for session, own in zip(sessions, demos, strict=True)]
 
     def _demos(self, sessions: Sequence[Session]) -> list[list[Demo]]:
-        if not self.recipe.demos or not self.training:
+        if not self.config.demos or not self.training:
             return [[] for _ in sessions]
         # One more, because the session itself may be among them.
-        found = self._retriever.nearest(sessions, self.recipe.demos + 1)
+        found = self._retriever.nearest(sessions, self.config.demos + 1)
         demos = []
         for session, places in zip(sessions, found, strict=True):
             others = [self.training[n] for n in places if _key(self.training[n]) != _key(session)]
-            nearby = others[: self.recipe.demos]
+            nearby = others[: self.config.demos]
             demos.append([Demo(other, self._thoughts.get(_key(other))) for other in reversed(nearby)])
         return demos
 
@@ -65,24 +65,24 @@ class ContextRetriever:
         titles = self.embedder.encode([item.title for item in session.items])
         pieces = (relevance.pieces[n] for n in relevance.ranked(titles))
         others = (piece for piece in pieces if piece.source.sessions != [session.id])
-        return [piece for piece, _ in zip(others, range(self.recipe.knowledge), strict=False)]
+        return [piece for piece, _ in zip(others, range(self.config.knowledge), strict=False)]
 
 
 def retrieve_context(
-    base: KnowledgeBase, recipe: StudentConfig, sessions: Sequence[Session]
+    base: KnowledgeBase, config: ContextConfig, sessions: Sequence[Session]
 ) -> list[PromptContext]:
-    """What `ContextRetriever` retrieves for sessions; nothing where the recipe wants nothing."""
-    retriever = build(base, recipe)
+    """What `ContextRetriever` retrieves for sessions; nothing where the configuration wants nothing."""
+    retriever = build(base, config)
     return retriever.shown(sessions) if retriever else [PromptContext()] * len(sessions)
 
 
-def build(base: KnowledgeBase, recipe: StudentConfig) -> ContextRetriever | None:
-    """The retriever that a recipe asks for; UsageError where there is nothing to draw on."""
-    if not (recipe.demos or recipe.knowledge):
+def build(base: KnowledgeBase, config: ContextConfig) -> ContextRetriever | None:
+    """The retriever that a configuration asks for; UsageError where there is nothing to draw on."""
+    if not (config.demos or config.knowledge):
         return None
     if not (base.training or base.knowledge):
         raise UsageError("no training session or knowledge to show", "pass a record file with --kb")
-    return ContextRetriever(base, recipe, Embedder())
+    return ContextRetriever(base, config, Embedder(config.embedder))
 
 
 def _key(session: Session) -> tuple[str, str]:

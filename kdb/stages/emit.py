@@ -8,22 +8,28 @@ from typing import BinaryIO
 import msgspec
 
 from kdb import console
+from kdb.errors import UsageError
 from kdb.records import Run
 from kdb.stream import Line
 from kdb.student.config import StudentConfig
-from kdb.student.setup import prepare
+from kdb.student.methods.build import answer_class
+from kdb.student.setup import TrainingData, prepare
 
 
-def run(lines: Iterable[Line], recipe: StudentConfig, max_prompt_tokens: int, file: BinaryIO) -> Run:
+def emit(lines: Iterable[Line], config: StudentConfig, file: BinaryIO, tags: dict[str, str] | None = None) -> Run:
     """Write the training examples, items in the order of the first epoch, as chat messages.
 
     One JSON object `{"messages": [...]}` a line, the student's turn last, as TRL and hosted fine-tuning take
-    them. Returns a `run` record. UsageError where the recipe's answer format has no text.
+    them. Returns a `run` record. UsageError where the answer format has no text.
     """
-    course = prepare(lines, recipe, "cpu", max_prompt_tokens)
+    if not answer_class(config.method).is_text:
+        raise UsageError(
+            f"the answer format {config.method.answer} is no conversation", "use --answer list or --answer labels"
+        )
+    setup = prepare(TrainingData.read(lines, config.training.seed), config, "cpu")
     count = 0
-    for turns in course.training.conversations(0):
+    for turns in setup.training.conversations(0):
         file.write(msgspec.json.encode({"messages": turns}) + b"\n")
         count += 1
-    console.say(f"{count} examples of {len(course.training.sessions)} sessions; nothing is trained")
-    return course.record({"examples": count})
+    console.say(f"{count} examples of {len(setup.training.sessions)} sessions; nothing is trained")
+    return setup.record({"examples": count}, tags or {})

@@ -12,16 +12,16 @@ import msgspec
 
 from kdb import console, provenance
 from kdb.errors import KdbError
-from kdb.prompts.messages import LabelledQuery, Query
+from kdb.prompts.messages import Query
 from kdb.records import Bundle, Item, Run, Session
 from kdb.stream import output_folder
 from kdb.student import adapter
-from kdb.student import config as recipes
+from kdb.student import config as configs
 from kdb.student.config import StudentConfig
 from kdb.student.examples import length_grouped_batches
-from kdb.student.methods.build import InferenceConfig, build_method
-from kdb.student.methods.pairs import FILE
-from kdb.student.model import Student, answer_logits, load
+from kdb.student.methods.build import build_method, read_config
+from kdb.student.methods.method import AnswerMethod
+from kdb.student.model import Student, answer_logits, base_hash, load
 from kdb.weights import hub_name
 
 BATCH = 16
@@ -88,38 +88,38 @@ class Difference:
         )
 
 
-def run(sessions: Sequence[Session], options: ExportOptions) -> Run:
+def export(sessions: Sequence[Session], options: ExportOptions) -> Run:
     """Leave the merged model in `options.folder`; returns the `run` record.
 
     Twice KdbError where it answers otherwise than the adapter, by more than rounding explains: once merged, in fp32
     on a few sessions of our own, and before the folder gets its name, loaded as by `kdb infer`, on `sessions`.
     """
-    recipe = adapter.read_config(options.adapter)
-    if recipe.experts:
+    config = read_config(options.adapter)
+    if config.experts:
         raise KdbError(f"{options.adapter}: a router weighs adapters anew for each prompt", "export one of them")
-    if recipe.load_in_4bit:
+    if config.load_in_4bit:
         console.warn("the adapter was trained on weights in 4 bits, and is merged with all bits")
-        recipe.load_in_4bit = False
+        config.load_in_4bit = False
     own = _own_sessions()
     sessions = sessions or own
     with output_folder(options.folder, options.force) as part:
         # Merged in fp32 in any case: in bf16 much of what the adapter adds would round away.
-        student = load(recipe.student, options.adapter, "fp32", "cpu")
-        before = score_rows(student, recipe, options.adapter, own)
+        student = load(config.student, options.adapter, "fp32", "cpu")
+        before = _outputs(student, config, options.adapter, own)
         adapter.merge(student)
-        _compare(before, score_rows(student, recipe, options.adapter, own, before.bundles), "fp32")
-        _write(student, recipe, options, part)
+        _compare(before, _outputs(student, config, options.adapter, own, before.bundles), "fp32")
+        _write(student, config, options, part)
         del student
         gc.collect()  # two models at once may be too many
-        student = load(recipe.student, options.adapter, device=options.device)
-        before = score_rows(student, recipe, options.adapter, sessions)
+        student = load(config.student, options.adapter, device=options.device)
+        before = _outputs(student, config, options.adapter, sessions)
         del student
         gc.collect()
         student = load(str(part), device=options.device)
-        after = score_rows(student, recipe, part / recipes.METADATA_FOLDER, sessions, before.bundles)
+        after = _outputs(student, config, part / configs.METADATA_FOLDER, sessions, before.bundles)
         difference = _compare(before, after, options.precision)
     console.say(str(difference))
-    settings = {**msgspec.to_builtins(recipe), "written": options.precision}
+    settings = {**configs.settings(config), "written": options.precision}
     inputs = {
         "adapter": provenance.file_hash(options.adapter),
         "sessions": provenance.content_hash([[item.title for item in s.items] for s in sessions]),
@@ -146,7 +146,7 @@ def _own_sessions() -> list[Session]:
     return [Session(id=str(n), domain="check", items=items[n - 2 : 2 * n - 2]) for n in range(2, 6)]
 
 
-def _write(student: Student, recipe: StudentConfig, options: ExportOptions, folder: Path) -> None:
+def _write(student: Student, config: StudentConfig, options: ExportOptions, folder: Path) -> None:
     """The merged model with its tokenizer, and what only kdb needs in a folder of its own."""
     import torch
 
@@ -154,39 +154,47 @@ def _write(student: Student, recipe: StudentConfig, options: ExportOptions, fold
         student.model.to(torch.bfloat16)
     student.model.save_pretrained(folder)
     student.tokenizer.save_pretrained(folder)
-    card = {"base": hub_name(recipe.student), "precision": options.precision, "answer": recipe.answer}
+    card = {"base": hub_name(config.student), "precision": options.precision, "answer": config.method.answer}
     (folder / "README.md").write_text(CARD.format(**card), encoding="utf-8")
-    beside = folder / recipes.METADATA_FOLDER
-    beside.mkdir()
-    recipes.save(recipe, beside)
-    for name in (adapter.RUN, FILE):
-        if (options.adapter / name).exists():
-            shutil.copyfile(options.adapter / name, beside / name)
+    metadata = folder / configs.METADATA_FOLDER
+    metadata.mkdir()
+    configs.save(msgspec.structs.replace(config, base=base_hash(str(folder))), metadata)
+    _method(student, config, options.adapter).save(metadata)
+    if (options.adapter / adapter.RUN).exists():
+        shutil.copyfile(options.adapter / adapter.RUN, metadata / adapter.RUN)
 
 
-def score_rows(
+def _method(student: Student, config: StudentConfig, folder: Path) -> AnswerMethod:
+    """The method, as a folder has it, with prompts as long as the student can read."""
+    context = msgspec.structs.replace(config.context, max_prompt_tokens=student.context_length)
+    method = build_method(student, msgspec.structs.replace(config, context=context))
+    method.load(folder)
+    return method
+
+
+def _outputs(
     student: Student,
-    recipe: StudentConfig,
-    taught: Path,
+    config: StudentConfig,
+    folder: Path,
     sessions: Sequence[Session],
     answers: Sequence[list[Bundle]] | None = None,
 ) -> ModelOutputs:
-    """What the student decides on the sessions, and the logits of `answers`, or else of its own, as in training."""
+    """What the student predicts, and the logits of `answers`, or else of its own, as in training."""
     import torch
 
-    rule = build_method(student, recipe, InferenceConfig(student.context))
-    rule.read(taught)
-    questions = [Query(list(session.items)) for session in sessions]
-    bundles = [decision.bundles for decision in rule.decide(questions, BATCH)]
-    lessons = map(LabelledQuery, questions, answers or bundles)
-    examples = [example for lesson in lessons for example in rule.examples(lesson)]
+    method = _method(student, config, folder)
+    bundles = [found.bundles for found in method.predict([[Query(session)] for session in sessions], BATCH)]
+    answered = [
+        msgspec.structs.replace(session, bundles=own)
+        for session, own in zip(sessions, answers or bundles, strict=True)
+    ]
+    examples = [example for session in answered for example in method.examples(Query(session))]
     logits: list[float] = []
     with torch.inference_mode():
         for indices in length_grouped_batches([len(example) for example in examples], BATCH):
             part = [examples[i] for i in indices]
-            found = answer_logits(student.model, part, student.tokenizer.pad_token_id)
-            targets = [target for example in part for target in example.targets]
-            logits += found[range(len(targets)), targets].tolist()
+            labels = [label for example in part for label in example.labels]
+            logits += answer_logits(student, part)[range(len(labels)), labels].tolist()
     precision = "bf16" if student.model.dtype == torch.bfloat16 else "fp32"
     return ModelOutputs(bundles, logits, precision, student.parameters)
 

@@ -4,108 +4,112 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from typing import Any
 
-from kdb import console
+import msgspec
+from msgspec import structs
+
+from kdb import console, provenance
 from kdb.errors import KdbError
-from kdb.predictors.student import Predictor
-from kdb.records import Prediction, Record, Session
+from kdb.predictors import Predictor
+from kdb.records import Record, Run, Session, SessionKey
+from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.stream import Line
-from kdb.student.methods.method import Decision
 
 WINDOW = 64
 """So many sessions are answered together, grouped by length, and then come out in the order of the input."""
 
 
-def run(lines: Iterable[Line], predictor: Predictor, resumed: bool = False) -> Iterator[Line | Record]:
-    """The `run` record, then one line for each line read, in order: a prediction for a session.
+def read(lines: Iterable[Line]) -> list[Line]:
+    """All lines of the input; KdbError where a session stands twice or there is none.
 
-    Other kinds pass through. KdbError where a session stands twice or there is none.
+    The input is read to its end, because the `run` record, which comes first, names what it is about.
     """
-    window: list[Line] = []
-    first = iter([predictor.run])  # comes once, and only where there is something to predict
-    seen: set[tuple[str, str]] = set()
-    waiting = 0
-    for line in console.track(lines, "sessions"):
-        window.append(line)
+    found: list[Line] = []
+    seen: set[SessionKey] = set()
+    for line in lines:
+        found.append(line)
         if isinstance(line.record, Session):
-            key = _key(line.record)
+            key = line.record.key
             if key in seen:
                 raise line.error(f"session {line.record.id!r} of {line.record.domain!r} stands twice")
             seen.add(key)
-            waiting += 1
-        if waiting == WINDOW:
-            yield from first
-            yield from _predicted(window, predictor)
-            window, waiting = [], 0
-    if not seen and not resumed:
+    if not seen:
         raise KdbError("no session in the input", "kdb import DATA | kdb infer")
-    yield from first
-    yield from _predicted(window, predictor)
-    predictor.finish()
+    return found
 
 
-def rest(lines: Iterable[Line], predictor: Predictor, done: Sequence[Line]) -> Iterator[Line | Record]:
-    """What `run` has still to give after `done`, the lines that a stopped run gave for the same input.
+def run_record(lines: Sequence[Line], predictor: Predictor, base: KnowledgeBase, seed: int, **settings: Any) -> Run:
+    """The `run` record: what predicts what, and on the ground of what; its id changes with any of that."""
+    sessions = [line.record for line in lines if isinstance(line.record, Session)]
+    found = {**{name: value for name, value in settings.items() if value}, **predictor.settings}
+    found["kb"] = msgspec.to_builtins(base.summary)
+    inputs = {
+        "sessions": provenance.content_hash(sessions),
+        "kb": provenance.content_hash([base.training, base.validation, base.knowledge]),
+    }
+    return Run(
+        id=provenance.content_hash([found, seed, inputs]),
+        command="infer",
+        settings=found,
+        seed=seed,
+        versions=provenance.versions(),
+        inputs=inputs,
+        measured={**predictor.measured, "sessions": len(sessions)},
+    )
 
-    The window in which that run stopped is predicted again as a whole, for how sessions are batched shows in the
-    last bits of a student's numbers. KdbError where `done` was made with other settings, or for other sessions.
+
+def infer(lines: Sequence[Line], predictor: Predictor, run: Run, skip: int = 0) -> Iterator[Line | Record]:
+    """The `run` record, then one line for each line read, in order: a prediction for a session.
+
+    Other kinds pass through. `skip` leaves out so many lines, the run record among them (see `whole_windows`).
     """
-    if done and done[0].record is not None and getattr(done[0].record, "id", "") != predictor.run.id:
-        raise done[0].error("made with other options, data or versions of the prompts", "repeat them exactly")
-    incoming = iter(lines)
-    window: list[Line] = []
-    waiting = 0
-    for before in done[1:]:
-        line = next(incoming, None)
-        if line is None:
-            raise before.error("goes beyond the input", "give the input of the stopped run")
-        session, prediction = line.record, before.record
-        if isinstance(session, Session) and _key(session) != _key(prediction):
-            raise before.error(f"does not follow the input: {line.place}", "give the input of the stopped run")
-        window.append(line)
-        waiting += isinstance(session, Session)
+    if not skip:
+        yield run
+    ahead = max(skip - 1, 0)
+    for window in console.track(windows(lines), "windows"):
+        if ahead >= len(window):
+            ahead -= len(window)
+            continue
+        yield from _predicted(window, predictor, run.id)
+    predictor.close()
+
+
+def windows(lines: Sequence[Line]) -> list[Sequence[Line]]:
+    """The lines in stretches of WINDOW sessions: how sessions are batched shows in the last digits of a student."""
+    found, start, waiting = [], 0, 0
+    for n, line in enumerate(lines):
+        waiting += isinstance(line.record, Session)
         if waiting == WINDOW:
-            window, waiting = [], 0
-    console.say(f"{max(len(done) - 1, 0)} lines are there already")
-    outgoing = run(chain(window, incoming), predictor, resumed=len(done) > 1)
-    yield from islice(outgoing, 1 + len(window) if done else 0, None)  # the run record is there too
+            found.append(lines[start : n + 1])
+            start, waiting = n + 1, 0
+    return [*found, lines[start:]] if start < len(lines) else found
 
 
-def _key(record: Record | None) -> tuple[str, str]:
-    """What identifies a session and its prediction."""
-    return record.key if isinstance(record, Session | Prediction) else ("", "")
+def whole_windows(lines: Sequence[Line], run: Run, done: Sequence[Line]) -> int:
+    """How many of the lines `done` stand: `run` and those of whole windows; what follows is predicted again.
+
+    KdbError where they are not those of this run: by other settings, or of other sessions.
+    """
+    if not done:
+        return 0
+    if getattr(done[0].record, "id", "") != run.id:
+        raise done[0].error("made with other options, data or versions of the prompts", "repeat them exactly")
+    if len(done) - 1 > len(lines):
+        raise done[len(lines) + 1].error("goes beyond the input", "give the input of the stopped run")
+    kept = 0
+    for window in windows(lines):
+        if kept + len(window) > len(done) - 1:
+            break
+        kept += len(window)
+    return 1 + kept
 
 
-def _predicted(window: Sequence[Line], predictor: Predictor) -> Iterator[Line | Record]:
+def _predicted(window: Sequence[Line], predictor: Predictor, run: str) -> Iterator[Line | Record]:
     sessions = [line.record for line in window if isinstance(line.record, Session)]
     began = time.monotonic()
-    decisions = predictor.predict(sessions) if sessions else []
-    seconds = (time.monotonic() - began) / max(len(sessions), 1)
-    predictions = iter(
-        _prediction(session, decision, predictor.run.id, seconds)
-        for session, decision in zip(sessions, decisions, strict=True)
-    )
+    found = predictor.predict(sessions) if sessions else []
+    seconds = round((time.monotonic() - began) / max(len(sessions), 1), 6)
+    predictions = iter(structs.replace(one, run=run, seconds=seconds) for one in found)
     for line in window:
         yield next(predictions) if isinstance(line.record, Session) else line
-
-
-def _prediction(session: Session, decision: Decision, run: str, seconds: float) -> Prediction:
-    return Prediction(
-        id=session.id,
-        domain=session.domain,
-        items=[item.id for item in session.items],
-        bundles=decision.bundles,
-        status=decision.status,
-        run=run,
-        raw=decision.raw,
-        truth=session.truth,
-        user=session.user,
-        time=session.time,
-        imported=session.imported,
-        demos=[demo.session.id for demo in decision.shown.demos],
-        knowledge=[piece.id for piece in decision.shown.pieces],
-        context_dropped=decision.left_out,
-        usage=decision.usage,
-        seconds=round(seconds, 6),
-    )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
+import platform
 import resource
-import shutil
 from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 
 from kdb import console
 from kdb.errors import UsageError
@@ -20,22 +19,21 @@ from kdb.evaluation.matched_session import matched_f1
 from kdb.records import Run
 from kdb.stream import Line
 from kdb.student import adapter, distributed, router
-from kdb.student import config as recipes
+from kdb.student import config as configs
 from kdb.student.config import StudentConfig
-from kdb.student.methods.method import AnswerMethod
-from kdb.student.model import Student
-from kdb.student.setup import TrainingSetup, prepare
+from kdb.student.setup import TrainingData, TrainingSetup, prepare
 from kdb.student.trainer import CHECKPOINT, Trainer, TrainerState, mean_loss
-from kdb.student.training_set import TrainingSet
+from kdb.student.working_folder import SUFFIX, check_output, working_folder
 
-SETTINGS = "settings.json"
+STATE = "settings.json"
 
 
-class Settings(Struct):
+class TrainState(Struct):
     """What a run was begun with; it goes on only with the same."""
 
-    recipe: StudentConfig = field(default_factory=StudentConfig)
+    config: StudentConfig
     inputs: dict[str, str] = {}
+    machine: dict[str, str] = {}
 
 
 @dataclass
@@ -43,162 +41,165 @@ class TrainOptions:
     """What does not shape the adapter: where it goes, and how it is run."""
 
     folder: Path
-    experts: list[Path] = dataclasses.field(default_factory=list)
+    experts: list[Path] = field(default_factory=list)
     device: str = ""
     resume: bool = False
     force: bool = False
-    max_prompt_tokens: int = 2048
+    tags: dict[str, str] = field(default_factory=dict)
 
 
-def run(lines: Iterable[Line], recipe: StudentConfig, options: TrainOptions) -> Run | None:
-    """Train by `recipe` and leave the adapter in `options.folder`; returns the `run` record.
+def train(lines: Iterable[Line], config: StudentConfig, options: TrainOptions) -> Run | None:
+    """Train by `config` and leave the adapter in `options.folder`; returns the `run` record.
 
-    All work is done in `FOLDER.part`, which `resume` goes on with and which becomes FOLDER at the end. Of several
-    processes (see `processes`) only the first writes and has a record.
+    The input is read before anything is written. All work is done in a folder beside the output (`working_folder`),
+    which `resume` goes on with and which becomes the output at the end. Of several processes (`distributed`) only
+    the main one writes and has a record.
     """
-    part = _working_folder(options)
-    with distributed.process_group(options.device) as device:
-        recipe.training.processes = distributed.broadcast(_processes(part, options.resume))
-        course = prepare(lines, recipe, device, options.max_prompt_tokens)
+    check_output(options.folder, options.force)
+    data = TrainingData.read(lines, config.training.seed)
+    with distributed.process_group(options.device) as device, _working_folder(options) as part:
+        begun = distributed.broadcast(_begun(part) if options.resume and distributed.is_main() else None)
+        config.training.world_size = begun.config.training.world_size if begun else distributed.world_size()
+        setup = prepare(data, config, device)
         if options.experts:
-            course.student.model = router.attach(course.student.model, options.experts)
+            setup.student.model = router.RoutedModel(setup.student.model, options.experts)
         else:
-            adapter.attach(course.student, recipe.lora, recipe.training.seed)
-        if distributed.first():
-            _same_run(part, Settings(recipe, course.inputs), options.resume)
-        trainer = Trainer(course.student, recipe.training, part)
+            adapter.attach(setup.student, config.lora, config.training.seed)
+        if distributed.is_main():
+            _leave_state(part, TrainState(config, data.inputs, _machine(setup)), begun)
+        trainer = Trainer(setup.student, config.training, part)
         if options.resume and trainer.resume():
-            console.say(f"going on from step {trainer.progress.step}")
-        _say_start(course, trainer)
-        if not distributed.first():
-            trainer.run(course.training.examples, None)
+            console.say(f"going on from step {trainer.state.step}")
+        _say_start(setup, trainer)
+        if not distributed.is_main():
+            trainer.run(setup.training.examples, None)
             return None
-        return _first(course, trainer, options)
-
-
-def _first(course: TrainingSetup, trainer: Trainer, options: TrainOptions) -> Run:
-    """What the first process does: train, validate, write."""
-    recipe, rule, student, part = course.recipe, course.rule, course.student, trainer.folder
-    learnt = -1
-
-    def learn(epoch: int) -> None:
-        nonlocal learnt
-        rule.learn(course.training.sessions, course.validation.plain(), 2 * recipe.training.batch)
-        learnt = epoch
-
-    def validate() -> dict[str, float]:
-        learn(len(trainer.progress.validation))
-        return _validate(student, rule, course.validation, recipe.training.batch)
-
-    progress = trainer.run(course.training.examples, validate)
-    trainer.use(trainer.weights())
-    if learnt != progress.best_epoch:
-        learn(progress.best_epoch)
-    record = course.record({**_training_facts(student, progress), **_expert_facts(course)})
-    card = {
-        "sessions": str(len(course.training.sessions)),
-        "domains": ", ".join(sorted({s.domain for s in course.training.sessions})),
-        "validation": ", ".join(f"{k} {v:.4f}" for k, v in record.measured.get("best", {}).items()) or "none",
-    }
-    if options.experts:
-        router.write(student.model, trainer.weights(), options.experts, part)
-    else:
-        adapter.write(student, trainer.weights(), part)
-    recipes.save(recipe, part)
-    adapter.write_card(recipe, part, card)
-    rule.save(part)
-    (part / adapter.RUN).write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
-    _finish(part, options)
-    return record
-
-
-def _working_folder(options: TrainOptions) -> Path:
-    folder = options.folder
-    if folder.exists() and not options.force:
-        raise UsageError(f"{folder} exists", "name another folder or pass --force")
-    part = folder.with_name(folder.name + ".part")
-    if distributed.first():
-        if part.exists() and not options.resume:
-            shutil.rmtree(part)
-        part.mkdir(parents=True, exist_ok=True)
-    return part
-
-
-def _processes(part: Path, resume: bool) -> int:
-    """How many processes there are or, where a run goes on, with how many it was begun."""
-    file = part / SETTINGS
-    if resume and file.exists():
-        with suppress(msgspec.DecodeError):  # a file that says nothing is refused later
-            return msgspec.json.decode(file.read_bytes(), type=Settings).recipe.training.processes
-    return distributed.count()
-
-
-def _validate(student: Student, rule: AnswerMethod, lessons: TrainingSet, batch: int) -> dict[str, float]:
-    """Matched Jaccard F1 and loss on the validation sessions."""
-    if not lessons.sessions:
-        return {}
-    asked = lessons.plain()
-    decisions = rule.decide([lesson.question for lesson in asked], 2 * batch)
-    scores = [
-        matched_f1([b.items for b in d.bundles], [b.items for b in lesson.bundles])
-        for d, lesson in zip(decisions, asked, strict=True)
-    ]
-    examples = lessons.examples(0)
-    return {
-        "matched_f1": sum(scores) / len(scores),
-        "loss": mean_loss(student, examples, 2 * batch),
-    }
-
-
-def _same_run(part: Path, settings: Settings, resume: bool) -> None:
-    """Leave the settings in the working folder, or refuse to go on with other ones."""
-    file = part / SETTINGS
-    encoded = msgspec.json.encode(settings)
-    if resume and file.exists() and file.read_bytes() != encoded:
-        raise UsageError(f"{part} was begun with other settings or data", "repeat them, or leave out --resume")
-    file.write_bytes(encoded)
-
-
-def _say_start(course: TrainingSetup, trainer: Trainer) -> None:
-    weights = sum(w.numel() for w in trainer.master_weights.values())
-    student = course.student
-    console.say(
-        f"training {weights:,} of {student.parameters:,} weights on {len(course.training.sessions)} sessions, "
-        f"{len(course.validation.sessions)} for validation, {student.model.dtype} on {student.device}".replace(
-            "torch.", ""
+        state = trainer.run(setup.training.examples, lambda: _validate(setup))
+        trainer.load_weights(trainer.weights())
+        _fit(setup)
+        record = setup.record(
+            {**_training_facts(setup, state), **_machine(setup), **_expert_weights(setup)}, options.tags
         )
+        _write(setup, trainer, record, options.experts, part)
+        return record
+
+
+def _working_folder(options: TrainOptions) -> AbstractContextManager[Path]:
+    """Where the work lies; only the main process makes and moves it."""
+    if distributed.is_main():
+        return working_folder(options.folder, options.resume, options.force)
+    return nullcontext(options.folder.with_name(options.folder.name + SUFFIX))
+
+
+def _begun(part: Path) -> TrainState | None:
+    """What the run in a folder was begun with, if there is one."""
+    with suppress(FileNotFoundError, msgspec.DecodeError):  # a file that says nothing is refused later
+        return msgspec.json.decode((part / STATE).read_bytes(), type=TrainState)
+    return None
+
+
+def _leave_state(part: Path, state: TrainState, begun: TrainState | None) -> None:
+    """Leave what this run is in the working folder; UsageError where it holds another one."""
+    if begun is None and (part / STATE).exists():
+        raise UsageError(f"{part / STATE} cannot be read", "leave out --resume")
+    if begun and (begun.config, begun.inputs) != (state.config, state.inputs):
+        raise UsageError(f"{part} was begun with other settings or data", "repeat them, or leave out --resume")
+    if begun and begun.machine != state.machine:
+        console.warn(f"begun on another machine or with other threads ({begun.machine}): last digits will differ")
+    (part / STATE).write_bytes(msgspec.json.encode(state))
+
+
+def _machine(setup: TrainingSetup) -> dict[str, str]:
+    """What decides on the last digits of a training."""
+    import torch
+
+    model = setup.student.model
+    return {
+        "device": torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else str(model.device),
+        "processor": _processor(),
+        "threads": str(torch.get_num_threads()),
+        "precision": str(model.dtype).removeprefix("torch."),
+    }
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _fit(setup: TrainingSetup) -> tuple[list[Any], list[Any]]:
+    """Let the method learn what it learns beside the weights; the validation queries and what was said to them."""
+    queries = setup.validation.queries()
+    outputs = setup.method.read(queries, 2 * setup.config.training.per_device_train_batch_size)
+    setup.method.fit(setup.training.sessions, queries, outputs)
+    return queries, outputs
+
+
+def _validate(setup: TrainingSetup) -> dict[str, float]:
+    """Matched Jaccard F1 and loss on the validation sessions."""
+    queries, outputs = _fit(setup)
+    if not queries:
+        return {}
+    predictions = [setup.method.decode([q], [output]) for q, output in zip(queries, outputs, strict=True)]
+    scores = [matched_f1([b.items for b in p.bundles], [b.items for b in p.truth or []]) for p in predictions]
+    batch_size = 2 * setup.config.training.per_device_train_batch_size
+    loss = mean_loss(setup.student, setup.validation.examples(0), batch_size)
+    return {"matched_f1": sum(scores) / len(scores), "loss": loss}
+
+
+def _say_start(setup: TrainingSetup, trainer: Trainer) -> None:
+    weights = sum(w.numel() for w in trainer.master_weights.values())
+    student = setup.student
+    precision = str(student.model.dtype).removeprefix("torch.")
+    console.say(
+        f"training {weights:,} of {student.parameters:,} weights on {len(setup.training.sessions)} sessions, "
+        f"{len(setup.validation.sessions)} for validation, {precision} on {student.device}"
     )
 
 
-def _training_facts(student: Student, progress: TrainerState) -> dict[str, Any]:
+def _training_facts(setup: TrainingSetup, state: TrainerState) -> dict[str, Any]:
     return {
-        "parameters": student.parameters,
-        "steps": progress.step,
-        "tokens": progress.tokens,
-        "seconds": round(progress.seconds, 3),
-        "tokens_per_second": round(progress.tokens / max(progress.seconds, 1e-9), 1),
+        "parameters": setup.student.parameters,
+        "steps": state.step,
+        "tokens": state.tokens,
+        "seconds": round(state.seconds, 3),
+        "tokens_per_second": round(state.tokens / max(state.seconds, 1e-9), 1),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "losses": progress.losses,
-        "validation": progress.validation,
-        "best": max(progress.validation, key=lambda r: r.get("matched_f1", 0.0), default={}),
+        "losses": state.losses,
+        "validation": state.validation,
+        "best": state.validation[state.best_epoch] if state.validation else {},
     }
 
 
-def _expert_facts(course: TrainingSetup) -> dict[str, Any]:
+def _expert_weights(setup: TrainingSetup) -> dict[str, Any]:
     """The mean weight of each expert over what is asked of the validation sessions."""
-    student, recipe = course.student, course.recipe
-    if not recipe.experts or not course.validation.sessions:
+    student, names = setup.student, list(setup.config.experts)
+    if not names or not setup.validation.sessions:
         return {}
-    prompts = [example.prompt for example in course.validation.examples(0)]
-    pad, batch = student.tokenizer.pad_token_id, 2 * recipe.training.batch
-    found = dict(zip(recipe.experts, router.mean_weights(student.model, prompts, pad, batch), strict=True))
+    prompts = [example.prompt for example in setup.validation.examples(0)]
+    found = dict(zip(names, student.mean_expert_weights(prompts), strict=True))
     console.say("mean weights: " + ", ".join(f"{name} {weight:.3f}" for name, weight in found.items()))
     return {"experts": found}
 
 
-def _finish(part: Path, options: TrainOptions) -> None:
-    for name in (CHECKPOINT, SETTINGS):
+def _write(setup: TrainingSetup, trainer: Trainer, record: Run, experts: list[Path], part: Path) -> None:
+    """Write the adapter, its configuration and card, what the method learnt, and the `run` record."""
+    best = record.measured.get("best", {})
+    card = {
+        "sessions": str(len(setup.training.sessions)),
+        "domains": ", ".join(sorted({s.domain for s in setup.training.sessions})),
+        "validation": ", ".join(f"{name} {value:.4f}" for name, value in best.items()) or "none",
+    }
+    if experts:
+        router.write(trainer.weights(), experts, part)
+    else:
+        adapter.write(setup.student, trainer.weights(), part)
+    configs.save(setup.config, part)
+    adapter.write_card(setup.config, part, card)
+    setup.method.save(part)
+    (part / adapter.RUN).write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+    for name in (CHECKPOINT, STATE):
         (part / name).unlink(missing_ok=True)
-    if options.folder.exists():
-        shutil.rmtree(options.folder)
-    part.replace(options.folder)

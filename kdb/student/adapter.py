@@ -1,4 +1,4 @@
-"""LoRA adapters: put one on a student, write it as a PEFT folder that anything can load, and its recipe."""
+"""LoRA adapters: put one on a student, write it as a PEFT folder that anything can load, and its config."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kdb.errors import KdbError
-from kdb.prompts.messages import prompt_hash
 from kdb.records import Run
-from kdb.student import config as recipes
 from kdb.student.config import LoraConfig, StudentConfig
-from kdb.student.model import Student
+from kdb.student.tensors import HINT, check_shapes, first_line
 from kdb.weights import hub_name
 
 if TYPE_CHECKING:
     import torch
 
+    from kdb.student.model import Student
+
 Weights = dict[str, "torch.Tensor"]
 
+FILE = "adapter_model.safetensors"
 RUN = "run.json"
 """The file beside the weights with the `run` record of the training."""
 
@@ -39,15 +40,15 @@ It answers in the format `{answer}`; the settings and the hash of the prompts ar
 
 def attach(student: Student, lora: LoraConfig, seed: int) -> None:
     """Put a new adapter on the student, its start drawn from `seed`; all other weights stay as they are."""
+    import peft
     import torch
-    from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
-    names = [name.strip() for name in lora.targets.split(",")]
-    config = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
+    names = [name.strip() for name in lora.target_modules.split(",")]
+    config = peft.LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.lora_alpha,
+        lora_dropout=lora.lora_dropout,
         target_modules=_linear_layers(student) if names == ["all-linear"] else names,
         layers_to_transform=_layers(student, lora.depth),
         task_type="CAUSAL_LM",
@@ -55,9 +56,9 @@ def attach(student: Student, lora: LoraConfig, seed: int) -> None:
     logging.getLogger("peft").setLevel(logging.ERROR)
     try:
         # The adapter keeps the model's precision: training holds the fp32 weights (see `training`).
-        student.model = get_peft_model(student.model, config, autocast_adapter_dtype=False)
+        student.model = peft.get_peft_model(student.model, config, autocast_adapter_dtype=False)
     except ValueError as error:
-        raise KdbError(f"LoRA: {str(error).splitlines()[0]}", "check --lora-targets") from None
+        raise KdbError(f"LoRA: {str(error).splitlines()[0]}", "check target_modules") from None
 
 
 def _linear_layers(student: Student) -> list[str]:
@@ -81,12 +82,50 @@ def trained(student: Student) -> dict[str, torch.nn.Parameter]:
     return {name: p for name, p in student.model.named_parameters() if p.requires_grad}
 
 
-def read_config(folder: Path) -> StudentConfig:
-    """The recipe of an adapter; KdbError where there is none, or its prompts are not those of this kdb."""
-    recipe = recipes.read(folder)
-    if recipe.prompt != prompt_hash(recipe):
-        raise KdbError(f"{folder}: trained with other prompts than this kdb has", "train it anew with kdb train")
-    return recipe
+def load_adapter(model: Any, folder: Path, name: str = "default") -> Any:
+    """The model with the adapter of a folder on it, beside those that it has.
+
+    KdbError where the folder's weights are broken, are no numbers, or are not those of an adapter of this model.
+    """
+    from peft import PeftModel, get_peft_model_state_dict
+
+    file = folder / FILE
+    found = _tensors(file)
+    try:
+        if hasattr(model, "peft_config"):
+            model.load_adapter(str(folder), name, autocast_adapter_dtype=False)
+        else:
+            model = PeftModel.from_pretrained(model, str(folder), name, autocast_adapter_dtype=False)
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        raise KdbError(f"adapter {folder}: {first_line(error)}", HINT) from None
+    wanted = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+    check_shapes(file, found, {key: tuple(value.shape) for key, value in wanted.items()})
+    return model
+
+
+def _tensors(file: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of an adapter's tensors by name; KdbError where one holds what is no number."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        found = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise KdbError(f"{file}: {first_line(error)}", HINT) from None
+    for name, values in found.items():
+        if not torch.isfinite(values).all():
+            raise KdbError(f"{file}: {name} holds values that are no numbers", HINT)
+    return {name: tuple(values.shape) for name, values in found.items()}
+
+
+def check_base(folder: Path, config: StudentConfig, found: str, name: str) -> None:
+    """KdbError where an adapter was trained on other weights than those of `name`, whose hash is `found`."""
+    if config.base and found and config.base != found:
+        raise KdbError(
+            f"{folder} was trained on other weights than those of {name}: {config.base}, not {found}",
+            "name the student that it was trained on with --student",
+        )
 
 
 def merge(student: Student) -> None:
@@ -97,7 +136,7 @@ def merge(student: Student) -> None:
         raise KdbError(f"the adapter cannot be merged: {str(error).splitlines()[0]}") from None
 
 
-def stamp(folder: Path) -> dict[str, Any]:
+def training_facts(folder: Path) -> dict[str, Any]:
     """What an adapter was trained on: the id of its `run` and what that could draw on; empty if unknown."""
     try:
         run = msgspec.json.decode((folder / RUN).read_bytes(), type=Run)
@@ -114,8 +153,8 @@ def write(student: Student, weights: Weights, folder: Path) -> None:
     student.model.save_pretrained(str(folder), state_dict=weights, save_embedding_layers=False)
 
 
-def write_card(recipe: StudentConfig, folder: Path, card: dict[str, str]) -> None:
+def write_card(config: StudentConfig, folder: Path, card: dict[str, str]) -> None:
     """Write a model card."""
-    what = f"A router over the LoRA adapters {', '.join(recipe.experts)}" if recipe.experts else "A LoRA adapter"
-    text = CARD.format(what=what, base=hub_name(recipe.student), answer=recipe.answer, **card)
+    what = f"A router over the LoRA adapters {', '.join(config.experts)}" if config.experts else "A LoRA adapter"
+    text = CARD.format(what=what, base=hub_name(config.student), answer=config.method.answer, **card)
     (folder / "README.md").write_text(text, encoding="utf-8")

@@ -3,112 +3,157 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from kdb import weights
 from kdb.errors import KdbError
-from kdb.records import KnowledgeFormat
+from kdb.retrieval.config import RARE, ContextConfig
+from kdb.student import config_v1
+from kdb.student.methods import ANSWERS
 
 FILE = "kdb.json"
 METADATA_FOLDER = "kdb"
 """The folder in a merged model for what only kdb needs: vLLM takes any `*.safetensors` beside it for weights."""
-PAIRS = "pairs"
-"""The answer format in which a student's probabilities are decoded; all others are text."""
+VERSION = 2
 
+ThoughtMode = Literal["none", "first", "auxiliary"]
+"""Whether a student writes a thought: not at all, before its answer, or as a second task in training.
 
-Retrieval = Literal["session", "item"]
-"""How demonstrations are near: by all titles of a session as one text, or item by item."""
-ThoughtMode = Literal["answer", "thought+answer", "both"]
-"""What a student writes: its answer, a thought and then the answer, or each as a task of its own.
-
-`both` is distilling step by step (Hsieh et al., arXiv 2305.02301): thoughts only teach, and are not asked for
-at inference.
+`auxiliary` is distilling step by step (Hsieh et al., arXiv 2305.02301): thoughts only teach.
 """
+Utility = Literal["f1", "precision"]
+Precision = Literal["auto", "bf16", "fp32"]
 
 
-Aggregation = Literal["answer", "bundles", "pairs"]
-"""What several answers about a session vote on: which of them is given, or each bundle, or each pair of items."""
+class MethodConfig(Struct, kw_only=True):
+    """How a student answers."""
+
+    answer: Annotated[str, Meta(description="Answer format.", extra={"choices": ANSWERS})] = "pairs"
+    intents: Annotated[bool, Meta(description="Let answers name intents, where their format can.")] = True
+    thoughts: Annotated[
+        ThoughtMode, Meta(description="Thoughts before the answer, or as a second task in training.")
+    ] = "none"
+    max_thought_tokens: Annotated[
+        int, Meta(ge=0, description="Longest thought; 0: as the longest to learn.", extra=RARE)
+    ] = 0
+    pair_features: Annotated[
+        bool, Meta(description="Decode titles, categories and patterns with the student's answers (pairs).")
+    ] = True
+    utility: Annotated[Utility, Meta(description="What decisions aim at (pairs).")] = "f1"
+
+
+class AskedConfig(MethodConfig, kw_only=True):
+    """How a student without an adapter is asked for its answer: as text, which any student can write."""
+
+    answer: Annotated[str, Meta(description="Answer format, without an adapter.", extra={"choices": ANSWERS})] = (
+        "list"
+    )
+    thoughts: Annotated[
+        ThoughtMode, Meta(description="Thoughts before the answer, without an adapter.", extra=RARE)
+    ] = "none"
+    pair_features: Annotated[
+        bool, Meta(description="Decode titles, categories and patterns too (pairs).", extra=RARE)
+    ] = True
 
 
 class LoraConfig(Struct, kw_only=True):
-    """The adapter: PEFT's own settings, under their usual names."""
+    """The adapter: PEFT's own settings under their names, and `depth`."""
 
-    rank: int = 16
-    alpha: int = 32
-    dropout: float = 0.0
-    targets: str = "all-linear"
-    """Names of the layers that get an adapter, separated by commas, or `all-linear`."""
-    depth: float = 0.5
-    """The share of the blocks that get one, from the top: below the lowest no gradient need be computed."""
+    r: Annotated[int, Meta(ge=1, description="Rank of the adapter.", extra=RARE)] = 16
+    lora_alpha: Annotated[int, Meta(ge=1, description="Its scale is alpha / rank.", extra=RARE)] = 32
+    lora_dropout: Annotated[float, Meta(ge=0, lt=1, description="Dropout before the adapter.", extra=RARE)] = 0.0
+    target_modules: Annotated[str, Meta(description="Layer names, by commas, or all-linear.", extra=RARE)] = (
+        "all-linear"
+    )
+    depth: Annotated[
+        float,
+        Meta(gt=0, le=1, description="Share of the blocks that get an adapter, from the top.", extra=RARE),
+    ] = 0.5
+    """Below the lowest of these blocks no gradient need be computed."""
 
 
 class TrainingConfig(Struct, kw_only=True):
-    """The course of training. `steps` counts optimiser steps and, if not 0, is used instead of `epochs`."""
+    """The training loop: Transformers' own settings under their names."""
 
-    learning_rate: float = 5e-4
-    epochs: float = 1
-    steps: int = 0
-    batch: int = 8
-    processes: int = 1
-    """So many batches are read side by side; a run goes on in any number of processes as it was begun."""
-    accumulate: int = 1
-    warmup: float = 0.05
-    seed: int = 0
-    precision: str = "auto"
+    learning_rate: Annotated[float, Meta(ge=0, description="Peak learning rate.")] = 5e-4
+    num_train_epochs: Annotated[float, Meta(ge=0, description="Passes over the sessions.")] = 1
+    max_steps: Annotated[int, Meta(ge=0, description="Optimiser steps; if not 0, instead of epochs.")] = 0
+    per_device_train_batch_size: Annotated[
+        int, Meta(ge=1, description="Examples in a batch of one process.", extra=RARE)
+    ] = 8
+    gradient_accumulation_steps: Annotated[
+        int, Meta(ge=1, description="Batches in an optimiser step.", extra=RARE)
+    ] = 1
+    warmup_ratio: Annotated[
+        float, Meta(ge=0, le=1, description="Share of steps in which the rate rises.", extra=RARE)
+    ] = 0.05
+    lr_scheduler_type: Annotated[
+        Literal["linear", "cosine"], Meta(description="How the rate falls after that.", extra=RARE)
+    ] = "linear"
+    seed: Annotated[int, Meta(description="Seed of everything random.")] = 0
+    precision: Annotated[
+        Precision, Meta(description="Of the weights; auto: bf16 where it is native.", extra=RARE)
+    ] = "auto"
+    world_size: int = 1
+    """So many processes read batches side by side; a run goes on in any number of processes as it was begun."""
 
 
 class StudentConfig(Struct, kw_only=True):
     """Everything that shapes what an adapter learnt and how it is asked."""
 
-    v: int = 1
-    student: str = weights.STUDENT
-    answer: str = PAIRS
-    intents: bool = False
-    prompt: str = ""
+    v: int = VERSION
+    student: Annotated[str, Meta(description="Model folder, hub id, packaged name, or what kdb export made.")] = (
+        weights.STUDENT
+    )
+    base: str = ""
+    """Hash of the weights under the adapter: it is put on no others, wherever they lie."""
+    prompt_hash: str = ""
     """Hash of the prompts; another version of kdb with other prompts refuses the adapter."""
-    demos: int = 0
-    knowledge: int = 0
-    """So many patterns and rules stand beside a session; with any, demonstrations come with their thoughts."""
-    formats: list[KnowledgeFormat] = field(default_factory=list)
-    """The formats of knowledge in use; empty: all that there are."""
-    neighbours: Retrieval = "session"
-    target: ThoughtMode = "answer"
-    max_thought_tokens: int = 256
-    """Thoughts that the student writes are no longer."""
-    load_in_4bit: bool = False
-    """Whether the weights under the adapter are in 4 bits; where that cannot be, inference has them in full."""
-    lora: LoraConfig = field(default_factory=LoraConfig)
-    experts: dict[str, str] = field(default_factory=dict)
+    load_in_4bit: Annotated[
+        bool, Meta(description="QLoRA: the weights under the adapter in 4 bits (CUDA, bitsandbytes).", extra=RARE)
+    ] = False
+    """Where that cannot be, inference has them in full."""
+    experts: dict[str, str] = {}
     """Where a router was trained over adapters: their names and the hashes of their folders."""
+    method: MethodConfig = field(default_factory=MethodConfig)
+    context: ContextConfig = field(default_factory=ContextConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    objective: str = "f1"
-    """What decisions aim at unless another objective is asked for (answer format pairs only)."""
-    evidence: bool = True
-    """Whether what needs no language model is decoded with the student's answers (pairs only)."""
 
 
-def save(recipe: StudentConfig, folder: Path) -> None:
+def settings(config: StudentConfig) -> dict[str, Any]:
+    """The configuration as the settings of a `run` record: those of `method` and `context` stand on top."""
+    found: dict[str, Any] = msgspec.to_builtins(config)
+    return found | found.pop("method") | found.pop("context")
+
+
+def save(config: StudentConfig, folder: Path) -> None:
     """Write `kdb.json`."""
-    encoded = msgspec.json.format(msgspec.json.encode(recipe), indent=2)
+    encoded = msgspec.json.format(msgspec.json.encode(config), indent=2)
     (folder / FILE).write_bytes(encoded + b"\n")
 
 
 def read(folder: Path) -> StudentConfig:
-    """The recipe of an adapter; KdbError where the folder holds none or a broken one."""
+    """The configuration of an adapter, of any version so far; KdbError where there is none or a broken one."""
+    file = folder / FILE
     try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=StudentConfig)
+        found = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        version = found.get("v", 1)
+        if not isinstance(version, int) or version > VERSION:
+            raise KdbError(f"{file}: written in version {version}, this kdb reads up to {VERSION}", "upgrade kdb")
+        return msgspec.convert(config_v1.upgrade(found) if version < 2 else found, StudentConfig)
     except FileNotFoundError:
         merged = (folder / METADATA_FOLDER / FILE).is_file()
         hint = "it is a merged model: pass it as --student" if merged else "train one with kdb train"
         raise KdbError(f"{folder}: no {FILE}, so not an adapter of kdb", hint) from None
-    except (OSError, msgspec.DecodeError) as error:
-        raise KdbError(f"{folder / FILE}: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:  # msgspec's errors and those of UTF-8 are ValueErrors
+        raise KdbError(f"{file}: {error}") from None
 
 
-def taught(student: str, adapter: Path | None) -> Path | None:
-    """The folder with the recipe of an adapter, or of a student that `kdb export` merged with one; else None."""
-    beside = Path(student) / METADATA_FOLDER
-    return adapter or (beside if (beside / FILE).is_file() else None)
+def config_folder(student: str, adapter: Path | None) -> Path | None:
+    """The folder with the configuration of an adapter, or of a student merged with one; else None."""
+    merged = Path(student) / METADATA_FOLDER
+    return adapter or (merged if (merged / FILE).is_file() else None)

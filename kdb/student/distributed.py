@@ -1,6 +1,6 @@
 """One training run in several processes, as `torchrun` and `accelerate launch` start them.
 
-Each process computes its share of every batch, and gradients are added up. The first one speaks and writes.
+Each process computes its share of every batch, and gradients are added up. The main one speaks and writes.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TIMEOUT = timedelta(hours=2)
-"""So long the others wait while the first one validates. That a process died, they are told at once."""
+"""So long the others wait while the main one validates. That a process died, they are told at once."""
 
 
-def count() -> int:
+def world_size() -> int:
     """How many processes this run has, as the launcher says; without a launcher, one."""
     return int(os.environ.get("WORLD_SIZE", 1)) if "RANK" in os.environ else 1
 
 
 def rank() -> int:
     """The number of this process, from 0."""
-    return int(os.environ["RANK"]) if count() > 1 else 0
+    return int(os.environ["RANK"]) if world_size() > 1 else 0
 
 
-def first() -> bool:
+def is_main() -> bool:
     """Whether this process is the one that speaks and writes."""
     return rank() == 0
 
@@ -40,59 +40,51 @@ def first() -> bool:
 @contextmanager
 def process_group(device: str) -> Iterator[str]:
     """Work together with the other processes inside the block, if there are any; gives the device of this one."""
-    if count() == 1:
+    if world_size() == 1:
         yield device
         return
     import torch
-    from torch import distributed
+    from accelerate import PartialState
 
     cuda = device.startswith("cuda") or (not device and torch.cuda.is_available())
-    if cuda:
-        device = f"cuda:{_gpu()}"
-        torch.cuda.set_device(device)
+    if cuda and int(os.environ.get("LOCAL_RANK", rank())) >= torch.cuda.device_count():
+        there = torch.cuda.device_count()
+        raise UsageError(
+            f"each process needs a GPU of its own, and there are {there}", "start fewer, or --device cpu"
+        )
     with _peer_errors():
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=TIMEOUT)
+        state = PartialState(cpu=not cuda, timeout=TIMEOUT)
     try:
-        yield device or "cpu"
+        yield str(state.device)
     finally:
-        distributed.destroy_process_group()
+        state.destroy_process_group()
+        state._reset_state()
 
 
 def all_reduce(tensors: Sequence[torch.Tensor]) -> None:
     """Put the sum over all processes into each tensor; all of one type, on one device."""
-    if count() == 1:
+    if world_size() == 1:
         return
     import torch
-    from torch import distributed
+    from accelerate.utils import reduce
 
     flat = torch.cat([tensor.flatten() for tensor in tensors])  # one message instead of hundreds
     with _peer_errors():
-        distributed.all_reduce(flat)
+        flat = reduce(flat, "sum")
     for tensor, summed in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
         tensor.copy_(summed.view_as(tensor))
 
 
 def broadcast(value: T) -> T:
-    """What the first process has, for all of them."""
-    if count() == 1:
+    """What the main process has, for all of them."""
+    if world_size() == 1:
         return value
-    from torch import distributed
+    from accelerate.utils import broadcast_object_list
 
     box = [value]
     with _peer_errors():
-        distributed.broadcast_object_list(box, src=0)
+        broadcast_object_list(box)
     return box[0]
-
-
-def _gpu() -> int:
-    import torch
-
-    own, there = int(os.environ.get("LOCAL_RANK", rank())), torch.cuda.device_count()
-    if own >= there:
-        raise UsageError(
-            f"each process needs a GPU of its own, and there are {there}", "start fewer, or pass --device cpu"
-        )
-    return own
 
 
 @contextmanager

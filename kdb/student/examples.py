@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kdb.errors import KdbError
 from kdb.prompts.messages import Message
 
 ANSWER, THOUGHT = "answer", "thought"
@@ -15,50 +16,64 @@ ANSWER, THOUGHT = "answer", "thought"
 
 @dataclass(slots=True)
 class Example:
-    """One sequence. After reading `ids[p]` for the n-th p in `positions`, the model should say `targets[n]`.
+    """One sequence. After reading `input_ids[p]` for the n-th p in `answer_positions`, `labels[n]` should follow.
 
-    With `choices`, only these tokens compete there; without, the whole vocabulary does. `task` names what is
+    With `allowed_tokens`, only these compete there; without, the whole vocabulary does. `task` names what is
     practised: the tasks of a step weigh the same, however many tokens each has.
     """
 
-    ids: list[int]
-    positions: list[int]
-    targets: list[int]
-    choices: tuple[int, ...] = ()
+    input_ids: list[int]
+    answer_positions: list[int]
+    labels: list[int]
+    allowed_tokens: tuple[int, ...] = ()
     task: str = ANSWER
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.input_ids)
 
     @property
     def prompt(self) -> list[int]:
-        """What is read before any answer. Where only choices are asked for, no answer is ever written."""
-        return self.ids if self.choices else self.ids[: self.positions[0] + 1]
+        """What is read before any answer. Where some tokens alone are allowed, no answer is ever written."""
+        return self.input_ids if self.allowed_tokens else self.input_ids[: self.answer_positions[0] + 1]
 
-    def after(self, prefix: Sequence[int]) -> Example:
+    def with_prefix(self, prefix: Sequence[int]) -> Example:
         """The same example, read after a prefix."""
-        shift = len(prefix)
-        return replace(self, ids=[*prefix, *self.ids], positions=[shift + p for p in self.positions])
+        places = [len(prefix) + p for p in self.answer_positions]
+        return replace(self, input_ids=[*prefix, *self.input_ids], answer_positions=places)
 
 
 def prompt_ids(tokenizer: Any, turns: Sequence[Message]) -> list[int]:
     """The tokens of a conversation up to the student's turn, by the model's own chat template if it has one."""
     if tokenizer.chat_template:
-        text = tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=True)
+        text = _templated(tokenizer, turns)
     else:
         text = "\n\n".join(turn["content"] for turn in turns) + "\n\n"
     return list(tokenizer(text, add_special_tokens=not tokenizer.chat_template).input_ids)
 
 
+def _templated(tokenizer: Any, turns: Sequence[Message]) -> str:
+    """The text of a conversation; where a template knows no system role, the first user says that too."""
+    from jinja2 import TemplateError
+
+    merged = [{"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}, *turns[2:]]
+    reason = ""
+    for own in (list(turns), merged):
+        try:
+            return tokenizer.apply_chat_template(own, tokenize=False, add_generation_prompt=True)
+        except (TemplateError, ValueError, TypeError) as error:
+            reason = reason or str(error).partition("\n")[0]
+    raise KdbError(f"the student's chat template fails: {reason}", "take another student, or remove its template")
+
+
 def token_ids(tokenizer: Any, text: str) -> list[int]:
-    """The tokens of a text without those that frame it."""
-    return list(tokenizer(text, add_special_tokens=False).input_ids)
+    """The tokens of a text, without those that frame it; what looks like a control token is text as any other."""
+    return list(tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids)
 
 
-def shortened(tokenizer: Any, text: str, most: int) -> str:
+def truncate(tokenizer: Any, text: str, max_tokens: int) -> str:
     """`text`, cut where it has more than so many tokens."""
     ids = token_ids(tokenizer, text)
-    return text if len(ids) <= most else tokenizer.decode(ids[:most]).rstrip("\ufffd")
+    return text if len(ids) <= max_tokens else tokenizer.decode(ids[:max_tokens]).rstrip("\ufffd")
 
 
 def text_example(tokenizer: Any, turns: Sequence[Message], *target: str) -> Example:

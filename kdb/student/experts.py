@@ -10,37 +10,50 @@ import msgspec
 
 from kdb.errors import UsageError
 from kdb.provenance import file_hash
-from kdb.student.adapter import read_config
 from kdb.student.config import StudentConfig
-
-PROMPT_FIELDS = ("student", "load_in_4bit", "answer", "intents", "demos", "knowledge", "neighbours")
-"""What decides on the prompt and the form of the answer; where knowledge is shown, its formats do too."""
+from kdb.student.methods.build import read_config
 
 
-def routed_config(recipe: StudentConfig, experts: Sequence[Path]) -> StudentConfig:
-    """The recipe for a router: asked as the experts are, trained as `recipe` says; UsageError where they differ."""
+def routed_config(config: StudentConfig, experts: Sequence[Path]) -> StudentConfig:
+    """The configuration for a router: asked as the experts are, trained as `config` says.
+
+    UsageError where the experts differ in what decides on the prompt and the form of the answer.
+    """
     if len({folder.name for folder in experts}) < max(2, len(experts)):
         raise UsageError("--route needs two or more adapters, in folders of different names", "name them by commas")
-    recipes = [read_config(folder) for folder in experts]
-    for folder, own in zip(experts, recipes, strict=True):
+    configs = [read_config(folder) for folder in experts]
+    wanted = _prompt_fields(configs[0])
+    for folder, own in zip(experts, configs, strict=True):
         if own.experts:
             raise UsageError(f"{folder} is a router itself", "name its experts")
-        if own.target == "thought+answer":
+        if own.method.thoughts == "first":
             raise UsageError(
-                f"{folder} writes a thought before its answer", "route experts of --target answer or both"
+                f"{folder} writes a thought before its answer", "route experts of --thoughts none or auxiliary"
             )
-        for name, value in _asked(own).items():
-            wanted = _asked(recipes[0])[name]
-            if value != wanted:
+        for name, value in _prompt_fields(own).items():
+            if value != wanted[name]:
                 raise UsageError(
-                    f"{folder} was trained with another prompt than {experts[0]}: {name} is {value}, not {wanted}",
+                    f"{folder} was trained with another prompt than {experts[0]}: "
+                    f"{name} is {value}, not {wanted[name]}",
                     "train all experts with the same",
                 )
-    hashes = {folder.name: file_hash(folder) for folder in sorted(experts, key=lambda folder: folder.name)}
-    shared = {**_asked(recipes[0]), "formats": recipes[0].formats, "lora": recipes[0].lora}
-    return msgspec.structs.replace(recipe, **shared, target="answer", experts=hashes)
+    first = configs[0]
+    return msgspec.structs.replace(
+        config,
+        student=first.student,
+        base=first.base,
+        load_in_4bit=first.load_in_4bit,
+        method=msgspec.structs.replace(first.method, thoughts="none"),
+        context=first.context,
+        lora=first.lora,
+        experts={folder.name: file_hash(folder) for folder in sorted(experts, key=lambda folder: folder.name)},
+    )
 
 
-def _asked(recipe: StudentConfig) -> dict[str, Any]:
-    found = {name: getattr(recipe, name) for name in PROMPT_FIELDS}
-    return {**found, "formats": sorted(recipe.formats)} if recipe.knowledge else found
+def _prompt_fields(config: StudentConfig) -> dict[str, Any]:
+    """What decides on the prompt and the form of the answer; where knowledge is shown, its formats do too."""
+    found: dict[str, Any] = msgspec.to_builtins(config.context)
+    formats = sorted(found.pop("formats"))
+    found |= {"student": config.student, "load_in_4bit": config.load_in_4bit, "answer": config.method.answer}
+    found |= {"base": config.base, "intents": config.method.intents}
+    return {**found, "formats": formats} if config.context.knowledge else found

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from kdb.student.model import Student
-from kdb.student.router import route
 
 if TYPE_CHECKING:
     import torch
 
 
 class Generated(NamedTuple):
-    """One answer and the number of tokens that it took."""
+    """One answer, the number of tokens that it took, and of those that were read before it."""
 
     text: str
     tokens: int
+    prompt_tokens: int = 0
 
 
 class SamplingConfig(NamedTuple):
@@ -37,9 +38,9 @@ class GumbelSampler:
     own, so what is drawn for it does not depend on the others in its batch, as with PyTorch's it would.
     """
 
-    def __init__(self, chance: SamplingConfig) -> None:
-        self.temperature = chance.temperature
-        self._generators = [np.random.default_rng(random.Random(seed).getrandbits(64)) for seed in chance.seeds]
+    def __init__(self, sampling: SamplingConfig) -> None:
+        self.temperature = sampling.temperature
+        self._generators = [np.random.default_rng(random.Random(seed).getrandbits(64)) for seed in sampling.seeds]
 
     def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """The logits with noise."""
@@ -60,13 +61,13 @@ class Generator:
         self,
         prompts: Sequence[Sequence[int]],
         grammars: Sequence[str] | None,
-        most_tokens: int,
-        chance: SamplingConfig | None = None,
+        max_new_tokens: int,
+        sampling: SamplingConfig | None = None,
         stop: str = "",
     ) -> list[Generated]:
-        """Answers to prompts of token ids, at most `most_tokens` long; greedy, or drawn by `chance`.
+        """Answers to prompts of token ids, at most `max_new_tokens` long; greedy, or drawn by `sampling`.
 
-        With `grammars` (EBNF, one a prompt) an answer is always in its grammar if `most_tokens` suffices.
+        With `grammars` (EBNF, one a prompt) an answer is always in its grammar if `max_new_tokens` suffices.
         With `stop` an answer ends once it has said that.
         """
         import torch
@@ -76,25 +77,25 @@ class Generator:
         ids = [[tokenizer.pad_token_id] * (width - len(p)) + list(p) for p in prompts]
         mask = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
         device = self.student.device
-        route(self.student.model, prompts, tokenizer.pad_token_id)
         processors = [self._processor(grammars)] if grammars else []
-        processors += [GumbelSampler(chance)] if chance else []
+        processors += [GumbelSampler(sampling)] if sampling else []
         with torch.inference_mode():
             out = self.student.model.generate(
                 input_ids=torch.tensor(ids, device=device),
                 attention_mask=torch.tensor(mask, device=device),
-                max_new_tokens=most_tokens,
+                max_new_tokens=max_new_tokens,
                 logits_processor=processors or None,
                 do_sample=False,
                 pad_token_id=tokenizer.pad_token_id,
                 eos_token_id=tokenizer.eos_token_id,
-                stopping_criteria=[self._said(stop)] if stop else None,
+                **({"stop_strings": [stop], "tokenizer": tokenizer} if stop else {}),
             )
         return [self._read(row) for row in out[:, width:].tolist()]
 
     def _read(self, row: list[int]) -> Generated:
-        end = self.student.tokenizer.eos_token_id
-        tokens = row[: row.index(end)] if end in row else row
+        """The text of a row, which ends where the end token or padding begins."""
+        ends = {self.student.tokenizer.eos_token_id, self.student.tokenizer.pad_token_id}
+        tokens = list(takewhile(lambda token: token not in ends, row))
         return Generated(self.student.tokenizer.decode(tokens, skip_special_tokens=True), len(tokens))
 
     def _processor(self, grammars: Sequence[str]) -> Any:
@@ -103,16 +104,6 @@ class Generator:
         for grammar in set(grammars) - self._compiled.keys():
             self._compiled[grammar] = self._compiler.compile_grammar(grammar)
         return LogitsProcessor([self._compiled[grammar] for grammar in grammars])
-
-    def _said(self, stop: str) -> Callable[..., torch.Tensor]:
-        """Whether each sequence ends in `stop`, by its last tokens: the model may cut it up in any way."""
-        import torch
-
-        def said(ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
-            ends = self.student.tokenizer.batch_decode(ids[:, -len(stop) :])
-            return torch.tensor([end.endswith(stop) for end in ends], device=ids.device)
-
-        return said
 
     @cached_property
     def _compiler(self) -> Any:

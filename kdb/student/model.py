@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from kdb import weights
 from kdb.errors import KdbError, UsageError
-from kdb.student import attention, router
+from kdb.student import attention
+from kdb.student import config as configs
+from kdb.student.adapter import check_base, load_adapter
 from kdb.student.examples import Example
+from kdb.student.tensors import first_line, weights_hash
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +46,27 @@ class Student:
         return int(self.model.num_parameters())
 
     @property
-    def context(self) -> int:
+    def is_routed(self) -> bool:
+        """Whether several adapters are weighed for each prompt (see `router`)."""
+        return hasattr(self.model, "router")
+
+    def mean_expert_weights(self, prompts: Sequence[Sequence[int]], batch_size: int = 16) -> list[float]:
+        """The mean weight of each expert over many prompts; only where the model is routed."""
+        import torch
+
+        parts, pad = [], self.tokenizer.pad_token_id
+        with torch.inference_mode():
+            for start in range(0, len(prompts), batch_size):
+                own = prompts[start : start + batch_size]
+                width = max(map(len, own))
+                ids = torch.tensor([[pad] * (width - len(p)) + list(p) for p in own], device=self.device)
+                mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in own], device=self.device)
+                parts.append(self.model.weights(ids, mask))
+            found: list[float] = torch.cat(parts).mean(0).tolist()
+        return found
+
+    @property
+    def context_length(self) -> int:
         """The most tokens that the model can read."""
         return int(getattr(self.model.config, "max_position_embeddings", 0) or 2048)
 
@@ -58,46 +81,84 @@ def load(
     """Load the weights of `name` (see `kdb.weights`), and an adapter over them.
 
     `precision` auto is bf16 where the processor or GPU computes in it, else fp32; the device is the GPU if
-    there is one. KdbError where the weights or the adapter cannot be loaded.
+    there is one. KdbError where the weights or the adapter cannot be loaded, or do not belong together.
 
     `load_in_4bit` keeps the linear layers in four bits, as QLoRA does (Dettmers et al., arXiv 2305.14314);
     UsageError where that cannot be.
     """
     _quieten()
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     device = device or _device()
     dtype = torch.bfloat16 if precision == "bf16" or (precision == "auto" and _bf16(device)) else torch.float32
-    path = weights.student_path(name)
     if load_in_4bit and not supports_4bit(device):
-        raise UsageError("--load-in-4bit needs bitsandbytes and a CUDA device", "leave it out, or kdb[4bit] there")
-    how = _four_bits(dtype, device) if load_in_4bit else {}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, **how)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise KdbError(f"student {name!r}: {reason}", "give a local model folder or a hub id") from None
+        raise UsageError("4 bits need bitsandbytes and a CUDA device", "leave load_in_4bit out, or kdb[4bit] there")
+    tokenizer, model = _pretrained(name, dtype, _four_bits(dtype, device) if load_in_4bit else {})
     if device == "cpu" and dtype == torch.bfloat16:
         attention.use(model)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token_id = tokenizer.eos_token_id
-    if adapter is not None and (adapter / router.FILE).exists():
-        model = router.read(model, adapter)
-    elif adapter is not None:
-        from peft import PeftModel
-
-        try:
-            model = PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=False)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise KdbError(f"adapter {adapter}: {str(error).splitlines()[0]}") from None
-        # Weights only: the rotary frequencies are buffers, and stay in the fp32 in which they were in training.
-        for weight in filter(torch.is_floating_point, model.parameters()):
-            weight.data = weight.data.to(dtype)
+    if adapter is not None:
+        model = _with_adapter(model, name, adapter, dtype)
     if not load_in_4bit:  # what is quantised lies where it should, and cannot be moved
         model = model.to(device)
     return Student(name, model.eval(), tokenizer)
+
+
+def base_hash(name: str) -> str:
+    """The hash of a student's weights, wherever they lie; empty where they are not in safetensors files."""
+    path = Path(weights.student_path(name))
+    if path.is_dir():
+        return weights_hash(path)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return weights_hash(Path(snapshot_download(name, local_files_only=True, allow_patterns="*.safetensors")))
+    except (OSError, ValueError, HfHubHTTPError, LocalEntryNotFoundError):
+        return ""
+
+
+def _pretrained(name: str, dtype: torch.dtype, how: dict[str, Any]) -> tuple[Any, Any]:
+    """Tokenizer and model; whatever is wrong with them is one line."""
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    path, hint = weights.student_path(name), "give a local model folder or a hub id"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, **how)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise KdbError(f"student {name!r}: {first_line(error)}", hint) from None
+    except Exception as error:
+        # tokenizers raises a bare Exception where tokenizer.json is broken.
+        if type(error) is not Exception:
+            raise
+        raise KdbError(f"student {name!r}: its tokenizer: {first_line(error)}", hint) from None
+    if tokenizer.eos_token_id is None:
+        raise KdbError(f"student {name!r}: its tokenizer has no end token", hint)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token_id = tokenizer.eos_token_id
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        raise KdbError(f"student {name!r}: {len(tokenizer)} tokens, but embeddings for {rows}", "resize them")
+    return tokenizer, model
+
+
+def _with_adapter(model: Any, name: str, folder: Path, dtype: torch.dtype) -> Any:
+    """The model with an adapter or a router of ours on it, if it was trained on this model."""
+    import torch
+
+    from kdb.student import router
+
+    config = configs.read(folder)
+    if config.base:
+        check_base(folder, config, base_hash(name), name)
+    if (folder / router.FILE).exists():
+        return router.read(model, folder)
+    model = load_adapter(model, folder)
+    # Weights only: the rotary frequencies are buffers, and stay in the fp32 in which they were in training.
+    for weight in filter(torch.is_floating_point, model.parameters()):
+        weight.data = weight.data.to(dtype)
+    return model
 
 
 def supports_4bit(device: str) -> bool:
@@ -131,13 +192,14 @@ class Prefix:
     cache: Any = None
 
 
-def read_prefix(model: Any, ids: Sequence[int]) -> Prefix:
+def read_prefix(student: Student, ids: Sequence[int]) -> Prefix:
     """Let the model read a prefix once, for any number of batches."""
     import torch
     from transformers import DynamicCache
 
-    if router.routed(model):
+    if student.is_routed:
         return Prefix(ids)
+    model = student.model
     cache = DynamicCache(config=model.config)
     with torch.inference_mode():
         model(
@@ -149,7 +211,7 @@ def read_prefix(model: Any, ids: Sequence[int]) -> Prefix:
     return Prefix(ids, cache)
 
 
-def answer_logits(model: Any, batch: Sequence[Example], pad: int, prefix: Prefix | None = None) -> torch.Tensor:
+def answer_logits(student: Student, batch: Sequence[Example], prefix: Prefix | None = None) -> torch.Tensor:
     """The logits at the answer positions of all examples, example by example: (positions, vocabulary), fp32.
 
     Only these positions go through the output layer, whose logits at all positions would take most of the
@@ -158,27 +220,31 @@ def answer_logits(model: Any, batch: Sequence[Example], pad: int, prefix: Prefix
     import torch
 
     if prefix and prefix.cache is None:
-        batch, prefix = [example.after(prefix.ids) for example in batch], None
-    router.route(model, [example.prompt for example in batch], pad)
+        batch, prefix = [example.with_prefix(prefix.ids) for example in batch], None
+    model, pad = student.model, student.tokenizer.pad_token_id
     width = max(map(len, batch))
     shifts = [width - len(example) for example in batch]
-    ids = [[pad] * shift + example.ids for shift, example in zip(shifts, batch, strict=True)]
+    ids = [[pad] * shift + example.input_ids for shift, example in zip(shifts, batch, strict=True)]
     before = len(prefix.ids) if prefix else 0
     mask = torch.tensor([[1] * before + [0] * shift + [1] * (width - shift) for shift in shifts])
     rows, columns = [], []
     for row, (shift, example) in enumerate(zip(shifts, batch, strict=True)):
-        rows += [row] * len(example.positions)
-        columns += [shift + p for p in example.positions]
-    device = model.device
+        rows += [row] * len(example.answer_positions)
+        columns += [shift + p for p in example.answer_positions]
+    more: dict[str, Any] = {_cache_argument(model): _repeated(prefix, len(batch))} if prefix else {}
+    if student.is_routed:
+        prompts = [[shift, len(e.prompt), len(e) - len(e.prompt)] for shift, e in zip(shifts, batch, strict=True)]
+        prompt_mask = [[0] * shift + [1] * read + [0] * answer for shift, read, answer in prompts]
+        more["prompt_mask"] = torch.tensor(prompt_mask, device=model.device)
     head = model.get_output_embeddings()
     hook = head.register_forward_pre_hook(lambda _, hidden: (hidden[0][rows, columns][None],))
     try:
         logits = model(
-            input_ids=torch.tensor(ids, device=device),
-            attention_mask=mask.to(device),
-            position_ids=(mask.cumsum(1) - 1).clamp(min=0)[:, before:].to(device),
+            input_ids=torch.tensor(ids, device=model.device),
+            attention_mask=mask.to(model.device),
+            position_ids=(mask.cumsum(1) - 1).clamp(min=0)[:, before:].to(model.device),
             use_cache=bool(prefix),
-            **({_cache_argument(model): _repeated(prefix, len(batch))} if prefix else {}),
+            **more,
         ).logits
     finally:
         hook.remove()

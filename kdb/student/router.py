@@ -8,92 +8,90 @@ included, and cannot keep what was read, neither a prefix nor what is being writ
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kdb.errors import KdbError
+import torch
+from peft.tuners.lora import LoraLayer
+from torch import nn
 
-if TYPE_CHECKING:
-    import torch
+from kdb.student.adapter import load_adapter
+from kdb.student.tensors import read_tensors
 
 FILE = "router.safetensors"
 EXPERTS = "experts"
 """The folder of the experts beside the router's weights, each under its name; their order is that of the names."""
 
 
-def attach(model: Any, experts: Sequence[Path]) -> Any:
-    """The model with all experts on it, frozen, and a router that begins with the same weight for each."""
-    import torch
-    from peft import PeftModel
+class RoutedModel(nn.Module):
+    """A PEFT model with several adapters, frozen, and a router that begins with the same weight for each.
 
-    experts = sorted(experts, key=lambda folder: folder.name)
-    names = [f"expert{n}" for n in range(len(experts))]
-    dtype = model.dtype
-    for folder, name in zip(experts, names, strict=True):
+    Called as the model is, it first weighs the experts for the sequences of the batch: by all that they hold, or by
+    what `prompt_mask` marks as read before the answer.
+    """
+
+    def __init__(self, model: Any, experts: Sequence[Path]) -> None:
+        super().__init__()
+        dtype = model.dtype
+        for n, folder in enumerate(sorted(experts, key=lambda folder: folder.name)):
+            model = load_adapter(model, folder, f"expert{n}")
+        for weight in filter(torch.is_floating_point, model.parameters()):
+            weight.data = weight.data.to(dtype)
+        self.model = model
+        self.names = list(model.peft_config)
+        self._activate(self.names)
+        size = model.get_input_embeddings().embedding_dim
+        linear = nn.Linear(size, len(self.names))
+        nn.init.zeros_(linear.weight)
+        nn.init.zeros_(linear.bias)
+        self.router = nn.Sequential(nn.LayerNorm(size, elementwise_affine=False), linear).to(model.device)
+
+    def __getattr__(self, name: str) -> Any:
+        """What the model has, where this module has it not."""
         try:
-            if name == names[0]:
-                model = PeftModel.from_pretrained(model, str(folder), name, autocast_adapter_dtype=False)
-            else:
-                model.load_adapter(str(folder), name, autocast_adapter_dtype=False)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise KdbError(f"expert {folder}: {str(error).splitlines()[0]}") from None
-    for weight in filter(torch.is_floating_point, model.parameters()):
-        weight.data = weight.data.to(dtype)
-    _activate(model, names)
-    size = model.get_input_embeddings().embedding_dim
-    linear = torch.nn.Linear(size, len(names))
-    torch.nn.init.zeros_(linear.weight)
-    torch.nn.init.zeros_(linear.bias)
-    router = torch.nn.Sequential(torch.nn.LayerNorm(size, elementwise_affine=False), linear)
-    model.router = router.to(model.device)
-    return model
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("model"), name)
+
+    def forward(self, input_ids: Any, attention_mask: Any, prompt_mask: Any = None, **more: Any) -> Any:
+        """What the model gives with the experts weighed for the prompts."""
+        self._route(input_ids, attention_mask if prompt_mask is None else prompt_mask)
+        return self.model(input_ids=input_ids, attention_mask=attention_mask, **more)
+
+    def generate(self, input_ids: Any, attention_mask: Any, **more: Any) -> Any:
+        """What the model writes, its experts weighed once, for the prompts."""
+        self._route(input_ids, attention_mask)
+        return self.model.generate(input_ids=input_ids, attention_mask=attention_mask, **more)
+
+    def weights(self, input_ids: Any, prompt_mask: Any) -> torch.Tensor:
+        """How much of each expert each prompt gets: (prompts, experts), rows that sum to 1."""
+        positions = (prompt_mask.cumsum(1) - 1).clamp(min=0)
+        with torch.no_grad():
+            self._activate([])
+            inner = self.model.get_base_model().base_model
+            read = inner(
+                input_ids=input_ids, attention_mask=prompt_mask, position_ids=positions, use_cache=False
+            ).last_hidden_state
+            self._activate(self.names)
+            mean = (read.float() * prompt_mask[:, :, None]).sum(1) / prompt_mask.sum(1, keepdim=True)
+        found: torch.Tensor = self.router(mean).softmax(-1)
+        return found
+
+    def _route(self, input_ids: Any, prompt_mask: Any) -> None:
+        found = self.weights(input_ids, prompt_mask).to(self.model.dtype)[:, :, None, None]
+        for layer in self.model.modules():
+            if isinstance(layer, LoraLayer):
+                for n, name in enumerate(self.names):
+                    if name in layer.scaling:
+                        layer.scaling[name] = found[:, n] * (layer.lora_alpha[name] / layer.r[name])
+
+    def _activate(self, names: Sequence[str]) -> None:
+        """Let these experts take part, none of them in training."""
+        self.model.base_model.set_adapter(list(names), inference_mode=True)
 
 
-def routed(model: Any) -> bool:
-    """Whether there is a router on the model."""
-    return hasattr(model, "router")
-
-
-def route(model: Any, prompts: Sequence[Sequence[int]], pad: int) -> None:
-    """Weigh the experts for the next batch, whose sequences begin with these prompts; without a router, nothing."""
-    if not routed(model):
-        return
-    found = weights(model, prompts, pad).to(model.dtype)[:, :, None, None]
-    for layer in _layers(model):
-        for n, name in enumerate(model.peft_config):
-            if name in layer.scaling:
-                layer.scaling[name] = found[:, n] * (layer.lora_alpha[name] / layer.r[name])
-
-
-def weights(model: Any, prompts: Sequence[Sequence[int]], pad: int) -> torch.Tensor:
-    """How much of each expert each prompt gets: (prompts, experts), rows that sum to 1."""
-    import torch
-
-    width = max(map(len, prompts))
-    ids = [[*prompt, *[pad] * (width - len(prompt))] for prompt in prompts]
-    mask = torch.tensor([[1] * len(prompt) + [0] * (width - len(prompt)) for prompt in prompts]).to(model.device)
-    names = list(model.peft_config)
-    with torch.no_grad():
-        _activate(model, [])
-        inner = model.get_base_model().base_model
-        read = inner(input_ids=torch.tensor(ids, device=model.device), attention_mask=mask, use_cache=False)
-        _activate(model, names)
-        hidden = read.last_hidden_state.float() * mask[:, :, None]
-        mean = hidden.sum(1) / mask.sum(1, keepdim=True)
-    return model.router(mean).softmax(-1)
-
-
-def mean_weights(model: Any, prompts: Sequence[Sequence[int]], pad: int, batch: int) -> list[float]:
-    """The mean weight of each expert over many prompts."""
-    import torch
-
-    with torch.inference_mode():
-        parts = [weights(model, prompts[n : n + batch], pad) for n in range(0, len(prompts), batch)]
-        return torch.cat(parts).mean(0).tolist()
-
-
-def write(model: Any, values: dict[str, torch.Tensor], experts: Sequence[Path], folder: Path) -> None:
+def write(weights: dict[str, torch.Tensor], experts: Sequence[Path], folder: Path) -> None:
     """Write the router's fp32 weights, and copies of the experts beside them."""
     from safetensors.torch import save_file
 
@@ -102,29 +100,14 @@ def write(model: Any, values: dict[str, torch.Tensor], experts: Sequence[Path], 
         own.mkdir(parents=True, exist_ok=True)
         for name in ("adapter_model.safetensors", "adapter_config.json"):
             shutil.copy(expert / name, own / name)
-    save_file({name.removeprefix("router."): value.contiguous() for name, value in values.items()}, folder / FILE)
+    save_file({name.removeprefix("router."): value.contiguous() for name, value in weights.items()}, folder / FILE)
 
 
-def read(model: Any, folder: Path) -> Any:
+def read(model: Any, folder: Path) -> RoutedModel:
     """The model with the experts and the router that `write` left in a folder."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    model = attach(model, list((folder / EXPERTS).iterdir()))
-    try:
-        model.router.load_state_dict(load_file(folder / FILE))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise KdbError(f"{folder / FILE}: {str(error).splitlines()[0]}", "train the router anew") from None
-    model.router.requires_grad_(False)
-    return model
-
-
-def _layers(model: Any) -> Iterator[Any]:
-    from peft.tuners.lora import LoraLayer
-
-    return (module for module in model.modules() if isinstance(module, LoraLayer))
-
-
-def _activate(model: Any, names: Sequence[str]) -> None:
-    """Let these experts take part, none of them in training."""
-    model.base_model.set_adapter(list(names), inference_mode=True)
+    routed = RoutedModel(model, list((folder / EXPERTS).iterdir()))
+    own = routed.router.state_dict()
+    found = read_tensors(folder / FILE, {name: tuple(value.shape) for name, value in own.items()})
+    routed.router.load_state_dict({name: torch.from_numpy(value) for name, value in found.items()})
+    routed.router.requires_grad_(False)
+    return routed

@@ -1,4 +1,4 @@
-"""What a training begins with: the student, its rule, and the lessons drawn from a record stream."""
+"""What a training begins with: the student, its method, and the examples drawn from a record stream."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import msgspec
 
 from kdb import console, provenance
 from kdb.errors import KdbError
-from kdb.prompts.messages import prompt_hash
+from kdb.prompts import sanitized_text
 from kdb.records import Run, Session
 from kdb.retrieval.context import retrieve_context
 from kdb.retrieval.knowledge_base import KnowledgeBase, thoughts
-from kdb.retrieval.knowledge_base_summary import KnowledgeBaseSummary
 from kdb.stream import Line
-from kdb.student.config import StudentConfig
-from kdb.student.methods.build import InferenceConfig, build_method
+from kdb.student.config import StudentConfig, settings
+from kdb.student.examples import token_ids
+from kdb.student.methods.build import build_method, prompt_hash
 from kdb.student.methods.method import AnswerMethod
-from kdb.student.model import Student, load
+from kdb.student.model import Student, base_hash, load
 from kdb.student.training_set import Thoughts, TrainingSet
 
 HELD_OUT = 0.1
@@ -28,50 +28,70 @@ HELD_OUT = 0.1
 
 
 @dataclass
-class TrainingSetup:
-    """A student that is to learn by a recipe, and its lessons."""
+class TrainingData:
+    """What a stream holds to learn from: sessions to train on and to validate on, knowledge, and its hashes."""
 
-    recipe: StudentConfig
-    student: Student
-    rule: AnswerMethod
-    training: TrainingSet
-    validation: TrainingSet
-    summary: KnowledgeBaseSummary
+    training: list[Session]
+    validation: list[Session]
+    base: KnowledgeBase
     inputs: dict[str, str]
 
-    def record(self, measured: dict[str, Any]) -> Run:
+    @classmethod
+    def read(cls, lines: Iterable[Line], seed: int) -> TrainingData:
+        """Read a stream to its end; KdbError where it has no annotated training session."""
+        base = KnowledgeBase.read(lines)
+        training, validation = _split(base, seed)
+        inputs = {
+            "sessions": provenance.content_hash([training, validation]),
+            "knowledge": provenance.content_hash(base.knowledge),
+        }
+        return cls(training, validation, base, inputs)
+
+
+@dataclass
+class TrainingSetup:
+    """A student that is to learn by a configuration, and what it learns from."""
+
+    config: StudentConfig
+    student: Student
+    method: AnswerMethod
+    data: TrainingData
+    training: TrainingSet
+    validation: TrainingSet
+    thoughts: dict[str, int]
+    """How many thoughts are learnt, and how many of them are cut."""
+
+    def record(self, measured: dict[str, Any], tags: dict[str, str]) -> Run:
         """The `run` record of the training."""
-        settings = {**msgspec.to_builtins(self.recipe), "kb": msgspec.to_builtins(self.summary)}
+        found = {**settings(self.config), "kb": msgspec.to_builtins(self.data.base.summary)}
+        found |= {"tags": tags} if tags else {}
         return Run(
-            id=provenance.content_hash([settings, self.inputs]),
+            id=provenance.content_hash([found, self.data.inputs]),
             command="train",
-            settings=settings,
-            seed=self.recipe.training.seed,
+            settings=found,
+            seed=self.config.training.seed,
             versions=provenance.versions(),
-            inputs=self.inputs,
-            measured={"sessions": len(self.training.sessions), **measured},
+            inputs=self.data.inputs,
+            measured={"sessions": len(self.data.training), **self.thoughts, **measured},
         )
 
 
-def prepare(lines: Iterable[Line], recipe: StudentConfig, device: str, max_prompt_tokens: int) -> TrainingSetup:
-    """Read the stream to its end and load the student; the recipe gets the hash of its prompts."""
-    base = KnowledgeBase.read(lines)
-    training, validation = _split(base, recipe.training.seed)
-    known = KnowledgeBase(training, [], base.knowledge)
-    learnt = _thoughts(base, recipe, training)
-    how = recipe.training.precision
-    student = load(recipe.student, precision=how, device=device, load_in_4bit=recipe.load_in_4bit)
-    rule = build_method(student, recipe, InferenceConfig(max_prompt_tokens))
-    recipe.prompt = prompt_hash(recipe)
+def prepare(data: TrainingData, config: StudentConfig, device: str) -> TrainingSetup:
+    """Load the student; the configuration gets the hashes of its weights and prompts, and the limit on thoughts."""
+    known = KnowledgeBase(data.training, [], data.base.knowledge)
+    learnt = _thoughts(data, config)
+    student = load(
+        config.student, precision=config.training.precision, device=device, load_in_4bit=config.load_in_4bit
+    )
+    counts = _limit_thoughts(student, config, learnt)
+    config.base, config.prompt_hash = base_hash(config.student), prompt_hash(config)
+    method = build_method(student, config)
 
-    def lessons(sessions: list[Session]) -> TrainingSet:
-        return TrainingSet(student, rule, recipe, sessions, retrieve_context(known, recipe, sessions), learnt)
+    def examples(sessions: list[Session]) -> TrainingSet:
+        contexts = retrieve_context(known, config.context, sessions)
+        return TrainingSet(student, method, config, sessions, contexts, learnt)
 
-    inputs = {
-        "sessions": provenance.content_hash([training, validation]),
-        "knowledge": provenance.content_hash([k.id for k in base.knowledge]),
-    }
-    return TrainingSetup(recipe, student, rule, lessons(training), lessons(validation), base.summary, inputs)
+    return TrainingSetup(config, student, method, data, examples(data.training), examples(data.validation), counts)
 
 
 def _split(base: KnowledgeBase, seed: int) -> tuple[list[Session], list[Session]]:
@@ -88,13 +108,29 @@ def _split(base: KnowledgeBase, seed: int) -> tuple[list[Session], list[Session]
     return training, validation
 
 
-def _thoughts(base: KnowledgeBase, recipe: StudentConfig, training: list[Session]) -> Thoughts:
-    """The thoughts to learn; KdbError where the target asks for thoughts and no training session has one."""
-    if recipe.target == "answer":
+def _thoughts(data: TrainingData, config: StudentConfig) -> Thoughts:
+    """The thoughts to learn; KdbError where they are asked for and no training session has one."""
+    mode = config.method.thoughts
+    if mode == "none":
         return {}
-    found = thoughts(base.of_formats(recipe.formats))
-    known = sum(session.key in found for session in training)
-    if not known:
-        raise KdbError(f"--target {recipe.target} needs thoughts about training sessions", "kdb extract thought")
-    console.say(f"{known} of {len(training)} training sessions have a thought")
+    every = thoughts(data.base.of_formats(config.context.formats))
+    found = {key: every[key] for s in data.training if (key := s.key) in every}
+    if not found:
+        raise KdbError(f"--thoughts {mode} needs thoughts about training sessions", "kdb extract thought")
+    console.say(f"{len(found)} of {len(data.training)} training sessions have a thought")
     return found
+
+
+def _limit_thoughts(student: Student, config: StudentConfig, learnt: Thoughts) -> dict[str, int]:
+    """Set the limit to the longest thought where there is none, and count what a limit cuts."""
+    if not learnt:
+        return {}
+    lengths = [len(token_ids(student.tokenizer, sanitized_text(one.text))) for one in learnt.values()]
+    config.method.max_thought_tokens = limit = config.method.max_thought_tokens or max(lengths)
+    cut = sum(length > limit for length in lengths)
+    if cut:
+        console.warn(
+            f"{cut} of {len(lengths)} thoughts have more than {limit} tokens and are cut: the longest has "
+            f"{max(lengths)} (raise max_thought_tokens)"
+        )
+    return {"thoughts": len(lengths), "thoughts_cut": cut}

@@ -78,7 +78,7 @@ class LocalModel(Backend):
             prompts = [self._tokens(request) for request in requests]
         except KdbError as error:
             return [TeacherUnavailable(f"teacher: {error.message}", error.hint)] * len(requests)
-        limit = self._generator.student.context
+        limit = self._generator.student.context_length
         fitting = [n for n, prompt in enumerate(prompts) if len(prompt) < limit]
         answers: list[Answer | BaseException] = [
             RequestInvalid(
@@ -95,7 +95,7 @@ class LocalModel(Backend):
     def _generate(self, requests: list[Request], prompts: list[list[int]]) -> list[Answer]:
         assert self._generator
         sampling = requests[0].sampling
-        most = min(sampling.max_tokens, self._generator.student.context - max(map(len, prompts)))
+        most = min(sampling.max_tokens, self._generator.student.context_length - max(map(len, prompts)))
         started = time.monotonic()
         grammars = [request.grammar or _grammar(request.schema or {}) for request in requests]
         seeds = [f"{sampling.seed}:{prompt}" for prompt in prompts]
@@ -104,7 +104,7 @@ class LocalModel(Backend):
         seconds = (time.monotonic() - started) / len(requests)
         return [
             Answer(text, Usage(len(prompt), tokens), "length" if tokens == most else "stop", seconds)
-            for prompt, (text, tokens) in zip(prompts, made, strict=True)
+            for prompt, (text, tokens, _) in zip(prompts, made, strict=True)
         ]
 
     def _tokens(self, request: Request) -> list[int]:

@@ -46,10 +46,10 @@ def questions(rows: PairPrompts, sessions: list[EncodedQuery]) -> Iterator[tuple
     """Session, anchor and other item of each ordered pair, and its prompt: a row up to where it asks for that."""
     for n, asked in enumerate(sessions):
         for anchor in range(len(asked.items)):
-            row = rows.row(asked.items, anchor)
+            row = rows.anchor_prompt(asked.items, anchor)
             others = [other for other in range(len(asked.items)) if other != anchor]
-            for other, position in zip(others, row.positions, strict=True):
-                yield (n, anchor, other), row.ids[: position + 1]
+            for other, position in zip(others, row.answer_positions, strict=True):
+                yield (n, anchor, other), row.input_ids[: position + 1]
 
 
 def generated(student: Student, rows: PairPrompts, size: int, sessions: list[EncodedQuery]) -> Odds:
@@ -99,7 +99,7 @@ class LlamaCpp:
     def __call__(self, sessions: list[EncodedQuery]) -> Odds:
         found = empty(sessions)
         places = [(n, anchor) for n, asked in enumerate(sessions) for anchor in range(len(asked.items))]
-        examples = [self.rows.row(sessions[n].items, anchor) for n, anchor in places]
+        examples = [self.rows.anchor_prompt(sessions[n].items, anchor) for n, anchor in places]
         for indices in length_grouped_batches([len(example) for example in examples], BATCH):
             chunk: list[int] = []
             for i in indices:
@@ -117,8 +117,10 @@ class LlamaCpp:
         batch.n_tokens = total
         at, asked = 0, []
         for sequence, ((n, anchor), row) in enumerate(part):
-            wanted = dict(zip(row.positions, (o for o in range(found[n].shape[0]) if o != anchor), strict=True))
-            for position, token in enumerate(row.ids):
+            wanted = dict(
+                zip(row.answer_positions, (o for o in range(found[n].shape[0]) if o != anchor), strict=True)
+            )
+            for position, token in enumerate(row.input_ids):
                 batch.token[at], batch.pos[at] = token, position
                 batch.n_seq_id[at], batch.seq_id[at][0] = 1, sequence
                 batch.logits[at] = position in wanted
@@ -146,7 +148,7 @@ def main() -> None:
     plain.model.set_attn_implementation("sdpa")  # what Transformers itself takes
     rows = PairPrompts(student, 2048)
     read = [line.record for line in stream.read([file], ("session",)) if line.record is not None]
-    sessions = [rows.fitted(Query(list(session.items))) for session in read[:count]]
+    sessions = [rows.encode(Query(session)) for session in read[:count]]
     ways: dict[str, Ask] = {
         "kdb": lambda sessions: log_odds(student, rows, sessions, BATCH),
         ONE: partial(generated, plain, rows, 1),

@@ -71,7 +71,9 @@ def test_a_real_server_is_asked_the_same_and_once(served, answer, lines, session
     assert "0 requests sent, 2 answers from the cache" in again.stderr
     assert [p["id"] for p in predictions] == [session.id for session in sessions[:2]]
     # The server has no grammar, so it says what the student in this process says without one.
-    here = run_kdb("infer", "--free", "--precision", "fp32", "--no-intents", *more[:6], stdin=two).records[1:]
+    here = run_kdb(
+        "infer", "--set", "unconstrained=true", "--set", "precision=fp32", "--no-intents", *more[:6], stdin=two
+    ).records[1:]
     for prediction, own in zip(predictions, here, strict=True):
         assert prediction["raw"] and own["raw"].startswith(prediction["raw"])
         assert prediction["usage"]["prompt_tokens"] == own["usage"]["prompt_tokens"] > 100
@@ -126,7 +128,7 @@ def test_answers_of_another_form_are_repaired_and_counted(lines, tmp_path) -> No
     assert {p["status"] for p in done.records[1:]} == {"repaired"}
     assert "4 of 4 answers were in another form than asked for: 0 failed, 4 repaired" in done.stderr
     free = FakeTeacher()
-    ask(free, tmp_path / "free", "--free", stdin=lines)
+    ask(free, tmp_path / "free", "--set", "unconstrained=true", stdin=lines)
     assert not {"structured_outputs", "guided_grammar", "response_format"} & free.received[0].keys()
 
 

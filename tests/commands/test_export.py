@@ -8,19 +8,30 @@ import pytest
 from support.command_line import run_kdb
 
 from kdb.errors import KdbError
-from kdb.prompts.messages import LabelledQuery, Query
+from kdb.prompts.messages import Query
 from kdb.records import Session
 from kdb.stages import export
 from kdb.student import adapter as adapters
-from kdb.student import config as recipes
-from kdb.student.methods.build import InferenceConfig, build_method
+from kdb.student import config as configs
+from kdb.student.methods.build import build_method
 from kdb.student.model import Student, answer_logits, load
 from kdb.student.session_loss import session_losses
 
-TRAIN = ("--batch", "4", "--lora-rank", "4", "--learning-rate", "0.02", "--precision", "fp32", "--lora-depth", "1")
+TRAIN = (
+    "--set",
+    "per_device_train_batch_size=4",
+    "--set",
+    "r=4",
+    "--learning-rate",
+    "0.02",
+    "--set",
+    "precision=fp32",
+    "--set",
+    "depth=1",
+)
 ANSWERS = {
-    "pairs": ("--steps", "12"),
-    "list": ("--answer", "list", "--no-intents", "--steps", "30"),
+    "pairs": ("--max-steps", "12"),
+    "list": ("--answer", "list", "--no-intents", "--max-steps", "30"),
 }
 
 
@@ -48,10 +59,10 @@ def merged(samples: Path, tiny_student: Path, tmp_path_factory: pytest.TempPathF
 
 
 def said(student: Student, taught: Path, sessions: list[Session], batch: int) -> list[list[tuple[str, ...]]]:
-    rule = build_method(student, recipes.read(taught), InferenceConfig(student.context))
-    rule.read(taught)
-    decisions = rule.decide([Query(list(session.items)) for session in sessions], batch)
-    return [[tuple(bundle.items) for bundle in decision.bundles] for decision in decisions]
+    method = build_method(student, configs.read(taught))
+    method.load(taught)
+    found = method.predict([[Query(session)] for session in sessions], batch)
+    return [[tuple(bundle.items) for bundle in one.bundles] for one in found]
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
@@ -73,13 +84,11 @@ def test_the_forward_pass_of_training_is_the_same(merged, tiny_student, sessions
 
     adapter, model, _ = merged[answer]
     with_adapter, alone = load(str(tiny_student), adapter, "fp32"), load(str(model), None, "fp32")
-    rule = build_method(with_adapter, recipes.read(adapter), InferenceConfig(2048))
-    lessons = [LabelledQuery(Query(list(session.items)), session.truth or []) for session in sessions]
-    examples = [example for lesson in lessons for example in rule.examples(lesson)][:16]
-    pad = with_adapter.tokenizer.pad_token_id
+    method = build_method(with_adapter, configs.read(adapter))
+    examples = [example for session in sessions for example in method.examples(Query(session))][:16]
     with torch.inference_mode():
-        wanted, found = (answer_logits(own.model, examples, pad) for own in (with_adapter, alone))
-        base = answer_logits(load(str(tiny_student), None, "fp32").model, examples, pad)
+        wanted, found = (answer_logits(own, examples) for own in (with_adapter, alone))
+        base = answer_logits(load(str(tiny_student), None, "fp32"), examples)
     assert (found - wanted).abs().max() < 1e-3 < 0.1 < (base - wanted).abs().max()
 
 
@@ -95,7 +104,7 @@ def test_the_record_says_how_far_they_are_apart(merged):
 def test_kdb_infer_asks_and_decides_as_with_the_adapter(merged, samples):
     lines = b"".join((samples / "sessions.jsonl").read_bytes().splitlines(keepends=True)[-12:])
     for name, (adapter, model, _) in merged.items():
-        common = ["--precision", "fp32"]
+        common = ["--set", "precision=fp32"]
         run, *wanted = run_kdb("infer", *common, "--adapter", adapter, stdin=lines).records
         own, *found = run_kdb("infer", *common, "--student", model, stdin=lines).records
         assert own["settings"]["answer"] == run["settings"]["answer"] == name
@@ -139,7 +148,7 @@ def test_a_wrong_merge_is_refused(merged, tmp_path, monkeypatch):
 
     monkeypatch.setattr(adapters, "merge", forget)
     with pytest.raises(KdbError, match="the merged model is another one"):
-        export.run([], export.ExportOptions(merged["list"][0], tmp_path / "model"))
+        export.export([], export.ExportOptions(merged["list"][0], tmp_path / "model"))
     assert not (tmp_path / "model").exists()
 
 
@@ -149,13 +158,13 @@ def test_errors_are_one_line(merged, tmp_path):
     shutil.copytree(adapter, tmp_path / "broken")
     (tmp_path / "broken" / "kdb.json").write_text('{"v": "one"}')
     shutil.copytree(adapter, tmp_path / "other")
-    recipe = recipes.read(adapter)
-    recipe.prompt = "of another kdb"
-    recipes.save(recipe, tmp_path / "other")
+    config = configs.read(adapter)
+    config.prompt_hash = "of another kdb"
+    configs.save(config, tmp_path / "other")
     shutil.copytree(adapter, tmp_path / "routed")
-    recipe = recipes.read(adapter)
-    recipe.experts = {"one": "0", "two": "1"}
-    recipes.save(recipe, tmp_path / "routed")
+    config = configs.read(adapter)
+    config.experts = {"one": "0", "two": "1"}
+    configs.save(config, tmp_path / "routed")
     new = tmp_path / "new"
     for options, code, words in [
         (["--adapter", tmp_path / "none", "-o", new], 1, "no kdb.json, so not an adapter of kdb"),

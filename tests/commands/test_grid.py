@@ -29,7 +29,7 @@ matrix.name = ["clusters", "pattern-matching"]
 [[cells]]
 name = "SFT, {percent} %"
 select = "--strategy random --ratio {ratio}"
-train = "--steps 1"
+train = "--max-steps 1"
 matrix.percent = [{ percent = 10, ratio = 0.1 }, { percent = 50, ratio = 0.5 }]
 [[cells]]
 name = "zero-shot"
@@ -65,7 +65,7 @@ def test_cells_of_a_file(small: Path) -> None:
     assert found[3] == Cell(
         name="SFT, 10 %, seed 1",
         select="--strategy random --ratio 0.1 --seed 1",
-        train="--steps 1 --seed 1",
+        train="--max-steps 1 --seed 1",
         infer="",
         split="test",
     )
@@ -106,7 +106,7 @@ def test_a_changed_setting_is_another_file_and_so_is_all_that_depends_on_it(tmp_
     before = targets(written(tmp_path, SMALL))
     # data: test, validation, known; kb: 2 ratios × 2 seeds; as many adapters; 2 baselines, 4 trained, 1 zero-shot
     assert len(before) == 3 + 4 + 4 + 7
-    trained = targets(written(tmp_path, SMALL.replace("--steps 1", "--steps 2")))
+    trained = targets(written(tmp_path, SMALL.replace("--max-steps 1", "--max-steps 2")))
     assert {name.split("/")[0] for name in trained - before} == {"adapters", "runs"}
     assert len(trained - before) == 4 + 4
     ratio = targets(written(tmp_path, SMALL.replace("ratio = 0.1", "ratio = 0.2")))
@@ -153,8 +153,8 @@ def make(folder: Path, *goals: str) -> Result:
 
 
 def test_make_runs_the_cells_goes_on_and_reports(kdb, tiny_student: Path, tmp_path: Path, samples: Path) -> None:
-    few = f"--student {tiny_student} --steps 1 --batch 4 --lora-rank 4"
-    text = SMALL.replace("--steps 1", few).replace("[0, 1]", "[0]").replace("pattern-matching", "nonsense")
+    few = f"--student {tiny_student} --max-steps 1 --set per_device_train_batch_size=4 --set r=4"
+    text = SMALL.replace("--max-steps 1", few).replace("[0, 1]", "[0]").replace("pattern-matching", "nonsense")
     text = text.replace(", { percent = 50, ratio = 0.5 }", "").replace('name = "zero-shot"', CHOICE)
     data = ["--data", samples / "kitchen", "--data", samples / "outdoor"]
     made = kdb("grid", written(tmp_path, text), *data, "--out", tmp_path, "-o", tmp_path / "grid.mk")

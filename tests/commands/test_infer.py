@@ -8,7 +8,7 @@ import time
 import msgspec
 import pytest
 
-STUDENT_OPTIONS = ("--no-intents", "--batch", "4")
+STUDENT_OPTIONS = ("--no-intents", "--set", "batch_size=4")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,9 @@ def test_an_untrained_student_stays_in_the_closed_world(kdb, splits, tiny_studen
 
 
 def test_free_answers_fail_and_are_counted(kdb, splits, tiny_student):
-    done = kdb("infer", splits / "test.jsonl", "--student", tiny_student, "--free", *STUDENT_OPTIONS)
+    done = kdb(
+        "infer", splits / "test.jsonl", "--student", tiny_student, "--set", "unconstrained=true", *STUDENT_OPTIONS
+    )
     assert done.code == 0, done.stderr
     assert "failed" in {p["status"] for p in done.records[1:]}
     check(read(splits / "test.jsonl"), done.records[1:])
@@ -83,7 +85,7 @@ def test_demonstrations_need_a_knowledge_base(kdb, splits, tiny_student):
 
 
 def test_a_long_prompt_loses_demonstrations_not_the_session(kdb, splits, tiny_student):
-    options = ("--demos", "3", "--max-prompt-tokens", "400", "--kb", splits / "train.jsonl")
+    options = ("--demos", "3", "--set", "max_prompt_tokens=400", "--kb", splits / "train.jsonl")
     done = kdb("infer", splits / "test.jsonl", "--student", tiny_student, *options, *STUDENT_OPTIONS)
     assert done.code == 0, done.stderr
     predictions = done.records[1:]

@@ -15,7 +15,7 @@ from support.command_line import Result
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 LAUNCH = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "kdb")
 # With 17 sessions and 4 a step, the last step of an epoch is one example: the second process has no share in it.
-SMALL = ("--answer", "list", "--no-intents", "--lora-rank", "4", "--learning-rate", "0.01", "--precision", "fp32")
+SMALL = ("--answer", "list", "--no-intents", "--set", "r=4", "--learning-rate", "0.01", "--set", "precision=fp32")
 LOSSES_AGREE = 1e-4
 """Relative: the same sums in fp32, in another order, over 12 steps."""
 
@@ -44,14 +44,25 @@ def said(done: Result) -> list[str]:
 
 
 def train(sessions: Path, student: Path, folder: Path, batch: int, *more: object) -> list[object]:
-    return ["train", sessions, "--student", student, "-o", folder, *SMALL, "--batch", batch, *more]
+    return [
+        "train",
+        sessions,
+        "--student",
+        student,
+        "-o",
+        folder,
+        *SMALL,
+        "--set",
+        f"per_device_train_batch_size={batch}",
+        *more,
+    ]
 
 
 @pytest.fixture(scope="module")
 def alone(kdb, sessions, tiny_student, tmp_path_factory):
     """The record of one process with twice the batch."""
     folder = tmp_path_factory.mktemp("alone") / "adapter"
-    done = kdb(*train(sessions, tiny_student, folder, 4, "--steps", 12))
+    done = kdb(*train(sessions, tiny_student, folder, 4, "--max-steps", 12))
     assert done.code == 0, done.stderr
     return done.records[0]["measured"]
 
@@ -66,7 +77,7 @@ def agree(measured: dict, wanted: dict) -> None:
 
 
 def test_two_processes_lose_as_one_with_twice_the_batch(sessions, tiny_student, alone, tmp_path):
-    done = launch(*train(sessions, tiny_student, tmp_path / "out", 2, "--steps", 12))
+    done = launch(*train(sessions, tiny_student, tmp_path / "out", 2, "--max-steps", 12))
     assert done.code == 0, done.stderr
     (record,) = done.records
     assert record["settings"]["training"]["processes"] == 2
@@ -82,7 +93,7 @@ def test_two_processes_lose_as_one_with_twice_the_batch(sessions, tiny_student, 
 @pytest.mark.parametrize("command", [(sys.executable, "-m", "kdb"), LAUNCH], ids=["one", "two"])
 def test_a_killed_process_ends_the_run_which_then_goes_on(sessions, tiny_student, alone, tmp_path, command):
     """SIGKILL for the second process once there is a checkpoint; then as many steps as without it."""
-    argv = train(sessions, tiny_student, tmp_path / "out", 2, "--steps", 12, "--resume")
+    argv = train(sessions, tiny_student, tmp_path / "out", 2, "--max-steps", 12, "--resume")
     checkpoint = tmp_path / "out.part" / "checkpoint.pt"
     run = subprocess.Popen([*LAUNCH, *map(str, argv)], env=ENVIRONMENT, stderr=subprocess.PIPE)
     while not checkpoint.exists():
@@ -127,7 +138,7 @@ def gpu():
 
 @pytest.mark.usefixtures("gpu")
 def test_bf16_on_a_gpu(kdb, sessions, tiny_student, tmp_path):
-    more = ("--steps", 2, "--device", "cuda", "--precision", "bf16")
+    more = ("--max-steps", 2, "--set", "device=cuda", "--set", "precision=bf16")
     done = kdb(*train(sessions, tiny_student, tmp_path / "out", 4, *more))
     assert done.code == 0, done.stderr
     assert "bfloat16 on cuda" in done.stderr
@@ -139,7 +150,7 @@ def test_more_processes_than_gpus_is_one_line(sessions, tiny_student, tmp_path):
     import torch
 
     command = tuple(str(torch.cuda.device_count() + 1) if word == "2" else word for word in LAUNCH)
-    argv = train(sessions, tiny_student, tmp_path / "out", 2, "--steps", 2, "--device", "cuda")
+    argv = train(sessions, tiny_student, tmp_path / "out", 2, "--max-steps", 2, "--set", "device=cuda")
     done = launch(*argv, command=command)
     assert done.code != 0
     assert "GPU of its own" in done.stderr

@@ -6,22 +6,19 @@ It cannot say that an item is in two bundles (such an item keeps the first), and
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-from kdb.prompts.answers import AnswerError, ItemPositions
+from kdb.prompts.answers import AnswerError, ItemPositions, TextFormat
 
 LETTERS = "ABCDEF"
 _LABEL = re.compile(r"(\d+)([A-F-])")
 
 
-@dataclass
-class LabelFormat:
+class LabelFormat(TextFormat):
     """One label per item in item order."""
 
-    intents: bool = False
-    name: str = "labels"
+    name = "labels"
 
-    def target(self, groups: list[ItemPositions], intents: list[str], items: int) -> str:
+    def render(self, groups: list[ItemPositions], intents: list[str], items: int) -> str:
         """See `TextFormat`; letters are given in the order in which bundles begin."""
         label = ["-"] * items
         letters = iter(LETTERS)
@@ -54,14 +51,7 @@ class LabelFormat:
             rules.append(f"{_name(item, used)} ::= {' | '.join(options)}")
         return "\n".join(rules)
 
-    def schema(self, items: int) -> None:
-        """See `TextFormat`."""
-
-    def from_json(self, text: str) -> str:
-        """See `TextFormat`."""
-        return text
-
-    def length(self, items: int) -> int:
+    def max_chars(self, items: int) -> int:
         """See `TextFormat`."""
         return sum(len(str(i)) + 2 for i in range(1, items + 1))
 
@@ -71,13 +61,13 @@ class LabelFormat:
         numbers = [int(match.group(1)) for match in matches if match]
         if numbers != list(range(1, items + 1)):
             raise AnswerError(f"not one label an item in item order: {text!r}")
-        groups, intents = self.repair(text, items)
+        groups, intents = self.parse_leniently(text, items)
         letters = {match.group(2) for match in matches if match} - {"-"}
         if len(groups) < len(letters):
             raise AnswerError(f"a label stands only once: {text!r}")
         return groups, intents
 
-    def repair(self, text: str, items: int) -> tuple[list[ItemPositions], list[str]]:
+    def parse_leniently(self, text: str, items: int) -> tuple[list[ItemPositions], list[str]]:
         """See `TextFormat`; keeps the labels of known items, the first of several."""
         label: dict[int, str] = {}
         for number, letter in _LABEL.findall(text):

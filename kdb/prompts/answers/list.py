@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from kdb.prompts import sanitized
-from kdb.prompts.answers import AnswerError, ItemPositions
+from kdb.prompts.answers import AnswerError, ItemPositions, TextFormat
 
 NOTHING = "none"
 MOST_BUNDLES = 6
@@ -33,14 +32,13 @@ class AnswerJson(Struct):
     bundles: list[BundleJson]
 
 
-@dataclass
-class ListFormat:
+class ListFormat(TextFormat):
     """A list of item-number lists."""
 
-    intents: bool = False
-    name: str = "list"
+    name = "list"
+    has_intents = True
 
-    def target(self, groups: list[ItemPositions], intents: list[str], items: int) -> str:
+    def render(self, groups: list[ItemPositions], intents: list[str], items: int) -> str:
         """See `TextFormat`; the largest bundles first, at most MOST_BUNDLES."""
         ordered = sorted(zip(groups, intents, strict=True), key=lambda pair: (-len(pair[0]), pair[0]))
         lines = [self._line(group, intent) for group, intent in ordered[:MOST_BUNDLES]]
@@ -83,7 +81,7 @@ class ListFormat:
             return text
         return "\n".join(self._line(sorted({n - 1 for n in b.products}), b.intent) for b in bundles) or NOTHING
 
-    def length(self, items: int) -> int:
+    def max_chars(self, items: int) -> int:
         """See `TextFormat`."""
         numbers = sum(len(str(i)) + 2 for i in range(1, items + 1))
         line = numbers + 1 + (INTENT_LENGTH + 1 if self.intents else 0)
@@ -102,7 +100,7 @@ class ListFormat:
             found.setdefault(tuple(group), match.group(2) or "")
         return [list(group) for group in found], list(found.values())
 
-    def repair(self, text: str, items: int) -> tuple[list[ItemPositions], list[str]]:
+    def parse_leniently(self, text: str, items: int) -> tuple[list[ItemPositions], list[str]]:
         """See `TextFormat`; keeps every bracketed list, without what is not of the session."""
         found: dict[tuple[int, ...], str] = {}
         for match in _LOOSE.finditer(text):

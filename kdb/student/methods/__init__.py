@@ -1,1 +1,8 @@
 """How a student answers: as text, or by the probability of each pair of items."""
+
+ANSWERS = {
+    "pairs": "kdb.student.methods.pairs:PairMethod",
+    "list": "kdb.prompts.answers.list:ListFormat",
+    "labels": "kdb.prompts.answers.labels:LabelFormat",
+}
+"""Answer formats: methods of their own, and text formats (`is_text`), which one method writes and reads."""

@@ -1,47 +1,60 @@
-"""Which decision rule a recipe asks for."""
+"""The method of an answer format, and what its prompts are."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from kdb.errors import UsageError
-from kdb.prompts.answers import text_format
-from kdb.student.config import PAIRS, Aggregation, StudentConfig
-from kdb.student.methods.generation import GenerationConfig, GenerationMethod
+from kdb import prompts, registry
+from kdb.errors import KdbError, UsageError
+from kdb.student import config as configs
+from kdb.student.config import MethodConfig, StudentConfig
+from kdb.student.generation_config import GenerationConfig
+from kdb.student.methods import ANSWERS
+from kdb.student.methods.generation import GenerationMethod
 from kdb.student.methods.method import AnswerMethod
-from kdb.student.methods.pairs import PairMethod
 from kdb.student.model import Student
 
 
-@dataclass(frozen=True)
-class InferenceConfig:
-    """How a student is asked, whatever it was trained on: the longest prompt, and how text is written.
+def build_method(
+    student: Student, config: StudentConfig, generation: GenerationConfig | None = None
+) -> AnswerMethod:
+    """The method that `config` names; UsageError where there is none, or it cannot do what is asked of it."""
+    generation = generation or GenerationConfig()
+    answer = answer_class(config.method)
+    if not answer.can_sample and (generation.temperature or generation.aggregate != "answer"):
+        option = "--temperature" if generation.temperature else "--aggregate"
+        raise UsageError(f"{option} has no effect with --answer {config.method.answer}", "leave out one of them")
+    if answer.is_text:
+        return GenerationMethod(student, answer(config.method.intents), config, generation)
+    method: AnswerMethod = answer(student, config.method, config.context)
+    return method
 
-    `free` lifts the grammar; above temperature 0 text is drawn by the seed; several answers `vote`.
-    """
 
-    max_prompt_tokens: int
-    free: bool = False
-    temperature: float = 0.0
-    seed: int = 0
-    vote: Aggregation = "answer"
+def read_config(folder: Path) -> StudentConfig:
+    """The configuration of an adapter; KdbError where there is none, or its prompts are not those of this kdb."""
+    config = configs.read(folder)
+    if config.prompt_hash != prompt_hash(config):
+        raise KdbError(f"{folder}: trained with other prompts than this kdb has", "train it anew with kdb train")
+    return config
 
 
-def build_method(student: Student, recipe: StudentConfig, serving: InferenceConfig) -> AnswerMethod:
-    """The rule for the recipe's answer format; UsageError where there is no such format, or it cannot do that."""
-    if recipe.answer == PAIRS:
-        if recipe.target == "thought+answer":
-            raise UsageError(
-                "the answer format pairs writes nothing, so no thought", "use --target both, or --answer list"
-            )
-        if serving.temperature:
-            raise UsageError("the answer format pairs draws nothing", "leave out --temperature")
-        if serving.vote != "answer":
-            raise UsageError("the answer format pairs averages its probabilities", "leave out --vote")
-        return PairMethod(student, recipe.objective, recipe.evidence, serving.max_prompt_tokens)
-    answer = text_format(recipe.answer, recipe.intents)
-    reasoned = recipe.target == "thought+answer"
-    writing = GenerationConfig(
-        reasoned, recipe.max_thought_tokens, serving.free, serving.temperature, serving.seed, serving.vote
-    )
-    return GenerationMethod(student, answer, serving.max_prompt_tokens, writing)
+def answer_class(config: MethodConfig) -> Any:
+    """The class of the answer format: an `AnswerMethod`, or a `TextFormat` where it `is_text`."""
+    return registry.load(ANSWERS, config.answer, "answer format")
+
+
+def prompt_hash(config: StudentConfig) -> str:
+    """A hash of the prompts that a student of this configuration is taught and asked with."""
+    method, context = config.method, config.context
+    answer = answer_class(method)
+    names = list(answer.prompts(method.intents and answer.has_intents))
+    if not answer.is_text and context.knowledge:
+        names.append("knowledge")
+    if context.knowledge and context.demos:
+        names.append("demo_thought")
+    if method.thoughts == "first":
+        names.append("answer_after_thought")
+    if method.thoughts == "auxiliary":
+        names += ["student_thought", "session"]
+    return prompts.template_hash(*names)

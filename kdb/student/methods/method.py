@@ -1,61 +1,74 @@
-"""The decision rule: how a student is asked about sessions, taught, and read. One interface, two kinds.
-
-`text` rules let the student write its answer; `score` rules read its probabilities and decode them.
-"""
+"""How a student is taught, asked and read: one interface for all answer formats."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
 
-from kdb.prompts.messages import LabelledQuery, Message, PromptContext, Query
-from kdb.records import Bundle, Session, Status, Usage
+from kdb.prompts.messages import Message, PromptContext, Query
+from kdb.records import Bundle, Prediction, Session
 from kdb.student.examples import Example
 
+Output = TypeVar("Output")
 
-@dataclass
-class Decision:
-    """The bundles that a student decided on, how it said so, and what that took.
 
-    `shown` is what stood beside the session; `left_out` counts what did not fit into the prompt.
+class AnswerMethod(ABC, Generic[Output]):
+    """A way to teach a student bundles and to read them from it.
+
+    `Output` is what the student says to a query: a text, or log odds. The classes say what holds for them as text
+    formats do (see `TextFormat`).
     """
 
-    bundles: list[Bundle]
-    status: Status = "ok"
-    raw: str = ""
-    usage: Usage = field(default_factory=Usage)
-    shown: PromptContext = field(default_factory=PromptContext)
-    left_out: int = 0
-
-
-class AnswerMethod(ABC):
-    """A way to teach a student bundles and to read them from it."""
+    is_text: ClassVar[bool] = False
+    has_intents: ClassVar[bool] = False
+    can_serve: ClassVar[bool] = False
+    can_sample: ClassVar[bool] = False
 
     @abstractmethod
-    def examples(self, lesson: LabelledQuery) -> list[Example]:
-        """What the student is trained on for one session."""
+    def examples(self, query: Query) -> list[Example]:
+        """What the student is trained on for one annotated session."""
 
     @abstractmethod
-    def conversations(self, lesson: LabelledQuery) -> list[list[Message]]:
-        """The same as chat messages, the student's turn last; UsageError for a rule that has none."""
+    def read(self, queries: Sequence[Query], batch_size: int) -> list[Output]:
+        """What the student says to each query, `batch_size` sequences at a time."""
 
     @abstractmethod
-    def decide(self, questions: Sequence[Query], batch: int) -> list[Decision]:
-        """A decision for each question, `batch` sequences at a time."""
+    def decode(self, queries: Sequence[Query], outputs: Sequence[Output]) -> Prediction:
+        """The prediction for one session, by what the student said to one query about it or to several.
 
-    @abstractmethod
-    def vote(self, polls: Sequence[Sequence[Query]], batch: int) -> list[Decision]:
-        """One decision for each poll, which asks one question in several ways."""
+        The fields of a run (`run`, `seconds`) are left as they are by default.
+        """
 
-    # What a rule learns beside the student's weights; most learn nothing.
+    def predict(self, queries: Sequence[Sequence[Query]], batch_size: int) -> list[Prediction]:
+        """One prediction for each session, about which there are one or more queries."""
+        outputs = iter(self.read([query for own in queries for query in own], batch_size))
+        return [self.decode(own, [next(outputs) for _ in own]) for own in queries]
 
-    def learn(self, training: Sequence[Session], validation: Sequence[LabelledQuery], batch: int) -> None:  # noqa: B027
-        """Learn from annotated sessions, those of `validation` unknown to the student's weights."""
+    def conversations(self, query: Query) -> list[list[Message]] | None:
+        """The examples as chat messages, the student's turn last; None for a method that has none."""
+        return None
 
-    def save(self, folder: Path) -> None:  # noqa: B027
-        """Keep what `learn` learnt beside the adapter."""
+    # What a method learns beside the student's weights; most learn nothing.
 
-    def read(self, folder: Path) -> None:  # noqa: B027
-        """Take what `save` kept."""
+    def fit(self, training: Sequence[Session], validation: Sequence[Query], outputs: Sequence[Output]) -> None:
+        """Learn from annotated sessions. `outputs` is what the student says of those of `validation`, new to it."""
+
+    def save(self, folder: Path) -> None:
+        """Keep what `fit` learnt beside the adapter."""
+
+    def load(self, folder: Path) -> None:
+        """Take what `save` kept; KdbError where that does not fit."""
+
+
+def prediction(query: Query, bundles: list[Bundle], **fields: Any) -> Prediction:
+    """The prediction for the session of a query."""
+    context: PromptContext = fields.pop("context", query.context)
+    return Prediction.of(
+        query.session,
+        bundles,
+        demos=[demo.session.id for demo in context.demos],
+        knowledge=[piece.id for piece in context.pieces],
+        **fields,
+    )

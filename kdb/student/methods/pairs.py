@@ -1,10 +1,10 @@
-"""The decision rule `pairs`: the student says yes or no to each pair, and its probabilities are decoded.
+"""The answer format `pairs`: the student says yes or no to each pair, and its probabilities are decoded.
 
 A small student learns to compare two products long before it learns to write a whole answer. For each item,
 the anchor, it reads the other items one after another and is asked at each whether it was bought together
-with the anchor. No answer is written, so all questions of a row cost one reading (see `rows`). The log odds, and
-what needs no student unless that is turned off, are decoded (`kdb.partitions`): they go into a posterior over
-bundlings, of which the prediction is taken that suits the objective.
+with the anchor. No answer is written, so all questions about an anchor cost one reading (see `pair_prompts`). The
+log odds, and what needs no student unless that is turned off, are decoded (`kdb.partitions`): they go into a
+distribution over bundlings, of which the prediction is taken that suits the utility.
 """
 
 from __future__ import annotations
@@ -19,109 +19,104 @@ from numpy.typing import NDArray
 from kdb.errors import KdbError, UsageError
 from kdb.partitions import crf, mbr, pair_features
 from kdb.partitions.pair_features import PairFeatures
-from kdb.prompts.messages import LabelledQuery, Message, Query, positions
-from kdb.records import Bundle, Item, Session, Usage
+from kdb.prompts.messages import Query, positions
+from kdb.records import Bundle, Item, Prediction, Session, Usage
+from kdb.retrieval.config import ContextConfig
 from kdb.retrieval.embedder import Embedder
+from kdb.student.config import MethodConfig
 from kdb.student.examples import Example
-from kdb.student.methods.method import AnswerMethod, Decision
-from kdb.student.methods.pair_prompts import EncodedQuery, Key, PairPrompts, log_odds, reorder, shared
+from kdb.student.methods.method import AnswerMethod, prediction
+from kdb.student.methods.pair_prompts import Floats, PairPrompts, co_bundled, log_odds, reorder
 from kdb.student.model import Student
+from kdb.student.tensors import read_tensors
 
 FILE = "posterior.safetensors"
 ANCHORS = 3
-"""So many rows of a session are trained on an epoch; which ones, the order of its items decides."""
+"""So many prompts about a session are trained on an epoch; which ones, the order of its items decides."""
 PRIOR_PRECISION = 5.0
 """How hard the weights learnt without the student are held to while those of the student are learnt."""
+FEATURES = ("vectors", "memberships", "association", "evidence_scale")
 
-Floats = NDArray[np.float32]
 
+class PairMethod(AnswerMethod[Floats]):
+    """Decodes pair probabilities. Learns pair features, the partition model's weights, the scale of logits."""
 
-class PairMethod(AnswerMethod):
-    """Decodes pair probabilities. What it learns: the evidence, the posterior's weights, the logits' scale."""
-
-    def __init__(self, student: Student, objective: str, use_evidence: bool, max_prompt_tokens: int) -> None:
-        if objective not in mbr.UTILITIES:
-            raise UsageError(f"no objective {objective!r}", f"there are {', '.join(mbr.UTILITIES)}")
-        self.student, self.objective, self.use_evidence = student, objective, use_evidence
-        self.embedder = Embedder()
-        self.evidence: PairFeatures | None = None
+    def __init__(self, student: Student, config: MethodConfig, context: ContextConfig) -> None:
+        if config.thoughts == "first":
+            raise UsageError(
+                "the answer format pairs writes nothing, so no thought",
+                "use --thoughts auxiliary, or --answer list",
+            )
+        self.student, self.config = student, config
+        self.embedder = Embedder(context.embedder)
+        self.pair_features: PairFeatures | None = None
         self.weights: crf.Weights | None = None
         self.scale = np.array([0.0, 1.0], dtype=np.float32)
         self._prior: crf.Weights | None = None
-        # What the student said of the sessions that it was last heard on: validation asks for it again.
-        self._heard: dict[Key, Floats] = {}
-        self._rows = PairPrompts(student, max_prompt_tokens)
+        self._prompts = PairPrompts(student, context.max_prompt_tokens)
 
-    def examples(self, lesson: LabelledQuery) -> list[Example]:
-        """See `AnswerMethod`: the rows of the first ANCHORS items."""
-        asked = self._rows.fitted(lesson.question)
-        together = shared([item.id for item in asked.items], lesson.bundles)
-        return [self._rows.whole(asked, n, together[n]) for n in range(min(ANCHORS, len(asked.items)))]
+    @classmethod
+    def prompts(cls, intents: bool) -> list[str]:
+        """The names of the prompts that such a student is asked with."""
+        return ["pairs", "pairs_item"]
 
-    def conversations(self, lesson: LabelledQuery) -> list[list[Message]]:
-        """See `AnswerMethod`."""
-        raise UsageError("the answer format pairs is no conversation", "use --answer list or --answer labels")
+    def examples(self, query: Query) -> list[Example]:
+        """See `AnswerMethod`: the prompts about the first ANCHORS items."""
+        own = self._prompts.encode(query)
+        together = co_bundled([item.id for item in own.items], query.bundles)
+        anchors = range(min(ANCHORS, len(own.items)))
+        return [self._prompts.anchor_prompt(own.items, n, together[n]).with_prefix(own.prefix) for n in anchors]
 
-    def learn(self, training: Sequence[Session], validation: Sequence[LabelledQuery], batch: int) -> None:
+    def read(self, queries: Sequence[Query], batch_size: int) -> list[Floats]:
+        """See `AnswerMethod`: the log odds that two items share a bundle, the mean over both anchors: (n, n)."""
+        encoded = [self._prompts.encode(query) for query in queries]
+        found = log_odds(self.student, self._prompts, encoded, batch_size)
+        return [np.asarray((own + own.T) / 2, dtype=np.float32) for own in found]
+
+    def fit(self, training: Sequence[Session], validation: Sequence[Query], outputs: Sequence[Floats]) -> None:
         """See `AnswerMethod`. Without the student first, from the training sessions; then with it, from the others.
 
         The student has seen the training sessions, so only what it says of the validation sessions counts.
         """
         if self._prior is None:
-            self._learn_prior(training)
-        known = [self._rows.fitted(lesson.question) for lesson in validation]
-        logits = self._logits(known, batch)
-        self._heard = {asked.key: own for asked, own in zip(known, logits, strict=True)}
-        flat = np.concatenate([own[np.triu_indices(len(own), 1)] for own in logits])
+            self._prior = self._fit_without_student(training)
+        flat = np.concatenate([own[np.triu_indices(len(own), 1)] for own in outputs])
         self.scale = np.array([flat.mean(), flat.std() + 1e-6], dtype=np.float32)
-        seen = [self._pairs(asked.items, own) for asked, own in zip(known, logits, strict=True)]
-        truth = [positions(lesson.question.items, lesson.bundles) for lesson in validation]
-        self.weights = crf.fit(seen, truth, self._prior, PRIOR_PRECISION)
+        items = [query.items[: len(own)] for query, own in zip(validation, outputs, strict=True)]
+        features = [self._features(own, odds) for own, odds in zip(items, outputs, strict=True)]
+        truth = [positions(own, query.bundles) for own, query in zip(items, validation, strict=True)]
+        self.weights = crf.fit(features, truth, self._prior, PRIOR_PRECISION)
 
-    def _learn_prior(self, training: Sequence[Session]) -> None:
-        if self.use_evidence:
-            self.evidence, pairs = pair_features.fit(self.embedder, training)
+    def _fit_without_student(self, training: Sequence[Session]) -> crf.Weights:
+        if self.config.pair_features:
+            self.pair_features, pairs = pair_features.fit(self.embedder, training)
         else:
             pairs = [np.zeros((len(s.items), len(s.items), 0), dtype=np.float32) for s in training]
         weights = crf.fit(pairs, [positions(s.items, s.truth or []) for s in training])
         kinds = pairs[0].shape[2]
-        self._prior = np.insert(weights, [kinds, 2 * kinds], 0.0)  # the student is the last kind of evidence
+        return np.insert(weights, [kinds, 2 * kinds], 0.0)  # the student is the last feature
 
-    def decide(self, questions: Sequence[Query], batch: int) -> list[Decision]:
-        """See `AnswerMethod`."""
-        return self.vote([[question] for question in questions], batch)
-
-    def vote(self, polls: Sequence[Sequence[Query]], batch: int) -> list[Decision]:
-        """See `AnswerMethod`: the mean log odds of a poll are decoded; KdbError where nothing was learnt."""
+    def decode(self, queries: Sequence[Query], outputs: Sequence[Floats]) -> Prediction:
+        """See `AnswerMethod`: the mean of the log odds is decoded; KdbError where nothing was fitted."""
         if self.weights is None:
             raise KdbError("the answer format pairs has learnt nothing yet", "use an adapter, or pass --kb")
-        known = [self._rows.fitted(question) for poll in polls for question in poll]
-        new = [asked for asked in known if asked.key not in self._heard]
-        heard = self._heard | {a.key: own for a, own in zip(new, self._logits(new, batch), strict=True)}
-        rest = iter(known)
-        asked = [[next(rest) for _ in poll] for poll in polls]
-        return [self._decision(own, [heard[one.key] for one in own]) for own in asked]
+        encoded = [self._prompts.encode(query) for query in queries]
+        first, items = encoded[0], encoded[0].items
+        odds = np.mean([reorder(own, one, first) for own, one in zip(encoded, outputs, strict=True)], axis=0)
+        decoded = mbr.decode(self._features(items, odds), self.weights, self.config.utility)
+        return prediction(
+            queries[0],
+            [Bundle([items[n].id for n in own.positions], probability=own.probability) for own in decoded],
+            context=first.context,
+            raw=" ".join(f"{value:.2f}" for value in odds[np.triu_indices(len(items), 1)]),
+            usage=Usage(prompt_tokens=sum(self._prompts.tokens(own) for own in encoded)),
+            context_dropped=first.context_dropped,
+        )
 
-    def _decision(self, poll: Sequence[EncodedQuery], heard: Sequence[Floats]) -> Decision:
-        asked, items = poll[0], poll[0].items
-        usage = Usage(prompt_tokens=sum(self._rows.tokens(one) for one in poll))
-        logits = np.mean([reorder(one, own, asked) for one, own in zip(poll, heard, strict=True)], axis=0)
-        assert self.weights is not None
-        decoded = mbr.decode(self._pairs(items, logits), self.weights, self.objective)
-        bundles = [Bundle([items[n].id for n in own.positions], probability=own.probability) for own in decoded]
-        upper = logits[np.triu_indices(len(items), 1)]
-        raw = " ".join(f"{value:.2f}" for value in upper)
-        return Decision(bundles, raw=raw, usage=usage, shown=asked.shown, left_out=asked.left_out)
-
-    def _pairs(self, items: Sequence[Item], logits: Floats) -> Floats:
-        """All evidence on the pairs, the student's last: (n, n, k)."""
-        own = ((logits - self.scale[0]) / self.scale[1])[:, :, None]
-        return own if self.evidence is None else np.concatenate([self.evidence.pairs(items), own], -1)
-
-    def _logits(self, sessions: Sequence[EncodedQuery], batch: int) -> list[Floats]:
-        """The log odds that two items share a bundle, the mean over both anchors: (n, n) a session."""
-        found = log_odds(self.student, self._rows, sessions, batch)
-        return [np.asarray((own + own.T) / 2, dtype=np.float32) for own in found]
+    def _features(self, items: Sequence[Item], odds: Floats) -> Floats:
+        """All features of the pairs, the student's last: (n, n, k)."""
+        own = ((odds - self.scale[0]) / self.scale[1])[:, :, None]
+        return own if self.pair_features is None else np.concatenate([self.pair_features.pairs(items), own], -1)
 
     def save(self, folder: Path) -> None:
         """See `AnswerMethod`."""
@@ -129,22 +124,18 @@ class PairMethod(AnswerMethod):
 
         assert self.weights is not None
         kept: dict[str, NDArray[Any]] = {"weights": self.weights, "scale": self.scale}
-        if self.evidence is not None:
-            own = self.evidence
-            kept |= {"vectors": own.vectors, "memberships": own.category_ids}
-            kept |= {"association": own.association, "evidence_scale": own.scale}
+        if self.pair_features is not None:
+            own = self.pair_features
+            kept |= dict(zip(FEATURES, (own.vectors, own.category_ids, own.association, own.scale), strict=True))
         save_file(kept, folder / FILE)
 
-    def read(self, folder: Path) -> None:
+    def load(self, folder: Path) -> None:
         """See `AnswerMethod`."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            kept = load_file(folder / FILE)
-        except (OSError, SafetensorError) as error:
-            raise KdbError(f"{folder / FILE}: {error}", "train the adapter anew") from None
+        names = FEATURES if self.config.pair_features else ()
+        kept = read_tensors(folder / FILE, dict.fromkeys(("weights", "scale", *names)))
+        features = pair_features.N_FEATURES if self.config.pair_features else 0
+        count = crf.n_weights(features + 1)
+        if kept["weights"].shape != (count,):
+            raise KdbError(f"{folder / FILE}: not the {count} weights that kdb.json asks for", "train it anew")
         self.weights, self.scale = kept["weights"], kept["scale"]
-        if self.use_evidence:
-            names = ("vectors", "memberships", "association", "evidence_scale")
-            self.evidence = PairFeatures(self.embedder, *(kept[name] for name in names))
+        self.pair_features = PairFeatures(self.embedder, *(kept[name] for name in names)) if names else None

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from kdb import weights
 from kdb.errors import UsageError
-from kdb.prompts.answers import AnswerError, text_format
-from kdb.prompts.answers.labels import LETTERS
-from kdb.prompts.answers.list import MOST_BUNDLES
+from kdb.prompts.answers import AnswerError
+from kdb.prompts.answers.labels import LETTERS, LabelFormat
+from kdb.prompts.answers.list import MOST_BUNDLES, ListFormat
 
+FORMATS = {"list": ListFormat, "labels": LabelFormat}
 SIZES = st.integers(2, 12)
 
 
@@ -69,43 +70,43 @@ def random_answer(grammar: str, rng: random.Random) -> tuple[str, int]:
 @given(bundlings(overlap=True))
 def test_a_list_says_any_bundles(case):
     items, groups = case
-    answer = text_format("list", intents=False)
-    text = answer.target(groups, [""] * len(groups), items)
+    answer = ListFormat(False)
+    text = answer.render(groups, [""] * len(groups), items)
     assert sorted(answer.parse(text, items)[0]) == sorted(groups)
-    assert answer.repair(text, items)[0] == answer.parse(text, items)[0]
+    assert answer.parse_leniently(text, items)[0] == answer.parse(text, items)[0]
 
 
 @given(bundlings(overlap=False))
 def test_labels_say_any_disjoint_bundles(case):
     items, groups = case
-    answer = text_format("labels", intents=False)
-    text = answer.target(groups, [""] * len(groups), items)
+    answer = LabelFormat(False)
+    text = answer.render(groups, [""] * len(groups), items)
     assert sorted(answer.parse(text, items)[0]) == sorted(groups)
 
 
 @given(st.text(max_size=200), st.integers(2, 10))
 def test_an_intent_never_breaks_the_answer(intent, items):
-    answer = text_format("list", intents=True)
-    text = answer.target([[0, 1]], [intent], items)
+    answer = ListFormat(True)
+    text = answer.render([[0, 1]], [intent], items)
     groups, intents = answer.parse(text, items)
     assert groups == [[0, 1]]
     assert intents[0]
-    assert len(text) <= answer.length(items)
+    assert len(text) <= answer.max_chars(items)
 
 
 @pytest.mark.parametrize("name, intents", [("list", False), ("list", True), ("labels", False)])
 @pytest.mark.parametrize("items", [1, 2, 3, 6, 10])
 def test_the_closed_world(name, intents, items):
     """Every target is in the grammar; every answer of the grammar parses, within its length, to bundles."""
-    answer = text_format(name, intents)
+    answer = FORMATS[name](intents)
     rng = random.Random(items)
     for _ in range(10):
         label = [rng.randrange(4) for _ in range(items)]
         groups = [[i for i in range(items) if label[i] == k] for k in range(1, 4)]
         groups = [group for group in groups if len(group) > 1]
-        assert accepts(answer.grammar(items), answer.target(groups, ["some, intent"] * len(groups), items))
+        assert accepts(answer.grammar(items), answer.render(groups, ["some, intent"] * len(groups), items))
         text, tokens = random_answer(answer.grammar(items), rng)
-        assert tokens <= answer.length(items)
+        assert tokens <= answer.max_chars(items)
         for group in answer.parse(text, items)[0]:
             assert len(group) > 1
             assert group == sorted(set(group))
@@ -115,37 +116,40 @@ def test_the_closed_world(name, intents, items):
 @pytest.mark.parametrize("text", ["[1]", "[2, 1]", "[1, 1]", "[1, 9]", "[0, 1]", "hello", "[1, 2] x\nfoo", ""])
 def test_lists_outside_the_closed_world_do_not_parse(text):
     with pytest.raises(AnswerError):
-        text_format("list", intents=True).parse(text, 3)
-    assert not accepts(text_format("list", intents=True).grammar(3), text)
+        ListFormat(True).parse(text, 3)
+    assert not accepts(ListFormat(True).grammar(3), text)
 
 
 @pytest.mark.parametrize("text", ["1A 2- 3-", "1A 2A", "1A 2A 3A 4A", "2A 1A 3-", "1G 2G 3-", ""])
 def test_labels_outside_the_closed_world_do_not_parse(text):
     with pytest.raises(AnswerError):
-        text_format("labels", intents=False).parse(text, 3)
-    assert not accepts(text_format("labels", intents=False).grammar(3), text)
+        LabelFormat(False).parse(text, 3)
+    assert not accepts(LabelFormat(False).grammar(3), text)
 
 
 def test_repair_reads_what_it_can():
-    lists = text_format("list", intents=True)
-    assert lists.repair("Sure! (1 and 3) go together, and [2,3,77].", 3)[0] == [[0, 2], [1, 2]]
-    assert lists.repair("Bundles: [1, 2], [2, 3] kits", 3)[0] == [[0, 1], [1, 2]]
-    assert lists.repair("I cannot say", 3)[0] == []
-    assert text_format("labels", False).repair("1A, 2B, 3A and 9A", 3)[0] == [[0, 2]]
+    lists = ListFormat(True)
+    assert lists.parse_leniently("Sure! (1 and 3) go together, and [2,3,77].", 3)[0] == [[0, 2], [1, 2]]
+    assert lists.parse_leniently("Bundles: [1, 2], [2, 3] kits", 3)[0] == [[0, 1], [1, 2]]
+    assert lists.parse_leniently("I cannot say", 3)[0] == []
+    assert LabelFormat(False).parse_leniently("1A, 2B, 3A and 9A", 3)[0] == [[0, 2]]
 
 
 def test_an_item_in_two_bundles_keeps_its_first_label():
-    text = text_format("labels", False).target([[0, 1], [1, 2], [1, 2, 3]], [""] * 3, 4)
+    text = LabelFormat(False).render([[0, 1], [1, 2], [1, 2, 3]], [""] * 3, 4)
     assert text == "1A 2A 3B 4B"
 
 
 def test_more_bundles_than_letters():
     items = 2 * len(LETTERS) + 2
     groups = [[i, i + 1] for i in range(0, items, 2)]
-    text = text_format("labels", False).target(groups, [""] * len(groups), items)
-    assert len(text_format("labels", False).parse(text, items)[0]) == len(LETTERS)
+    text = LabelFormat(False).render(groups, [""] * len(groups), items)
+    assert len(LabelFormat(False).parse(text, items)[0]) == len(LETTERS)
 
 
 def test_unknown_format():
-    with pytest.raises(UsageError, match="list, labels"):
-        text_format("prose", intents=False)
+    from kdb.student.config import MethodConfig
+    from kdb.student.methods.build import answer_class
+
+    with pytest.raises(UsageError, match=r"'label' does not exist \(did you mean 'labels'\? one of: .*list"):
+        answer_class(MethodConfig(answer="label"))

@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 
 from kdb.partitions import pair_features
+from kdb.prompts.messages import Query
 from kdb.records import Bundle, Item, Session
 from kdb.retrieval.embedder import Embedder
+from kdb.student.config import StudentConfig
+from kdb.student.methods.build import build_method
 
-TRAIN = ("--steps", "6", "--batch", "4", "--lora-rank", "4")
+TRAIN = ("--max-steps", "6", "--set", "per_device_train_batch_size=4", "--set", "r=4")
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +34,14 @@ def adapter(kdb, splits, tiny_student, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("objective", ["f1", "precision"])
-def test_an_adapter_decides_inside_the_session(kdb, splits, adapter, objective):
-    argv = ("infer", splits / "test.jsonl", "--adapter", adapter, "--objective", objective)
+@pytest.mark.parametrize("utility", ["f1", "precision"])
+def test_an_adapter_decides_inside_the_session(kdb, splits, adapter, utility):
+    argv = ("infer", splits / "test.jsonl", "--adapter", adapter, "--utility", utility)
     done = kdb(*argv)
     assert done.code == 0, done.stderr
     sessions = [msgspec.json.decode(line) for line in (splits / "test.jsonl").read_bytes().splitlines()]
     run, *predictions = done.records
-    assert run["settings"]["objective"] == objective
+    assert run["settings"]["utility"] == utility
     for session, prediction in zip(sessions, predictions, strict=True):
         known = {item["id"] for item in session["items"]}
         assert prediction["status"] == "ok"
@@ -64,7 +67,7 @@ def test_categories_of_the_session_are_never_read(kdb, splits, adapter):
 
 def test_without_evidence_nothing_else_is_kept(kdb, splits, tiny_student, tmp_path):
     folder = tmp_path / "adapter"
-    argv = ("train", splits / "kb.jsonl", "--student", tiny_student, "-o", folder, *TRAIN, "--no-evidence")
+    argv = ("train", splits / "kb.jsonl", "--student", tiny_student, "-o", folder, *TRAIN, "--no-pair-features")
     assert kdb(*argv).code == 0
     from safetensors.numpy import load_file
 
@@ -80,19 +83,15 @@ def test_without_an_adapter_the_posterior_is_learnt_from_the_kb(kdb, splits, tin
     assert kdb(*argv, "--kb", splits / "kb.jsonl").code == 0
 
 
-def test_a_row_asks_about_every_other_item(tiny_student):
-    from kdb.prompts.messages import LabelledQuery, Query
-    from kdb.student.methods.pairs import PairMethod
-    from kdb.student.model import load
-
-    rule = PairMethod(load(str(tiny_student)), "f1", use_evidence=False, max_prompt_tokens=2048)
+def test_a_prompt_asks_about_every_other_item(student):
     items = [Item(str(n), f"thing {n}") for n in range(4)]
-    rows = rule.examples(LabelledQuery(Query(items), [Bundle(["0", "2"])]))
-    tokenizer = rule.student.tokenizer
-    assert [tokenizer.decode(t) for t in rows[0].targets] == [" no", " yes", " no"]
-    assert [tokenizer.decode(t) for t in rows[1].targets] == [" no", " no", " no"]
-    assert all(tokenizer.decode(rows[0].ids[: p + 1]).endswith(" ->") for p in rows[0].positions)
-    assert tokenizer.decode(rows[2].ids).splitlines()[0] == "Product: thing 2"
+    query = Query(Session(id="1", domain="d", items=items, bundles=[Bundle(["0", "2"])]))
+    prompts = build_method(student, StudentConfig()).examples(query)
+    tokenizer = student.tokenizer
+    assert [tokenizer.decode(t) for t in prompts[0].labels] == [" no", " yes", " no"]
+    assert [tokenizer.decode(t) for t in prompts[1].labels] == [" no", " no", " no"]
+    assert all(tokenizer.decode(prompts[0].input_ids[: p + 1]).endswith(" ->") for p in prompts[0].answer_positions)
+    assert tokenizer.decode(prompts[2].input_ids).splitlines()[0] == "Product: thing 2"
 
 
 def session(number: int, bundled: str, other: str) -> Session:

@@ -7,13 +7,24 @@ import msgspec
 import pytest
 
 from kdb import stream
-from kdb.predictors import student
+from kdb.predictors.build import build
+from kdb.predictors.options import InferOptions
+from kdb.retrieval.config import ContextConfig
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.stages import infer, train
-from kdb.student.config import LoraConfig, StudentConfig, TrainingConfig
+from kdb.student.config import LoraConfig, MethodConfig, StudentConfig, TrainingConfig
 from kdb.student.experts import routed_config
 
-ROUTER = ("--batch", "4", "--precision", "fp32", "--steps", "10", "--learning-rate", "0.05")
+ROUTER = (
+    "--set",
+    "per_device_train_batch_size=4",
+    "--set",
+    "precision=fp32",
+    "--max-steps",
+    "10",
+    "--learning-rate",
+    "0.05",
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +43,19 @@ def lines(file):
     return stream.read([file], ("session", "knowledge"), stream.Rejects())
 
 
-def trained(splits, folder, recipe, steps, rate=5e-4, experts=()):
+def trained(splits, folder, config, steps, rate=5e-4, experts=()):
     """`kdb train` within this process, which is faster than another one."""
-    recipe.training = TrainingConfig(steps=steps, batch=4, learning_rate=rate, precision="fp32")
-    return train.run(lines(splits / "kb.jsonl"), recipe, train.TrainOptions(folder, list(experts)))
+    config.training = TrainingConfig(
+        max_steps=steps, per_device_train_batch_size=4, learning_rate=rate, precision="fp32"
+    )
+    return train.train(lines(splits / "kb.jsonl"), config, train.TrainOptions(folder, list(experts)))
 
 
 def predictions(splits, adapter, base=None):
     """What `kdb infer` predicts, within this process."""
-    predictor = student.build(student.InferOptions("", adapter=adapter), base or KnowledgeBase())
-    return list(infer.run(lines(splits / "test.jsonl"), predictor))[1:]
+    base, given = base or KnowledgeBase(), infer.read(lines(splits / "test.jsonl"))
+    predictor = build(InferOptions("", adapter=adapter), base)
+    return list(infer.infer(given, predictor, infer.run_record(given, predictor, base, 0)))[1:]
 
 
 def reversed_copy(adapter, folder):
@@ -57,8 +71,8 @@ def reversed_copy(adapter, folder):
 def experts(splits, tiny_student, tmp_path_factory):
     """Two experts in a text format, one of which does the opposite of what it was taught."""
     folder = tmp_path_factory.mktemp("experts")
-    recipe = StudentConfig(student=str(tiny_student), answer="list", lora=LoraConfig(rank=4))
-    trained(splits, folder / "taught", recipe, steps=12, rate=0.01)
+    config = StudentConfig(student=str(tiny_student), method=MethodConfig(answer="list"), lora=LoraConfig(r=4))
+    trained(splits, folder / "taught", config, steps=12, rate=0.01)
     reversed_copy(folder / "taught", folder / "opposite")
     return folder
 
@@ -119,18 +133,14 @@ def test_all_weight_on_one_expert_is_that_expert(routed, experts, tiny_student):
 
     batch = [Example(list(range(100, 100 + n)), [n - 2, n - 1], [1, 2], (1, 2)) for n in (5, 9, 17)]
     student = load(str(tiny_student), routed[0], precision="fp32")
-    pad = student.tokenizer.pad_token_id
     with torch.inference_mode():
         for n, name in enumerate(("opposite", "taught")):
             student.model.router[1].bias.copy_(torch.tensor([80.0, 0.0] if n == 0 else [0.0, 80.0]))
             student.model.router[1].weight.zero_()
             alone = load(str(tiny_student), experts / name, precision="fp32")
-            wanted = answer_logits(alone.model, batch, pad)
-            torch.testing.assert_close(answer_logits(student.model, batch, pad), wanted, atol=1e-4, rtol=1e-4)
-            own, other = (
-                answer_logits(model, batch, pad, read_prefix(model, [7, 8, 9]))
-                for model in (student.model, alone.model)
-            )
+            wanted = answer_logits(alone, batch)
+            torch.testing.assert_close(answer_logits(student, batch), wanted, atol=1e-4, rtol=1e-4)
+            own, other = (answer_logits(one, batch, read_prefix(one, [7, 8, 9])) for one in (student, alone))
             torch.testing.assert_close(own, other, atol=1e-4, rtol=1e-4)
 
 
@@ -138,21 +148,25 @@ def test_a_prompt_is_weighed_the_same_in_any_batch(routed, tiny_student):
     import torch
 
     from kdb.student.model import load
-    from kdb.student.router import weights
 
     student = load(str(tiny_student), routed[0], precision="fp32")
     student.model.router[1].weight.data.normal_(generator=torch.Generator().manual_seed(0))
     prompts = [list(range(100, 100 + n)) for n in (5, 9, 17)]
-    together = weights(student.model, prompts, student.tokenizer.pad_token_id)
-    alone = torch.cat([weights(student.model, [prompt], 0) for prompt in prompts])
+    padded = [[0] * (17 - len(prompt)) + prompt for prompt in prompts]
+    mask = [[0] * (17 - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    together = student.model.weights(torch.tensor(padded), torch.tensor(mask))
+    alone = torch.cat(
+        [student.model.weights(torch.tensor([p]), torch.ones(1, len(p), dtype=torch.long)) for p in prompts]
+    )
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
     assert (together[0] - together[2]).abs().max() > 1e-3  # it depends on the prompt
 
 
 def test_pairs_with_demonstrations_are_routed(splits, tiny_student, tmp_path):
     """Experts of different depth and rank; rows are read after a prefix."""
-    for name, lora in (("deep", LoraConfig(rank=2, depth=1)), ("high", LoraConfig())):
-        trained(splits, tmp_path / name, StudentConfig(student=str(tiny_student), demos=1, lora=lora), steps=1)
+    for name, lora in (("deep", LoraConfig(r=2, depth=1)), ("high", LoraConfig())):
+        config = StudentConfig(student=str(tiny_student), context=ContextConfig(demos=1), lora=lora)
+        trained(splits, tmp_path / name, config, steps=1)
     both = [tmp_path / "high", tmp_path / "deep"]
     record = trained(splits, tmp_path / "out", routed_config(StudentConfig(), both), steps=1, experts=both)
     assert record.settings["demos"] == 1
@@ -164,22 +178,22 @@ def test_pairs_with_demonstrations_are_routed(splits, tiny_student, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"answer": "labels"}, "another prompt"),
-        ({"demos": 2}, "demos is 2, not 0"),
-        ({"target": "thought+answer"}, "writes a thought"),
+        ({"method": {"answer": "labels"}}, "another prompt"),
+        ({"context": {"demos": 2}}, "demos is 2, not 0"),
+        ({"method": {"answer": "list", "thoughts": "first"}}, "writes a thought"),
         ({"experts": {"a": ""}}, "is a router itself"),
     ],
 )
 def test_experts_of_different_prompts_are_refused(experts, tmp_path, changed, said):
     from kdb.errors import UsageError
-    from kdb.prompts.messages import prompt_hash
-    from kdb.student import config as recipes
+    from kdb.student import config as configs
+    from kdb.student.methods.build import prompt_hash
 
     shutil.copytree(experts / "taught", tmp_path / "other")
     data = json.loads((tmp_path / "other" / "kdb.json").read_text())
     other = msgspec.convert({**data, **changed}, StudentConfig)
-    other.prompt = prompt_hash(other)
-    recipes.save(other, tmp_path / "other")
+    other.prompt_hash = prompt_hash(other)
+    configs.save(other, tmp_path / "other")
     with pytest.raises(UsageError, match=said):
         routed_config(StudentConfig(), [experts / "taught", tmp_path / "other"])
 

@@ -11,16 +11,18 @@ from support.shop import TRAINING, session
 from kdb.errors import KdbError, UsageError
 from kdb.prompts.messages import Demo, PromptContext, Query
 from kdb.records import Knowledge, Source
+from kdb.retrieval.config import ContextConfig
 from kdb.retrieval.context import ContextRetriever
 from kdb.retrieval.embedder import Embedder
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.retrieval.relevance import Relevance
 from kdb.stream import Line
-from kdb.student.config import StudentConfig
+from kdb.student.config import MethodConfig, StudentConfig
 from kdb.student.examples import text_example
-from kdb.student.methods.build import InferenceConfig
+from kdb.student.generation_config import GenerationConfig
+from kdb.student.methods.build import build_method
 
-FEW = ("--steps", "2", "--batch", "4", "--lora-rank", "4")
+FEW = ("--max-steps", "2", "--set", "per_device_train_batch_size=4", "--set", "r=4")
 
 
 def thought(number: int) -> Knowledge:
@@ -67,56 +69,56 @@ def test_sessions():
     return "".join(msgspec.json.encode(session(n, "test")).decode() + "\n" for n in range(400, 403))
 
 
-def taught_prompts(recipe: StudentConfig, tiny_student) -> list[list[int]]:
+def taught_prompts(config: StudentConfig, tiny_student) -> list[list[int]]:
     """What the student reads in training, up to its first answer token, items in the order of the session."""
-    from kdb.student.setup import prepare
+    from kdb.student.setup import TrainingData, prepare
 
-    recipe.student = str(tiny_student)
+    config.student = str(tiny_student)
     records = [*TRAINING, session(999, "validation"), *PIECES]
-    course = prepare(lines(records), recipe, "cpu", 380)
-    examples = [course.rule.examples(lesson) for lesson in course.training.plain()]
-    return [e.ids if e.choices else e.ids[: e.positions[0] + 1] for own in examples for e in own]
+    setup = prepare(TrainingData.read(lines(records), 0), config, "cpu")
+    examples = [setup.method.examples(query) for query in setup.training.queries()]
+    return [example.prompt for own in examples for example in own]
 
 
-@pytest.mark.parametrize("target", ["answer", "thought+answer"])
-def test_training_and_inference_show_the_same_tokens_in_text(student, tiny_student, target) -> None:
+@pytest.mark.parametrize("thoughts", ["none", "first"])
+def test_training_and_inference_show_the_same_tokens_in_text(student, tiny_student, thoughts) -> None:
     from kdb.student.generate import Generated
-    from kdb.student.methods.build import build_method
 
-    recipe = StudentConfig(answer="list", demos=3, knowledge=2, target=target)
-    taught = taught_prompts(recipe, tiny_student)
-    rule = build_method(student, recipe, InferenceConfig(380))
+    context = ContextConfig(demos=3, knowledge=2, max_prompt_tokens=380)
+    config = StudentConfig(method=MethodConfig(answer="list", thoughts=thoughts), context=context)
+    taught = taught_prompts(config, tiny_student)
+    method = build_method(student, config)
     asked: list[list[int]] = []
 
     class Recorder:
-        def generate(self, prompts, grammars, most_tokens, chance, **stop):
-            if target == "answer" or stop:
+        def generate(self, prompts, grammars, max_new_tokens, sampling, **stop):
+            if thoughts == "none" or stop:
                 asked.extend(prompts)
             return [Generated("none", 1) for _ in prompts]
 
-    rule.generator = Recorder()
-    shown = ContextRetriever(KnowledgeBase(TRAINING, [], PIECES), recipe, Embedder()).shown(TRAINING)
-    decisions = rule.decide([Query(s.items, own) for s, own in zip(TRAINING, shown, strict=True)], 1)
+    method.generator = Recorder()
+    contexts = ContextRetriever(KnowledgeBase(TRAINING, [], PIECES), context, Embedder()).shown(TRAINING)
+    found = method.predict([[Query(s, own)] for s, own in zip(TRAINING, contexts, strict=True)], 1)
     assert len(taught) == 200
     assert sorted(asked) == sorted(taught)
-    assert any(d.left_out for d in decisions)
-    assert any(d.shown.knowledge for d in decisions)
+    assert any(one.context_dropped for one in found)
+    assert any(piece.id in one.knowledge for one in found for piece in PIECES[:3])
 
 
 def test_training_and_inference_show_the_same_tokens_in_pairs(student, tiny_student) -> None:
     from kdb.student.methods.pair_prompts import PairPrompts, log_odds
 
-    recipe = StudentConfig(answer="pairs", demos=2, knowledge=2)
-    taught = taught_prompts(recipe, tiny_student)
-    rows = PairPrompts(student, 380)
-    shown = ContextRetriever(KnowledgeBase(TRAINING, [], PIECES), recipe, Embedder()).shown(TRAINING)
-    asked = [rows.fitted(Query(s.items, own)) for s, own in zip(TRAINING, shown, strict=True)]
+    context = ContextConfig(demos=2, knowledge=2, max_prompt_tokens=380)
+    taught = taught_prompts(StudentConfig(context=context), tiny_student)
+    prompts = PairPrompts(student, 380)
+    contexts = ContextRetriever(KnowledgeBase(TRAINING, [], PIECES), context, Embedder()).shown(TRAINING)
+    asked = [prompts.encode(Query(s, own)) for s, own in zip(TRAINING, contexts, strict=True)]
     read: list[list[int]] = []
     hook = student.model.register_forward_pre_hook(
         lambda _, __, given: read.extend(given["input_ids"].tolist()), with_kwargs=True
     )
     try:
-        log_odds(student, rows, asked[:40], 1)
+        log_odds(student, prompts, asked[:40], 1)
     finally:
         hook.remove()
     assert all(own.prefix for own in asked)
@@ -135,25 +137,25 @@ def test_a_prefix_read_once_changes_no_answer(student) -> None:
     from kdb.student.methods.pair_prompts import PairPrompts, log_odds
     from kdb.student.model import answer_logits
 
-    rows = PairPrompts(student, 2048)
-    shown = PromptContext([Demo(TRAINING[0], thought(0)), Demo(TRAINING[1])], PIECES[:2])
-    asked = [rows.fitted(Query(TRAINING[7].items, shown)), rows.fitted(Query(TRAINING[9].items))]
-    found = log_odds(student, rows, asked, 4)
-    no, yes = rows.choices
+    prompts = PairPrompts(student, 2048)
+    context = PromptContext([Demo(TRAINING[0], thought(0)), Demo(TRAINING[1])], PIECES[:2])
+    asked = [prompts.encode(Query(TRAINING[7], context)), prompts.encode(Query(TRAINING[9]))]
+    found = log_odds(student, prompts, asked, 4)
+    no, yes = prompts.choices
     for own, odds in zip(asked, found, strict=True):
         for anchor in range(len(own.items)):
-            whole = rows.whole(own, anchor, [False] * len(own.items))
+            whole = prompts.anchor_prompt(own.items, anchor).with_prefix(own.prefix)
             with torch.inference_mode():
-                logits = answer_logits(student.model, [whole], 0)
+                logits = answer_logits(student, [whole])
             others = np.delete(odds[anchor], anchor)
             assert others == pytest.approx((logits[:, yes] - logits[:, no]).numpy(), abs=1e-4)
 
 
-def test_a_demonstration_in_rows_says_yes_to_its_bundles(student) -> None:
+def test_a_demonstration_in_pairs_says_yes_to_its_bundles(student) -> None:
     from kdb.student.methods.pair_prompts import PairPrompts
 
-    rows = PairPrompts(student, 2048)
-    asked = rows.fitted(Query(TRAINING[3].items, PromptContext([Demo(TRAINING[1], thought(1))], PIECES[:1])))
+    context = PromptContext([Demo(TRAINING[1], thought(1))], PIECES[:1])
+    asked = PairPrompts(student, 2048).encode(Query(TRAINING[3], context))
     text = student.tokenizer.decode(asked.prefix)
     first, second, *others = TRAINING[1].items
     assert text.startswith("What is known about bundles:\n- Bundles hold Saws and Drills.")
@@ -167,18 +169,18 @@ def test_a_demonstration_in_rows_says_yes_to_its_bundles(student) -> None:
 def test_what_does_not_fit_is_left_out_the_least_useful_first(student) -> None:
     from kdb.student.methods.pair_prompts import PairPrompts
 
-    shown = PromptContext([Demo(TRAINING[0], thought(0)), Demo(TRAINING[1])], PIECES[:2])
-    question = Query(TRAINING[7].items, shown)
-    whole = PairPrompts(student, 2048).fitted(question)
-    most = len(whole.prefix) - 40
-    fitted = PairPrompts(student, most).fitted(question)
-    assert fitted.left_out >= 2
-    assert not fitted.shown.knowledge
-    assert len(fitted.prefix) < most
-    assert PairPrompts(student, 64).fitted(question).left_out == 5
-    steps = [shown]
+    context = PromptContext([Demo(TRAINING[0], thought(0)), Demo(TRAINING[1])], PIECES[:2])
+    query = Query(TRAINING[7], context)
+    whole = PairPrompts(student, 2048).encode(query)
+    limit = len(whole.prefix) - 40
+    fitting = PairPrompts(student, limit).encode(query)
+    assert fitting.context_dropped >= 2
+    assert not fitting.context.knowledge
+    assert len(fitting.prefix) < limit
+    assert PairPrompts(student, 64).encode(query).context_dropped == 5
+    steps = [context]
     while steps[-1].demos or steps[-1].knowledge:
-        steps.append(steps[-1].less())
+        steps.append(steps[-1].drop_least_useful())
     assert [(len(s.demos), len(s.knowledge), len(s.pieces)) for s in steps] == [
         (2, 2, 3),
         (2, 1, 2),
@@ -191,7 +193,7 @@ def test_what_does_not_fit_is_left_out_the_least_useful_first(student) -> None:
 
 def test_nothing_about_the_session_itself_is_shown() -> None:
     retriever = ContextRetriever(
-        KnowledgeBase(TRAINING, [], PIECES), StudentConfig(demos=3, knowledge=3), Embedder()
+        KnowledgeBase(TRAINING, [], PIECES), ContextConfig(demos=3, knowledge=3), Embedder()
     )
     with_thoughts = 0
     for own, shown in zip(TRAINING, retriever.shown(TRAINING), strict=True):
@@ -206,7 +208,7 @@ def test_nothing_about_the_session_itself_is_shown() -> None:
 
 def test_a_demonstration_from_the_test_split_is_refused() -> None:
     with pytest.raises(KdbError, match="'7' is of the test split"):
-        ContextRetriever(KnowledgeBase([session(1), session(7, "test")]), StudentConfig(demos=1), Embedder())
+        ContextRetriever(KnowledgeBase([session(1), session(7, "test")]), ContextConfig(demos=1), Embedder())
 
 
 def test_what_bears_on_a_session_comes_first_then_the_most_supported() -> None:
@@ -230,7 +232,8 @@ def replace_text(piece: Knowledge, name: str, text: str) -> Knowledge:
 
 
 @pytest.mark.parametrize(
-    "how", [("pairs", "--samples", "2"), ("labels", "--samples", "2", "--temperature", "1", "--vote", "pairs")]
+    "how",
+    [("pairs", "--samples", "2"), ("labels", "--samples", "2", "--temperature", "1", "--set", "aggregate=pairs")],
 )
 def test_shown_without_an_adapter(kdb, kb, test_sessions, tiny_student, how) -> None:
     argv = ("infer", "--student", tiny_student, "--kb", kb, "--answer", *how)
@@ -243,26 +246,23 @@ def test_shown_without_an_adapter(kdb, kb, test_sessions, tiny_student, how) -> 
         assert len(prediction["demos"]) == 2
         assert prediction["knowledge"][0] in {"saws", "camping", "light"}
         assert len(prediction["knowledge"]) == 1
-        assert prediction["left_out"] == 0
+        assert prediction["context_dropped"] == 0
 
 
 def test_formats_that_are_not_there() -> None:
-    from kdb.cli.student import formats
-
-    assert formats("pattern, thought") == ["pattern", "thought"]
-    with pytest.raises(UsageError, match="rhyme: no such format"):
-        formats("rhyme")
     with pytest.raises(KdbError, match="holds no rule"):
         ContextRetriever(
-            KnowledgeBase(TRAINING, [], PIECES), StudentConfig(knowledge=1, formats=["rule"]), Embedder()
+            KnowledgeBase(TRAINING, [], PIECES), ContextConfig(knowledge=1, formats=["rule"]), Embedder()
         )
 
 
 def test_reasoning_is_learnt_and_written_before_the_answer(kdb, kb, tiny_student, test_sessions, tmp_path) -> None:
     argv = ("train", kb, "--student", tiny_student, "--answer", "labels", "-o", tmp_path / "adapter")
-    done = kdb(*argv, "--target", "thought+answer", "--max-thought-tokens", "24", *FEW)
+    done = kdb(*argv, "--thoughts", "first", "--set", "max_thought_tokens=4", *FEW)
     assert done.code == 0, done.stderr
     assert "6 of 12 training sessions have a thought" in done.stderr
+    assert "6 of 6 thoughts have more than 4 tokens and are cut" in done.stderr
+    assert (done.records[0]["measured"]["thoughts"], done.records[0]["measured"]["thoughts_cut"]) == (6, 6)
     done = kdb("infer", "--adapter", tmp_path / "adapter", stdin=test_sessions)
     assert done.code == 0, done.stderr
     for prediction in done.records[1:]:
@@ -272,7 +272,7 @@ def test_reasoning_is_learnt_and_written_before_the_answer(kdb, kb, tiny_student
 
 def test_a_thought_as_a_second_task(kdb, kb, tiny_student, test_sessions, tmp_path) -> None:
     argv = ("train", kb, "--student", tiny_student, "-o", tmp_path / "adapter", *FEW)
-    done = kdb(*argv, "--target", "both", "--demos", "1", "--knowledge", "1")
+    done = kdb(*argv, "--thoughts", "auxiliary", "--demos", "1", "--knowledge", "1")
     assert done.code == 0, done.stderr
     done = kdb("infer", "--adapter", tmp_path / "adapter", "--kb", kb, stdin=test_sessions)
     assert done.code == 0, done.stderr
@@ -280,18 +280,16 @@ def test_a_thought_as_a_second_task(kdb, kb, tiny_student, test_sessions, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("target", "serving"),
+    ("thoughts", "generation"),
     [
-        ("thought+answer", InferenceConfig(2048)),
-        ("answer", InferenceConfig(2048, temperature=0.5)),
-        ("answer", InferenceConfig(2048, vote="bundles")),
+        ("first", GenerationConfig()),
+        ("none", GenerationConfig(temperature=0.5)),
+        ("none", GenerationConfig(aggregate="bundles")),
     ],
 )
-def test_pairs_writes_draws_and_elects_nothing(student, target, serving) -> None:
-    from kdb.student.methods.build import build_method
-
-    with pytest.raises(UsageError, match="answer format pairs"):
-        build_method(student, StudentConfig(answer="pairs", target=target), serving)
+def test_pairs_writes_draws_and_elects_nothing(student, thoughts, generation) -> None:
+    with pytest.raises(UsageError, match="pairs"):
+        build_method(student, StudentConfig(method=MethodConfig(thoughts=thoughts)), generation)
 
 
 def test_losses_of_a_batch_that_mixes_tasks(student) -> None:
@@ -300,10 +298,11 @@ def test_losses_of_a_batch_that_mixes_tasks(student) -> None:
     from kdb.student.methods.pair_prompts import PairPrompts
     from kdb.student.trainer import token_losses
 
-    rows = PairPrompts(student, 2048)
-    row = rows.row(TRAINING[7].items, 0, [False, True, False, True, False, False])
+    prompt = PairPrompts(student, 2048).anchor_prompt(
+        TRAINING[7].items, 0, [False, True, False, True, False, False]
+    )
     text = text_example(student.tokenizer, [{"role": "user", "content": "Why?"}], "Because.")
-    mixed = [row, text, replace(row, targets=row.targets[::-1])]
+    mixed = [prompt, text, replace(prompt, labels=prompt.labels[::-1])]
     with torch.inference_mode():
         together = token_losses(student, mixed)
         apart = torch.cat([token_losses(student, [example]) for example in mixed])
@@ -317,7 +316,20 @@ def test_trl_trains_on_what_is_emitted(kdb, kb, tmp_path) -> None:
     from kdb import weights
 
     file = tmp_path / "examples.jsonl"
-    argv = ("train", kb, "--emit", file, "--answer", "list", "--target", "both", "--demos", "1", "--knowledge", "1")
+    argv = (
+        "train",
+        kb,
+        "--emit",
+        file,
+        "--answer",
+        "list",
+        "--thoughts",
+        "auxiliary",
+        "--demos",
+        "1",
+        "--knowledge",
+        "1",
+    )
     done = kdb(*argv)
     assert done.code == 0, done.stderr
     assert done.records[0]["measured"]["examples"] == 12 + 6
@@ -345,6 +357,6 @@ def test_trl_trains_on_what_is_emitted(kdb, kb, tmp_path) -> None:
 def test_pairs_has_no_messages(tiny_student, tmp_path) -> None:
     from kdb.stages import emit
 
-    recipe = StudentConfig(answer="pairs", student=str(tiny_student))
+    config = StudentConfig(student=str(tiny_student))
     with pytest.raises(UsageError, match="--answer list"):
-        emit.run(lines([*TRAINING[:3], session(999, "validation")]), recipe, 2048, io.BytesIO())
+        emit.emit(lines([*TRAINING[:3], session(999, "validation")]), config, io.BytesIO())

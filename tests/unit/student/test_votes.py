@@ -6,41 +6,44 @@ from hypothesis import strategies as st
 from support.shop import TRAINING
 
 from kdb.prompts.messages import Demo, PromptContext, Query
-from kdb.records import Bundle, Usage
+from kdb.records import Bundle, Prediction, Usage
 from kdb.student.aggregation import aggregate, medoid, permutations
-from kdb.student.config import StudentConfig
-from kdb.student.methods.method import Decision
+from kdb.student.config import MethodConfig, StudentConfig
+from kdb.student.generation_config import GenerationConfig
 
 
-def decision(*bundles: list[str], tokens: int = 1) -> Decision:
-    return Decision([Bundle(own) for own in bundles], usage=Usage(tokens, tokens))
+def answer(*bundles: list[str], tokens: int = 1) -> Prediction:
+    found = [Bundle(own) for own in bundles]
+    return Prediction(
+        id="1", domain="d", items=["a"], bundles=found, status="ok", run="", usage=Usage(tokens, tokens)
+    )
 
 
 def test_the_answer_that_agrees_most_with_the_others_is_taken() -> None:
-    said = [decision(["a", "b"]), decision(["x", "y"]), decision(["a", "b", "c"]), decision(["a", "b"], ["d", "e"])]
+    said = [answer(["a", "b"]), answer(["x", "y"]), answer(["a", "b", "c"]), answer(["a", "b"], ["d", "e"])]
     chosen = medoid(said)
     assert [b.items for b in chosen.bundles] == [["a", "b"]]
     assert chosen.usage == Usage(4, 4)
-    assert medoid([decision(), decision(), decision(["a", "b"])]).bundles == []
+    assert medoid([answer(), answer(), answer(["a", "b"])]).bundles == []
 
 
 def test_bundles_in_most_answers_are_kept() -> None:
-    said = [decision(["a", "b"], ["c", "d"]), decision(["b", "a"], ["d", "e"]), decision(["a", "c"], ["d", "c"])]
+    said = [answer(["a", "b"], ["c", "d"]), answer(["b", "a"], ["d", "e"]), answer(["a", "c"], ["d", "c"])]
     chosen = aggregate(said, "bundles")
     assert [b.items for b in chosen.bundles] == [["a", "b"], ["c", "d"]]
     assert chosen.usage == Usage(3, 3)
 
 
 def test_pairs_in_most_answers_are_linked() -> None:
-    said = [decision(["x", "a", "b"]), decision(["b", "c"], ["y", "z"]), decision(["c", "b", "a"])]
+    said = [answer(["x", "a", "b"]), answer(["b", "c"], ["y", "z"]), answer(["c", "b", "a"])]
     assert [b.items for b in aggregate(said, "pairs").bundles] == [["a", "b", "c"]]
     assert [b.items for b in aggregate(said[:2], "bundles").bundles] == [["x", "a", "b"]]  # no majority: the medoid
 
 
 @given(st.lists(st.lists(st.sets(st.integers(0, 6), min_size=2), max_size=3), min_size=1, max_size=5))
 def test_a_vote_keeps_what_all_say_and_nothing_that_nobody_says(said) -> None:
-    polled = [decision(*(sorted(map(str, own)) for own in answer)) for answer in said]
-    sets = [{frozenset(map(str, own)) for own in answer} for answer in said]
+    polled = [answer(*(sorted(map(str, own)) for own in its)) for its in said]
+    sets = [{frozenset(map(str, own)) for own in its} for its in said]
     found = {frozenset(own.items) for own in aggregate(polled, "bundles").bundles}
     assert set.intersection(*sets) <= found <= set.union(*sets)
     for own in (frozenset(own.items) for own in aggregate(polled, "pairs").bundles):
@@ -50,7 +53,7 @@ def test_a_vote_keeps_what_all_say_and_nothing_that_nobody_says(said) -> None:
 
 
 def test_a_poll_shows_other_orders_of_the_same_items() -> None:
-    question = Query(TRAINING[7].items, PromptContext([Demo(TRAINING[1])]))
+    question = Query(TRAINING[7], PromptContext([Demo(TRAINING[1])]))
     asked = permutations(question, 5, seed=3)
     assert asked[0] == question
     assert asked == permutations(question, 5, seed=3)
@@ -66,41 +69,45 @@ def test_what_is_heard_in_one_order_is_brought_into_another() -> None:
 
     items = TRAINING[7].items
     odds = np.arange(36, dtype=np.float32).reshape(6, 6)
-    turned = reorder(EncodedQuery(items), odds, EncodedQuery(items[::-1]))
+    query, turned_query = (EncodedQuery(own, [], PromptContext()) for own in (items, items[::-1]))
+    turned = reorder(query, odds, turned_query)
     assert (turned == odds[::-1, ::-1]).all()
 
 
 def test_pairs_average_over_orders(student) -> None:
     import numpy as np
 
-    from kdb.prompts.messages import LabelledQuery
-    from kdb.student.methods.pair_prompts import log_odds, reorder
-    from kdb.student.methods.pairs import PairMethod
+    from kdb.student.methods.build import build_method
 
-    rule = PairMethod(student, "f1", use_evidence=False, max_prompt_tokens=2048)
-    rule.learn(TRAINING[:8], [LabelledQuery(Query(s.items), s.truth) for s in TRAINING[8:14]], 8)
-    question = Query(TRAINING[23].items)
-    asked = permutations(question, 3, seed=0)
-    known = [rule._rows.fitted(own) for own in asked]
-    heard = log_odds(student, rule._rows, known, 8)
-    mean = np.mean([reorder(one, (own + own.T) / 2, known[0]) for one, own in zip(known, heard, strict=True)], 0)
-    (voted,) = rule.vote([asked], 8)
-    said = [float(value) for value in voted.raw.split()]
-    assert said == pytest.approx(mean[np.triu_indices(len(question.items), 1)].tolist(), abs=0.01)
-    (alone,) = rule.decide([question], 8)
-    assert alone.raw != voted.raw
-    assert voted.usage.prompt_tokens == 3 * alone.usage.prompt_tokens
+    method = build_method(student, StudentConfig(method=MethodConfig(pair_features=False)))
+    known = [Query(session) for session in TRAINING[8:14]]
+    method.fit(TRAINING[:8], known, method.read(known, 8))
+    queries = permutations(Query(TRAINING[23]), 3, seed=0)
+    read = method.read(queries, 8)
+    first = [item.id for item in queries[0].items]
+    turned = []
+    for query, odds in zip(queries, read, strict=True):
+        order = [[item.id for item in query.items].index(name) for name in first]
+        turned.append(odds[np.ix_(order, order)])
+    mean = np.mean(turned, 0)
+    (together,) = method.predict([queries], 8)
+    said = [float(value) for value in together.raw.split()]
+    assert said == pytest.approx(mean[np.triu_indices(len(first), 1)].tolist(), abs=0.01)
+    (alone,) = method.predict([queries[:1]], 8)
+    assert alone.raw != together.raw
+    assert together.usage.prompt_tokens == 3 * alone.usage.prompt_tokens
 
 
 def test_draws_do_not_depend_on_the_batch(student) -> None:
-    from kdb.student.methods.build import InferenceConfig, build_method
+    from kdb.student.methods.build import build_method
 
-    rule = build_method(student, StudentConfig(answer="labels"), InferenceConfig(2048, temperature=0.9, seed=5))
-    polls = [permutations(Query(s.items), 3, seed=5) for s in TRAINING[:5]]
-    together, apart = rule.vote(polls, 16), rule.vote(polls, 2)
+    config = StudentConfig(method=MethodConfig(answer="labels"))
+    method = build_method(student, config, GenerationConfig(temperature=0.9, seed=5))
+    queries = [permutations(Query(s), 3, seed=5) for s in TRAINING[:5]]
+    together, apart = method.predict(queries, 16), method.predict(queries, 2)
     assert [d.raw for d in together] == [d.raw for d in apart]
-    other = build_method(student, StudentConfig(answer="labels"), InferenceConfig(2048, temperature=0.9, seed=6))
-    assert [d.raw for d in other.vote(polls, 16)] != [d.raw for d in together]
+    other = build_method(student, config, GenerationConfig(temperature=0.9, seed=6))
+    assert [d.raw for d in other.predict(queries, 16)] != [d.raw for d in together]
 
 
 def test_draws_follow_the_model(student) -> None:
@@ -115,7 +122,7 @@ def test_draws_follow_the_model(student) -> None:
     with torch.inference_mode():
         logits = student.model(torch.tensor([prompt])).logits[0, -1, options].float()
     wanted = torch.softmax(logits / 2.0, 0)
-    chance = SamplingConfig(2.0, [str(n) for n in range(400)])
-    made = Generator(student).generate([prompt] * 400, [grammar] * 400, 3, chance)
+    sampling = SamplingConfig(2.0, [str(n) for n in range(400)])
+    made = Generator(student).generate([prompt] * 400, [grammar] * 400, 3, sampling)
     found = [sum(own.text == text for own in made) / 400 for text in "AB-"]
     assert found == pytest.approx(wanted.tolist(), abs=0.09)

@@ -1,0 +1,43 @@
+"""The predictor that the options of `kdb infer` ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kdb.predictors import Predictor
+from kdb.predictors.options import InferOptions
+from kdb.records import Bundle, Prediction, Session
+from kdb.retrieval.knowledge_base import KnowledgeBase
+
+
+def build(options: InferOptions, base: KnowledgeBase) -> Predictor:
+    """The predictor, its models loaded."""
+    if options.baseline:
+        return BaselinePredictor(options, base)
+    if options.server:
+        from kdb.predictors.remote_student import RemoteStudent
+
+        return RemoteStudent(options, base)
+    from kdb.predictors.student import StudentPredictor
+
+    return StudentPredictor(options, base)
+
+
+class BaselinePredictor:
+    """A baseline, fitted on the annotated sessions of a knowledge base."""
+
+    def __init__(self, options: InferOptions, base: KnowledgeBase) -> None:
+        from kdb.predictors import baselines
+
+        known, utility = [*base.training, *base.validation], options.method.utility
+        self.model = baselines.build(options.baseline, known, base.knowledge, utility, options.generation.seed)
+        self.settings: dict[str, Any] = {"baseline": options.baseline, "utility": utility}
+        self.measured: dict[str, Any] = {}
+
+    def predict(self, sessions: Sequence[Session]) -> list[Prediction]:
+        """See `Predictor`."""
+        return [Prediction.of(s, [Bundle(list(items)) for items in self.model.bundles(s)]) for s in sessions]
+
+    def close(self) -> None:
+        """See `Predictor`."""

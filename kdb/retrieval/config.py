@@ -1,0 +1,35 @@
+"""What stands in a prompt beside the session, as settings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from kdb.records import KnowledgeFormat
+from kdb.retrieval import RETRIEVERS
+from kdb.weights import EMBEDDER
+
+RARE = {"rare": True}
+
+
+class ContextConfig(Struct, kw_only=True):
+    """What is retrieved for a session and shown beside it; `max_prompt_tokens` says how much of it may be."""
+
+    demos: Annotated[int, Meta(ge=0, description="Demonstrations in each prompt.")] = 0
+    knowledge: Annotated[
+        int, Meta(ge=0, description="Patterns and rules in each prompt; with any, demonstrations bring thoughts.")
+    ] = 0
+    formats: Annotated[
+        list[KnowledgeFormat],
+        Meta(description="Only knowledge of these formats, by commas; none: all", extra={"separator": ","}),
+    ] = []
+    retrieval: Annotated[
+        str, Meta(description="How demonstrations are near: by", extra={"choices": RETRIEVERS, **RARE})
+    ] = "session"
+    embedder: Annotated[
+        str, Meta(description="The sentence-transformers model that compares titles.", extra=RARE)
+    ] = EMBEDDER
+    max_prompt_tokens: Annotated[
+        int, Meta(ge=64, description="Longest prompt; what does not fit is left out, and counted.", extra=RARE)
+    ] = 2048
