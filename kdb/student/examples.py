@@ -55,13 +55,19 @@ def _templated(tokenizer: Any, turns: Sequence[Message]) -> str:
     """The text of a conversation; where a template knows no system role, the first user says that too."""
     from jinja2 import TemplateError
 
-    merged = [{"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}, *turns[2:]]
-    reason = ""
-    for own in (list(turns), merged):
+    ways = [list(turns)]
+    if turns[0]["role"] == "system" and len(turns) > 1:
+        merged = f"{turns[0]['content']}\n\n{turns[1]['content']}"
+        ways.append([{"role": "user", "content": merged}, *turns[2:]])
+    reason = "it leaves out the system message"
+    for own in ways:
         try:
-            return tokenizer.apply_chat_template(own, tokenize=False, add_generation_prompt=True)
+            text: str = tokenizer.apply_chat_template(own, tokenize=False, add_generation_prompt=True)
         except (TemplateError, ValueError, TypeError) as error:
-            reason = reason or str(error).partition("\n")[0]
+            reason = str(error).partition("\n")[0]
+            continue
+        if own[0]["content"].strip() in text:
+            return text
     raise KdbError(f"the student's chat template fails: {reason}", "take another student, or remove its template")
 
 
