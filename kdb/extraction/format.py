@@ -35,6 +35,8 @@ class Format(ABC, Generic[T]):
 
     def __init__(self, config: Any, sampling: Sampling) -> None:
         self.config, self.sampling = config, sampling
+        self.measured: dict[str, Any] = {}
+        """What was measured on the way, for the record of the run."""
 
     def prepare(self, lines: Iterable[Line]) -> Iterable[Line]:
         """The lines again, for a format that needs to see all of them before the first session is asked about."""

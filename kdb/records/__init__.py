@@ -4,7 +4,7 @@ Every record is one JSON object with a `kind`; fields that are not named here pa
 because a stage hands on the line that it read (see `kdb.stream`).
 """
 
-from kdb.records.base import SCHEMA_VERSION, KnowledgeFormat, Record, SessionKey, Split, Status, Usage
+from kdb.records.base import SCHEMA_VERSION, SHOWN_AS, KnowledgeFormat, Record, SessionKey, Split, Status, Usage
 from kdb.records.decoding import decode, format_decode_error, with_fields
 from kdb.records.knowledge import FirstAttempt, Knowledge, Source
 from kdb.records.prediction import CollectedBundle, Prediction, Rating
@@ -48,6 +48,7 @@ KINDS: dict[str, type[Record]] = {
 __all__ = [
     "KINDS",
     "SCHEMA_VERSION",
+    "SHOWN_AS",
     "AnyRecord",
     "Bundle",
     "Calibration",

@@ -10,7 +10,14 @@ SCHEMA_VERSION = 2
 """The `v` of the records that are written. An older one is upgraded on reading, a newer one refused."""
 
 Split = Literal["train", "validation", "test"]
-KnowledgeFormat = Literal["pattern", "rule", "thought"]
+KnowledgeFormat = Literal["pattern", "rule", "thought", "label"]
+SHOWN_AS: dict[KnowledgeFormat, Literal["context", "demonstration", "target"]] = {
+    "pattern": "context",
+    "rule": "context",
+    "thought": "demonstration",
+    "label": "target",
+}
+"""How a student meets knowledge: beside the question, with a solved session, or as the bundles to learn."""
 Status = Literal["ok", "repaired", "failed"]
 
 SessionKey = tuple[str, str]

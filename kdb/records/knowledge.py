@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET, Struct, UnsetType, field
 
 from kdb.records.base import KnowledgeFormat, Record, Usage
+from kdb.records.session import Bundle
 
 
 class Source(Struct, omit_defaults=True):
@@ -42,3 +43,9 @@ class Knowledge(Record, tag="knowledge", omit_defaults=True):
     first_attempts: dict[str, FirstAttempt] | UnsetType = UNSET
     contradicts: list[str] | UnsetType = UNSET
     checks: list[str] | UnsetType = UNSET
+    bundles: list[Bundle] | UnsetType = UNSET
+    """Of a label: what the teacher bundles in the session that it was drawn from."""
+    pair_shares: list[tuple[str, str, float]] | UnsetType = UNSET
+    """Of a label: two items of one bundle in some answer, and the share of the answers in which they are."""
+    demos: list[str] | UnsetType = UNSET
+    """The sessions that the teacher was shown as demonstrations."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from kdb import registry
 from kdb.errors import KdbError, UsageError
 from kdb.prompts.messages import Demo, PromptContext
-from kdb.records import Knowledge, Session
+from kdb.records import SHOWN_AS, Knowledge, Session
 from kdb.retrieval import RETRIEVERS, Retriever
 from kdb.retrieval.config import ContextConfig
 from kdb.retrieval.embedder import Embedder
@@ -33,7 +33,9 @@ class ContextRetriever:
         retriever = registry.load(RETRIEVERS, config.retrieval, "retriever")
         self._retriever: Retriever = retriever(embedder, base.training)
         self._relevance = {
-            domain: Relevance(embedder, [k for k in knowledge if k.domain == domain and k.format != "thought"])
+            domain: Relevance(
+                embedder, [k for k in knowledge if k.domain == domain and SHOWN_AS[k.format] == "context"]
+            )
             for domain in {k.domain for k in knowledge}
         }
 

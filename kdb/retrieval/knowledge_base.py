@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kdb.errors import KdbError
-from kdb.records import Knowledge, KnowledgeFormat, Session
+from kdb.records import SHOWN_AS, Knowledge, KnowledgeFormat, Session
 from kdb.retrieval.knowledge_base_summary import KnowledgeBaseSummary, selection_of, shared_settings
 from kdb.stream import Line
 
@@ -77,6 +77,6 @@ def thoughts(knowledge: Iterable[Knowledge]) -> dict[tuple[str, str], Knowledge]
     """The first thought about each session, by its domain and id."""
     found: dict[tuple[str, str], Knowledge] = {}
     for piece in knowledge:
-        if piece.format == "thought" and len(piece.source.sessions) == 1:
+        if SHOWN_AS[piece.format] == "demonstration" and len(piece.source.sessions) == 1:
             found.setdefault((piece.domain, piece.source.sessions[0]), piece)
     return found

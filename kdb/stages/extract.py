@@ -33,8 +33,8 @@ def extract(
 ) -> Iterator[Line | Record]:
     """All lines in order, after each session what was drawn from it, and in the end what all of them gave.
 
-    What was paid for and is in no piece of knowledge stands in a run record at the end. KdbError for a test
-    session that is not allowed, and in the end where sessions have no answer.
+    A run record at the end holds what was measured, and what was paid for and is in no piece of knowledge. KdbError
+    for a test session that is not allowed, and in the end where sessions have no answer.
     """
     asked = unanswered = 0
     recorded: list[Usage] = []
@@ -63,7 +63,7 @@ def extract(
     for knowledge in form.conclude(teacher):
         recorded.append(knowledge.usage)
         yield knowledge
-    yield from _unrecorded(form, teacher, recorded)
+    yield from _run(form, teacher, recorded)
     finish(teacher, unanswered, asked)
 
 
@@ -86,10 +86,10 @@ def _attempt(form: Format[Any], session: Session, teacher: Teacher) -> Any:
         return _NOTHING
 
 
-def _unrecorded(form: Format[Any], teacher: Teacher, recorded: list[Usage]) -> Iterator[Run]:
-    """What was paid for, and became no knowledge: dropped thoughts, rules that nobody wrote, failed requests."""
+def _run(form: Format[Any], teacher: Teacher, recorded: list[Usage]) -> Iterator[Run]:
+    """What was measured, and paid for without a gain: dropped thoughts, rules nobody wrote, failed requests."""
     rest = without_usage(teacher.usage, sum_usage(recorded))
-    if rest != Usage():
-        command, settings = f"extract {form.name}", {"teacher": teacher.identity.model}
-        name = content_hash([command, settings, rest, teacher.usage])
-        yield Run(id=name, command=command, settings=settings, versions=versions(), usage=rest)
+    if rest != Usage() or form.measured:
+        command, settings, measured = f"extract {form.name}", {"teacher": teacher.identity.model}, form.measured
+        name = content_hash([command, settings, rest, teacher.usage, measured])
+        yield Run(id=name, command=command, settings=settings, versions=versions(), measured=measured, usage=rest)

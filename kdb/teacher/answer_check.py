@@ -24,8 +24,13 @@ def problem(text: str, finish_reason: str, refusal: str = "") -> str:
     said = strip_reasoning(text).strip()
     if finish_reason in FAILED:
         return FAILED[finish_reason]
-    if refusal or (_REFUSAL.match(said) and not set("{[") & set(said)):
+    if refusal or is_refusal(said):
         return "a refusal"
     if said or finish_reason == "length":
         return ""
     return "reasoning alone" if text.strip() else "an empty text"
+
+
+def is_refusal(text: str) -> bool:
+    """Whether a text starts as refusals do, and holds no answer all the same."""
+    return bool(_REFUSAL.match(text)) and not set("{[") & set(text)
