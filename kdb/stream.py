@@ -6,8 +6,6 @@ written byte for byte as it was read, so what a stage does not know passes throu
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +16,7 @@ from typing import Any, BinaryIO, cast
 import jsonlines
 import msgspec
 
-from kdb import records
+from kdb import files, records
 from kdb.errors import KdbError, UsageError
 
 STDIN = Path("-")
@@ -60,15 +58,23 @@ class Rejects:
     count: int = 0
     _file: BinaryIO | None = field(default=None, repr=False)
 
+    def check(self, path: Path) -> None:
+        """UsageError where lines would be put into a file that is read or written otherwise."""
+        if self.path and path != STDIN and files.same_file(self.path, path):
+            raise UsageError(f"--rejects {self.path}: the same file as {path}", "name another file")
+
     def add(self, place: str, message: str, line: str) -> None:
         """Put one line aside, or raise."""
         if self.path is None:
             raise KdbError(f"{place}: {message}")
-        self._file = self._file or self.path.open("wb")
-        self.count += 1
         reject = {"kind": "reject", "place": place, "error": message, "line": line}
-        self._file.write(msgspec.json.encode(reject) + b"\n")
-        self._file.flush()
+        try:
+            # Lines are added one by one: several commands of a pipe may share the file.
+            self._file = self._file or self.path.open("ab", buffering=0)
+            self._file.write(msgspec.json.encode(reject) + b"\n")
+        except OSError as error:
+            raise KdbError(f"{self.path}: {error.strerror}") from None
+        self.count += 1
 
     def add_line(self, line: Line, error: KdbError) -> None:
         """Put the line aside that an error is about, or raise the error."""
@@ -84,14 +90,20 @@ def read(paths: Sequence[Path], kinds: Collection[str] = (), rejects: Rejects | 
     `file:line: field` or goes to `rejects`. Blank lines are skipped. Memory does not grow with the input.
     """
     rejects = rejects or Rejects()
-    decoders = {kind: msgspec.json.Decoder(records.KINDS[kind]) for kind in kinds}
+    decoders = _decoders(kinds)
+    for path in paths:
+        rejects.check(path)
     for path in paths or [STDIN]:
         with _opened(path) as (name, file):
             yield from _lines(name, file, decoders, rejects)
 
 
+def _decoders(kinds: Collection[str]) -> dict[str, msgspec.json.Decoder]:
+    return {kind: msgspec.json.Decoder(records.KINDS[kind]) for kind in kinds}
+
+
 def _lines(
-    name: str, file: BinaryIO, decoders: dict[str, msgspec.json.Decoder], rejects: Rejects
+    name: str, file: Iterable[bytes], decoders: dict[str, msgspec.json.Decoder], rejects: Rejects
 ) -> Iterator[Line]:
     number = 0
 
@@ -126,6 +138,8 @@ def _lines(
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
     if path == STDIN:
+        if sys.stdin is None:
+            raise KdbError("stdin is closed", "name the files to read")
         if sys.stdin.isatty():
             print("kdb: reading records from the terminal; end with Ctrl-D", file=sys.stderr)
         yield "stdin", sys.stdin.buffer
@@ -153,73 +167,55 @@ def encode(outgoing: Line | records.Record | dict[str, Any] | bytes) -> bytes:
 def write(outgoing: Iterable[Line | records.Record | bytes], file: BinaryIO) -> int:
     """Write each as a line and flush it at once, so that a reader in the pipe sees it; their number."""
     count = 0
-    writer = jsonlines.Writer(file, dumps=encode, flush=True)
     for record in outgoing:
-        writer.write(record)
+        try:
+            file.write(encode(record) + b"\n")
+            file.flush()
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise KdbError(f"{str(file.name).strip('<>')}: {error.strerror}") from None
         count += 1
     return count
 
 
 @contextmanager
 def output(path: Path | None, force: bool = False) -> Iterator[BinaryIO]:
-    """The file to write to: stdout without a path, else `PATH.part`, renamed to `PATH` once all is written.
-
-    A run that fails leaves what it had written in `PATH.part`. An existing file needs `force`.
-    """
-    if path is None or path == STDIN:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+    """The file to write to: stdout without a path, else by the rule of `kdb.files`."""
+    if path is not None and path != STDIN:
+        with files.atomic_file(path, force) as file:
+            yield file
         return
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists", "name another file or pass --force")
-    part = path.with_name(path.name + ".part")
-    try:
-        file = part.open("wb")
-    except OSError as error:
-        raise KdbError(f"{part}: {error.strerror}") from None
-    with file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-@contextmanager
-def output_folder(path: Path, force: bool = False) -> Iterator[Path]:
-    """The folder to write into: `PATH.part`, empty, renamed to `PATH` at the end; an existing one needs `force`."""
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists", "name another folder or pass --force")
-    part = path.with_name(path.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    yield part
-    if path.exists():
-        shutil.rmtree(path)
-    part.replace(path)
+    if sys.stdout is None:
+        raise KdbError("stdout is closed", "pass --output FILE")
+    yield sys.stdout.buffer
+    sys.stdout.buffer.flush()
 
 
 @contextmanager
 def resume_output(path: Path) -> Iterator[tuple[BinaryIO, list[Line]]]:
     """The output of a stopped run, to go on with: the file to append to, and the whole lines it holds.
 
-    Reads `PATH.part` where there is one, which becomes PATH once all is written. A line that was cut
-    short is removed.
+    Nothing changes before the first line is appended, or all is done: then a line that was cut short is removed.
     """
-    part = path.with_name(path.name + ".part")
-    source = part if part.exists() else path
-    try:
-        file = source.open("r+b")
-    except OSError as error:
-        raise KdbError(f"{source}: {error.strerror}") from None
-    with file:
-        whole = 0
-        for line in file:
-            whole += len(line) if line.endswith(b"\n") else 0
-        file.truncate(whole)
-        done = list(read([source], ("run", "prediction")))
-        file.seek(whole)
-        yield file, done
-        file.flush()
-        os.fsync(file.fileno())
-    if source == part:
-        part.replace(path)
+    with files.continued_file(path) as file:
+        whole = [line for line in file if line.endswith(b"\n")]
+        done = list(_lines(str(file.name), whole, _decoders(("run", "prediction")), Rejects()))
+        appending = _Appending(file, sum(map(len, whole)))
+        yield cast(BinaryIO, appending), done
+        appending.write(b"")
+
+
+class _Appending:
+    """Writes to a file after its first `size` bytes, and removes the rest before."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size, self._begun = file, size, False
+        self.name, self.flush = file.name, file.flush
+
+    def write(self, data: bytes) -> int:
+        if not self._begun:
+            self._file.truncate(self._size)
+            self._file.seek(self._size)
+            self._begun = True
+        return self._file.write(data)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from importlib import util
 from pathlib import Path
 
 from kdb.errors import KdbError
+from kdb.files import cache_folder
 
 STUDENT = "smollm2-135m"
 EMBEDDER = "all-MiniLM-L6-v2"
-
-
-def cache_folder() -> Path:
-    """`$KDB_CACHE`, else `kdb` in the user's cache folder."""
-    own = os.environ.get("KDB_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(own) if own else Path(base) / "kdb"
 
 
 def student_path(name: str) -> str:

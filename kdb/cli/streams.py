@@ -79,6 +79,8 @@ class ImportOptions(InputOptions, OutputOptions):
 
     def write(self, outgoing: Iterable[Line | Record | bytes]) -> None:
         """Write to the output; exit 1 where lines were put aside."""
+        if self.output:
+            self.bad.check(self.output)
         with stream.output(self.output, self.force) as file:
             stream.write(outgoing, file)
         self.finish()

@@ -41,7 +41,7 @@ def train(
     """Train a LoRA adapter on the training sessions of the input; prints a `run` record.
 
     All input is read before training begins. Sessions with split `validation` choose the best epoch;
-    without any, a tenth of the training sessions is held out for that. Work lies in OUTPUT.kdb-train
+    without any, a tenth of the training sessions is held out for that. Work lies in OUTPUT.kdb-part
     until it is complete.
 
     Patterns and rules that bear on a session stand in its prompt (--knowledge), thoughts in demonstrations

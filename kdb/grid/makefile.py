@@ -33,8 +33,8 @@ SHELL := bash
 .PHONY: cells reports test-report validation-report
 
 # What a stopped run left is gone on with, unless what it was made from is newer.
-outdated = for file in $^; do [ ! "$$file" -nt $1.part ] || rm -rf $1.part; done
-going_on = $$([ -e $@.part ] && echo --resume || echo -o) $@ --force
+outdated = for file in $^; do [ ! "$$file" -nt $1.kdb-part ] || rm -rf $1.kdb-part; done
+going_on = $$([ -e $@.kdb-part ] && echo --resume || echo -o) $@ --force
 """
 ATOMIC_REDIRECT = "> $@.new && mv $@.new $@"
 """A file is there when it is whole, even if make itself is killed."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from kdb import console, weights
 from kdb.errors import KdbError
+from kdb.files import cache_folder
 from kdb.provenance import file_hash
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Embedder:
     @cached_property
     def _file(self) -> Path:
         """The cache of this model."""
-        return weights.cache_folder() / "embeddings" / f"{self.cache_name}.sqlite"
+        return cache_folder() / "embeddings" / f"{self.cache_name}.sqlite"
 
     @cached_property
     def cache_name(self) -> str:

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from kdb import console, weights
+from kdb import console
+from kdb.files import cache_folder
 from kdb.retrieval.embedder import Array, Embedder, nearest
 
 MAX_EXACT = 50_000
@@ -76,7 +77,7 @@ class VectorIndex:
         digest = hashlib.sha256(f"{self.embedder.cache_name} {N_LISTS} {FACTORY}".encode())
         for text in self.texts:
             digest.update(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
-        return weights.cache_folder() / "indexes" / f"{digest.hexdigest()[:32]}.faiss"
+        return cache_folder() / "indexes" / f"{digest.hexdigest()[:32]}.faiss"
 
     def _build(self) -> Any:
         import faiss

@@ -12,9 +12,9 @@ import msgspec
 
 from kdb import console, provenance
 from kdb.errors import KdbError
+from kdb.files import atomic_folder
 from kdb.prompts.messages import Query
 from kdb.records import Bundle, Item, Run, Session
-from kdb.stream import output_folder
 from kdb.student import adapter
 from kdb.student import config as configs
 from kdb.student.config import StudentConfig
@@ -102,7 +102,7 @@ def export(sessions: Sequence[Session], options: ExportOptions) -> Run:
         config.load_in_4bit = False
     own = _own_sessions()
     sessions = sessions or own
-    with output_folder(options.folder, options.force) as part:
+    with atomic_folder(options.folder, options.force, marker="config.json") as part:
         # Merged in fp32 in any case: in bf16 much of what the adapter adds would round away.
         student = load(config.student, options.adapter, "fp32", "cpu")
         before = _outputs(student, config, options.adapter, own)

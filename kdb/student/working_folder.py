@@ -10,8 +10,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from kdb.errors import KdbError, UsageError
+from kdb.files import PARTIAL
 
-SUFFIX = ".kdb-train"
+SUFFIX = PARTIAL
 LOCK = "lock"
 OURS = (LOCK, "README.md", "experts", "*.json", "*.safetensors", "checkpoint.pt", "checkpoint.pt.part")
 """What a training writes; a folder that holds anything else is not deleted."""
@@ -37,7 +38,7 @@ def check_ours(folder: Path) -> None:
 
 @contextmanager
 def working_folder(folder: Path, resume: bool = False, force: bool = False) -> Iterator[Path]:
-    """`FOLDER.kdb-train`, kept as it is with `resume`, else empty; it becomes FOLDER once all is done.
+    """`FOLDER.kdb-part`, kept as it is with `resume`, else empty; it becomes FOLDER once all is done.
 
     UsageError where FOLDER may not be replaced, KdbError where another training works for it.
     """

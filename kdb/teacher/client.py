@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from kdb import console, weights
+from kdb import console
 from kdb.errors import UsageError
+from kdb.files import cache_folder
 from kdb.provenance import file_hash
 from kdb.registry import load
 from kdb.teacher import ANNOTATIONS, BACKENDS, Backend, Identity, Teacher
@@ -33,7 +34,7 @@ def open_teacher(config: TeacherConfig, force: bool = False) -> Teacher:
     if config.budget is not None and prices.find(identity.model) is None:
         hint = "give one with --prices, or use --max-requests"
         raise UsageError(f"no price is known for {identity.model!r}, so --budget means nothing", hint)
-    cache = AnswerCache(config.cache or weights.cache_folder())
+    cache = AnswerCache(config.cache or cache_folder())
     identity = structs.replace(identity, without=cache.refused_by(identity))
     if config.batch_in:
         import_results(config.batch_in, cache, identity, prices)

@@ -201,7 +201,7 @@ def test_make_runs_the_cells_goes_on_and_reports(kdb, tiny_student: Path, tmp_pa
     # A run that was stopped is gone on with; all else is left as it is.
     stopped = next(file for file in there if file.name.startswith("clusters"))
     whole = stopped.read_bytes().splitlines(keepends=True)
-    stopped.with_name(stopped.name + ".part").write_bytes(b"".join(whole[:5]) + whole[5][:20])
+    stopped.with_name(stopped.name + ".kdb-part").write_bytes(b"".join(whole[:5]) + whole[5][:20])
     stopped.unlink()
     make(tmp_path, "cells")
     finished = stopped.read_bytes().splitlines(keepends=True)

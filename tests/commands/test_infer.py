@@ -123,7 +123,7 @@ def test_a_killed_run_is_finished_by_resume(kdb, splits, tiny_student, tmp_path)
     argv = ["infer", source, "--student", tiny_student, *STUDENT_OPTIONS]
     out = tmp_path / "out.jsonl"
     process = subprocess.Popen([sys.executable, "-m", "kdb", *map(str, argv), "-o", str(out)])
-    part = tmp_path / "out.jsonl.part"
+    part = tmp_path / "out.jsonl.kdb-part"
     while process.poll() is None:
         if part.exists() and part.read_bytes().count(b"\n") > 1:
             process.send_signal(signal.SIGKILL)

@@ -94,7 +94,7 @@ def test_two_processes_lose_as_one_with_twice_the_batch(sessions, tiny_student, 
 def test_a_killed_process_ends_the_run_which_then_goes_on(sessions, tiny_student, alone, tmp_path, command):
     """SIGKILL for the second process once there is a checkpoint; then as many steps as without it."""
     argv = train(sessions, tiny_student, tmp_path / "out", 2, "--max-steps", 12, "--resume")
-    checkpoint = tmp_path / "out.part" / "checkpoint.pt"
+    checkpoint = tmp_path / "out.kdb-part" / "checkpoint.pt"
     run = subprocess.Popen([*LAUNCH, *map(str, argv)], env=ENVIRONMENT, stderr=subprocess.PIPE)
     while not checkpoint.exists():
         assert run.poll() is None, run.stderr and run.stderr.read().decode()

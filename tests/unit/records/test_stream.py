@@ -133,7 +133,7 @@ def test_output_is_renamed_when_whole(tmp_path: Path) -> None:
         file.write(b"half")
         assert not path.exists()
     assert path.read_bytes() == b"half"
-    assert not (tmp_path / "out.part").exists()
+    assert not (tmp_path / "out.kdb-part").exists()
 
 
 def test_failed_output_stays_apart(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_failed_output_stays_apart(tmp_path: Path) -> None:
         file.write(b"half")
         raise KdbError("no")
     assert not path.exists()
-    assert (tmp_path / "out.part").read_bytes() == b"half"
+    assert (tmp_path / "out.kdb-part").read_bytes() == b"half"
 
 
 def test_existing_output_needs_force(tmp_path: Path) -> None:
@@ -166,10 +166,10 @@ def test_output_of_a_command(kdb, samples: Path, tmp_path: Path) -> None:
     failed = kdb("import", "--format", "jsonl", "-o", "new.jsonl", stdin=LINE + b"\nno\n", cwd=tmp_path)
     assert failed.code == 1
     assert not (tmp_path / "new.jsonl").exists()
-    assert (tmp_path / "new.jsonl.part").read_bytes() == LINE + b"\n"
+    assert (tmp_path / "new.jsonl.kdb-part").read_bytes() == LINE + b"\n"
     nowhere = kdb("import", samples / "kitchen", "-o", "no/folder", cwd=tmp_path)
     assert nowhere.code == 1
-    assert nowhere.stderr.splitlines()[-1].startswith("kdb: no/folder.part: ")
+    assert nowhere.stderr.splitlines()[-1].startswith("kdb: no/folder: there is no folder ")
 
 
 def test_good_lines_are_written_beside_bad_ones(kdb, tmp_path: Path) -> None:
@@ -225,4 +225,4 @@ def test_a_full_disk_is_one_line(samples: Path) -> None:
     script = f"{KDB} import {samples / 'kitchen'} > /dev/full"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "kdb: [Errno 28] No space left on device"
+    assert done.stderr.splitlines()[-1] == "kdb: stdout: No space left on device"

@@ -142,7 +142,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(adapter, sessions, tiny_student,
     """SIGKILL after the first checkpoint, again while resuming, then to the end."""
     folder, _ = adapter
     argv = [sessions, "--student", tiny_student, "-o", tmp_path / "out", *STEPS, "--resume"]
-    checkpoint = tmp_path / "out.kdb-train" / "checkpoint.pt"
+    checkpoint = tmp_path / "out.kdb-part" / "checkpoint.pt"
     for _ in range(2):
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
         process = subprocess.Popen([sys.executable, "-m", "kdb", "train", *map(str, argv)])
@@ -162,7 +162,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(adapter, sessions, tiny_student,
 
 @pytest.mark.parametrize("settings", ['{"config": {}}', '{"config":'])
 def test_resume_refuses_other_settings(settings, sessions, tiny_student, tmp_path, kdb):
-    part = tmp_path / "out.kdb-train"
+    part = tmp_path / "out.kdb-part"
     part.mkdir()
     (part / "settings.json").write_text(settings)
     done = kdb("train", sessions, "--student", tiny_student, "-o", tmp_path / "out", *STEPS, "--resume")
