@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from kdb.records import Prediction, Session
+from kdb.student.seen_sessions import SeenSessions
 
 
 class Predictor(Protocol):
@@ -15,6 +16,10 @@ class Predictor(Protocol):
     """What it is, as the `run` record has it."""
     measured: dict[str, Any]
     """What is known of it before it predicts."""
+    seen: SeenSessions
+    """The sessions that it has learnt from."""
+    fits_kb: bool
+    """Whether it has learnt from what it was given by this run, and not before."""
 
     def predict(self, sessions: Sequence[Session]) -> list[Prediction]:
         """One prediction for each session, without the fields of a run."""

@@ -9,6 +9,7 @@ from kdb.predictors import Predictor
 from kdb.predictors.options import InferOptions
 from kdb.records import Bundle, Prediction, Session
 from kdb.retrieval.knowledge_base import KnowledgeBase
+from kdb.student.seen_sessions import SeenSessions
 
 
 def build(options: InferOptions, base: KnowledgeBase) -> Predictor:
@@ -34,6 +35,8 @@ class BaselinePredictor:
         self.model = baselines.build(options.baseline, known, base.knowledge, utility, options.generation.seed)
         self.settings: dict[str, Any] = {"baseline": options.baseline, "utility": utility}
         self.measured: dict[str, Any] = {}
+        self.fits_kb = options.baseline in baselines.NEED_KB
+        self.seen = SeenSessions.of(base.training, base.validation) if self.fits_kb else SeenSessions()
 
     def predict(self, sessions: Sequence[Session]) -> list[Prediction]:
         """See `Predictor`."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import structs
 
-from kdb import console
+from kdb import console, provenance
 from kdb.errors import UsageError
 from kdb.predictors.options import InferOptions, student_settings
 from kdb.predictors.student import QueryBuilder
@@ -20,6 +20,7 @@ from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.student.aggregation import aggregate
 from kdb.student.methods.build import answer_class
 from kdb.student.methods.generation import parsed, truncate_context
+from kdb.student.seen_sessions import SeenSessions
 from kdb.teacher import Request, RequestFailed, RequestInvalid, Sampling, Unanswered
 from kdb.teacher.cached import finish
 from kdb.teacher.client import open_teacher
@@ -48,11 +49,14 @@ class RemoteStudent:
         self.counts: Counter[str] = Counter()
         self.settings: dict[str, Any] = {
             **student_settings(options, config),
-            "server": options.server.teacher,
+            "backend": "endpoint",
+            "server": provenance.content_hash(options.server.teacher),  # the address itself may be private
             "model": options.server.model,
             "max_tokens": options.server.max_tokens,
         }
         self.measured: dict[str, Any] = {}
+        folder, self.fits_kb = options.metadata, False
+        self.seen = SeenSessions.read(folder) if folder else SeenSessions()
 
     def predict(self, sessions: Sequence[Session]) -> list[Prediction]:
         """See `Predictor`; KdbError where a session has no answer (yet).

@@ -16,6 +16,7 @@ from kdb.student.aggregation import permutations
 from kdb.student.generation_config import GenerationConfig
 from kdb.student.methods.build import build_method
 from kdb.student.model import base_hash, load, supports_4bit
+from kdb.student.seen_sessions import SeenSessions
 
 
 class QueryBuilder:
@@ -50,14 +51,16 @@ class StudentPredictor:
         self.batch_size = options.batch_size
         self.method = build_method(student, config, options.generation)
         self.builder = QueryBuilder(base, config.context, options.generation)
+        self.seen, self.fits_kb = SeenSessions.read(folder) if folder else SeenSessions(), False
         if folder:
             self.method.load(folder)
-        elif base.training and base.validation:
+        elif not self.method.is_text and base.training and base.validation:
             queries = [
                 Query(session, own)
                 for session, own in zip(base.validation, self.builder.contexts(base.validation), strict=True)
             ]
             self.method.fit(base.training, queries, self.method.read(queries, self.batch_size))
+            self.seen, self.fits_kb = SeenSessions.of(base.training, base.validation), True
         self.settings = {
             **student_settings(options, config),
             "precision": str(student.model.dtype).removeprefix("torch."),

@@ -15,7 +15,7 @@ from kdb.errors import KdbError
 from kdb.files import atomic_folder
 from kdb.prompts.messages import Query
 from kdb.records import Bundle, Item, Run, Session
-from kdb.student import adapter
+from kdb.student import adapter, seen_sessions
 from kdb.student import config as configs
 from kdb.student.config import StudentConfig
 from kdb.student.examples import length_grouped_batches
@@ -160,8 +160,9 @@ def _write(student: Student, config: StudentConfig, options: ExportOptions, fold
     metadata.mkdir()
     configs.save(msgspec.structs.replace(config, base=base_hash(str(folder))), metadata)
     _method(student, config, options.adapter).save(metadata)
-    if (options.adapter / adapter.RUN).exists():
-        shutil.copyfile(options.adapter / adapter.RUN, metadata / adapter.RUN)
+    for name in (adapter.RUN, seen_sessions.FILE):
+        if (options.adapter / name).exists():
+            shutil.copyfile(options.adapter / name, metadata / name)
 
 
 def _method(student: Student, config: StudentConfig, folder: Path) -> AnswerMethod:
@@ -206,8 +207,13 @@ def _compare(before: ModelOutputs, after: ModelOutputs, written: str) -> Differe
     """
     precision = "bf16" if "bf16" in (written, after.precision) else "fp32"
     logits = max((abs(a - b) for a, b in zip(before.logits, after.logits, strict=True)), default=0.0)
-    predictions = sum(a != b for a, b in zip(before.bundles, after.bundles, strict=True))
+    predictions = sum(_named(a) != _named(b) for a, b in zip(before.bundles, after.bundles, strict=True))
     found = Difference(predictions, len(before.bundles), logits, precision)
     if not logits <= TOLERANCE[precision] or (predictions and precision == "fp32"):
         raise KdbError(f"the merged model is another one: {found}", "keep to the adapter")
     return found
+
+
+def _named(bundles: list[Bundle]) -> list[tuple[list[str], str]]:
+    """What a prediction says, without its probabilities: their last digits are not those of the adapter's."""
+    return [(bundle.items, bundle.intent) for bundle in bundles]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from msgspec import structs
 from kdb import console, provenance
 from kdb.errors import KdbError
 from kdb.predictors import Predictor
-from kdb.records import Record, Run, Session, SessionKey
+from kdb.records import End, Record, Run, Session, SessionKey
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.stream import Line
 
@@ -40,8 +41,13 @@ def read(lines: Iterable[Line]) -> list[Line]:
 
 
 def run_record(lines: Sequence[Line], predictor: Predictor, base: KnowledgeBase, seed: int, **settings: Any) -> Run:
-    """The `run` record: what predicts what, and on the ground of what; its id changes with any of that."""
+    """The `run` record: what predicts what, and on the ground of what; its id changes with any of that.
+
+    KdbError where the predictor has learnt from a session of the input in this run; where it did so before, the
+    record says so.
+    """
     sessions = [line.record for line in lines if isinstance(line.record, Session)]
+    overlap = predictor.seen.overlap(sessions, refuse=predictor.fits_kb)
     found = {**{name: value for name, value in settings.items() if value}, **predictor.settings}
     found["kb"] = msgspec.to_builtins(base.summary)
     inputs = {
@@ -55,12 +61,13 @@ def run_record(lines: Sequence[Line], predictor: Predictor, base: KnowledgeBase,
         seed=seed,
         versions=provenance.versions(),
         inputs=inputs,
-        measured={**predictor.measured, "sessions": len(sessions)},
+        measured={**predictor.measured, "sessions": len(sessions), **overlap},
+        ends=True,
     )
 
 
 def infer(lines: Sequence[Line], predictor: Predictor, run: Run, skip: int = 0) -> Iterator[Line | Record]:
-    """The `run` record, then one line for each line read, in order: a prediction for a session.
+    """The `run` record, then one line for each line read, in order: a prediction for a session; then its end.
 
     Other kinds pass through. `skip` leaves out so many lines, the run record among them (see `whole_windows`).
     """
@@ -73,6 +80,8 @@ def infer(lines: Sequence[Line], predictor: Predictor, run: Run, skip: int = 0) 
             continue
         yield from _predicted(window, predictor, run.id)
     predictor.close()
+    counts = Counter(line.record.domain for line in lines if isinstance(line.record, Session))
+    yield End(run=run.id, sessions=dict(counts))
 
 
 def windows(lines: Sequence[Line]) -> list[Sequence[Line]]:
@@ -95,6 +104,7 @@ def whole_windows(lines: Sequence[Line], run: Run, done: Sequence[Line]) -> int:
         return 0
     if getattr(done[0].record, "id", "") != run.id:
         raise done[0].error("made with other options, data or versions of the prompts", "repeat them exactly")
+    done = done[:-1] if done[-1].kind == "end" else done
     if len(done) - 1 > len(lines):
         raise done[len(lines) + 1].error("goes beyond the input", "give the input of the stopped run")
     kept = 0

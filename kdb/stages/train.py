@@ -21,6 +21,7 @@ from kdb.stream import Line
 from kdb.student import adapter, distributed, router
 from kdb.student import config as configs
 from kdb.student.config import StudentConfig
+from kdb.student.seen_sessions import SeenSessions
 from kdb.student.setup import TrainingData, TrainingSetup, prepare
 from kdb.student.trainer import CHECKPOINT, Trainer, TrainerState, mean_loss
 from kdb.student.working_folder import SUFFIX, check_output, working_folder
@@ -200,6 +201,7 @@ def _write(setup: TrainingSetup, trainer: Trainer, record: Run, experts: list[Pa
     configs.save(setup.config, part)
     adapter.write_card(setup.config, part, card)
     setup.method.save(part)
+    SeenSessions.of(setup.training.sessions, setup.validation.sessions).save(part)
     (part / adapter.RUN).write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
     for name in (CHECKPOINT, STATE):
         (part / name).unlink(missing_ok=True)

@@ -10,10 +10,10 @@ from support.fake_teacher import FakeTeacher, running
 from support.serving import recorded, transformers_serve
 
 from kdb import weights
-from kdb.prompts.answers import text_format
-from kdb.prompts.messages import prompt_hash
+from kdb.prompts.answers.list import ListFormat
 from kdb.records import Session
-from kdb.student import config as recipes
+from kdb.student import config as configs
+from kdb.student.methods.build import prompt_hash
 
 SESSIONS = 4
 
@@ -60,20 +60,20 @@ def test_a_real_server_is_asked_the_same_and_once(served, answer, lines, session
     with recorded(served) as (url, recorder):
         done = run_kdb("infer", *options, *more, "--url", url, stdin=two)
         assert done.code == 0, done.stderr
-        run, *predictions = done.records
+        run, *predictions, _ = done.records
         asked = {str(body["messages"]): body for body in recorder.received}
         assert len(asked) == 2
         assert "refuses structured_outputs" in done.stderr
         again = run_kdb("infer", *options, *more, "--url", url, stdin=two)
         assert len(recorder.received) == len(asked) + done.stderr.count("refuses")  # each refusal is one request
     assert again.records[0]["id"] == run["id"]
-    assert [p["bundles"] for p in again.records[1:]] == [p["bundles"] for p in predictions]
+    assert [p["bundles"] for p in again.records[1:-1]] == [p["bundles"] for p in predictions]
     assert "0 requests sent, 2 answers from the cache" in again.stderr
     assert [p["id"] for p in predictions] == [session.id for session in sessions[:2]]
     # The server has no grammar, so it says what the student in this process says without one.
     here = run_kdb(
         "infer", "--set", "unconstrained=true", "--set", "precision=fp32", "--no-intents", *more[:6], stdin=two
-    ).records[1:]
+    ).records[1:-1]
     for prediction, own in zip(predictions, here, strict=True):
         assert prediction["raw"] and own["raw"].startswith(prediction["raw"])
         assert prediction["usage"]["prompt_tokens"] == own["usage"]["prompt_tokens"] > 100
@@ -84,11 +84,11 @@ def test_the_closed_world_is_sent_as_a_grammar(lines, sessions, tmp_path) -> Non
     server = FakeTeacher()
     done = ask(server, tmp_path, "--concurrency", "1", stdin=lines)
     assert done.code == 0, done.stderr
-    grammars = [text_format("list", True).grammar(len(session.items)) for session in sessions]
+    grammars = [ListFormat(True).grammar(len(session.items)) for session in sessions]
     assert [body["structured_outputs"]["grammar"] for body in server.received] == grammars
     assert [body["guided_grammar"] for body in server.received] == grammars
     assert all("response_format" not in body for body in server.received)
-    run, *predictions = done.records
+    run, *predictions, _ = done.records
     settings = run["settings"]
     assert (settings["backend"], settings["student"], settings["model"]) == (
         "endpoint",
@@ -119,13 +119,13 @@ def test_what_a_server_refuses_is_left_out_and_said_once(fault, refused, left, l
     assert [done.stderr.count(f"refuses {name}") for name in refused] == [1] * len(refused)
     assert not set(refused) & server.received[-1].keys()
     assert left is None or left in server.received[-1]
-    assert {p["status"] for p in done.records[1:]} == {"ok"}
-    assert all(len(p["bundles"]) == 1 for p in done.records[1:])
+    assert {p["status"] for p in done.records[1:-1]} == {"ok"}
+    assert all(len(p["bundles"]) == 1 for p in done.records[1:-1])
 
 
 def test_answers_of_another_form_are_repaired_and_counted(lines, tmp_path) -> None:
     done = ask(FakeTeacher(), tmp_path, "--answer", "labels", stdin=lines, model="of-labels")
-    assert {p["status"] for p in done.records[1:]} == {"repaired"}
+    assert {p["status"] for p in done.records[1:-1]} == {"repaired"}
     assert "4 of 4 answers were in another form than asked for: 0 failed, 4 repaired" in done.stderr
     free = FakeTeacher()
     ask(free, tmp_path / "free", "--set", "unconstrained=true", stdin=lines)
@@ -136,13 +136,13 @@ def test_votes_ask_in_several_orders(lines, tmp_path) -> None:
     server = FakeTeacher()
     done = ask(server, tmp_path, "--samples", "3", stdin=lines)
     assert len({str(body["messages"]) for body in server.received}) == len(server.received) == 3 * SESSIONS
-    assert {p["usage"]["prompt_tokens"] for p in done.records[1:]} == {300}
-    assert {p["usage"]["cost"] for p in done.records[1:]} == {3 * 0.000045}
+    assert {p["usage"]["prompt_tokens"] for p in done.records[1:-1]} == {300}
+    assert {p["usage"]["cost"] for p in done.records[1:-1]} == {3 * 0.000045}
 
 
 def test_a_rejected_request_is_an_answer_that_failed(lines, tmp_path) -> None:
     done = ask(FakeTeacher("400", 1), tmp_path, "--concurrency", "1", stdin=lines)
-    assert (done.code, [p["status"] for p in done.records[1:]]) == (0, ["failed", "ok", "ok", "ok"])
+    assert (done.code, [p["status"] for p in done.records[1:-1]]) == (0, ["failed", "ok", "ok", "ok"])
     assert "maximum context length" in done.stderr
 
 
@@ -158,7 +158,7 @@ def test_what_is_not_answered_is_not_predicted_and_asked_again(fault, lines, tmp
     assert done.code == 0, done.stderr
     assert len(server.received) == {"500": 1, "401": SESSIONS}[fault]
     kinds = [msgspec.json.decode(line)["kind"] for line in out.read_bytes().splitlines()]
-    assert kinds == ["run", *["prediction"] * SESSIONS]
+    assert kinds == ["run", *["prediction"] * SESSIONS, "end"]
 
 
 def test_the_budget_and_the_key_are_those_of_teachers(lines, tmp_path, monkeypatch) -> None:
@@ -172,10 +172,10 @@ def test_the_budget_and_the_key_are_those_of_teachers(lines, tmp_path, monkeypat
     assert "secret" not in done.stderr + done.stdout
 
 
-def test_an_adapter_brings_its_recipe_but_no_weights(lines, tmp_path) -> None:
-    recipe = recipes.StudentConfig(answer="list", intents=False)
-    recipe.prompt = prompt_hash(recipe)
-    recipes.save(recipe, tmp_path)
+def test_an_adapter_brings_its_configuration_but_no_weights(lines, tmp_path) -> None:
+    config = configs.StudentConfig(method=configs.MethodConfig(answer="list", intents=False))
+    config.prompt_hash = prompt_hash(config)
+    configs.save(config, tmp_path)
     server = FakeTeacher()
     done = ask(server, tmp_path / "cache", "--adapter", tmp_path, stdin=lines, model="my-lora")
     assert done.code == 0, done.stderr
@@ -189,7 +189,7 @@ def test_what_cannot_be_is_said_at_once(lines, tmp_path) -> None:
     there = [*endpoint, "--url", "http://127.0.0.1:9/v1", "--model", "m"]
     for options, words in [
         ([*there, "--answer", "pairs"], "--answer list or labels"),
-        ([*there, "--baseline", "all-pairs"], "a baseline needs no server"),
+        ([*there, "--baseline", "all-pairs"], "--backend, --url, --model have no effect with --baseline"),
         ([*endpoint, "--model", "m"], "pass --url and --model"),
         ([*endpoint, "--url", "localhost", "--model", "m"], "no address of a server"),
         (["--url", "http://127.0.0.1:9/v1"], "pass --backend endpoint"),

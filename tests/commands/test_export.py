@@ -105,8 +105,8 @@ def test_kdb_infer_asks_and_decides_as_with_the_adapter(merged, samples):
     lines = b"".join((samples / "sessions.jsonl").read_bytes().splitlines(keepends=True)[-12:])
     for name, (adapter, model, _) in merged.items():
         common = ["--set", "precision=fp32"]
-        run, *wanted = run_kdb("infer", *common, "--adapter", adapter, stdin=lines).records
-        own, *found = run_kdb("infer", *common, "--student", model, stdin=lines).records
+        run, *wanted, _ = run_kdb("infer", *common, "--adapter", adapter, stdin=lines).records
+        own, *found, _ = run_kdb("infer", *common, "--student", model, stdin=lines).records
         assert own["settings"]["answer"] == run["settings"]["answer"] == name
         assert own["settings"]["trained"] == run["settings"]["trained"]
         assert own["settings"]["adapter"]

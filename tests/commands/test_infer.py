@@ -41,7 +41,7 @@ def test_an_untrained_student_stays_in_the_closed_world(kdb, splits, tiny_studen
     sessions = read(splits / "test.jsonl")
     done = kdb("infer", splits / "test.jsonl", "--student", tiny_student, "--answer", answer, *STUDENT_OPTIONS)
     assert done.code == 0, done.stderr
-    run, *predictions = done.records
+    run, *predictions, _ = done.records
     assert run["kind"] == "run"
     assert {p["status"] for p in predictions} == {"ok"}
     assert {p["run"] for p in predictions} == {run["id"]}
@@ -53,8 +53,8 @@ def test_free_answers_fail_and_are_counted(kdb, splits, tiny_student):
         "infer", splits / "test.jsonl", "--student", tiny_student, "--set", "unconstrained=true", *STUDENT_OPTIONS
     )
     assert done.code == 0, done.stderr
-    assert "failed" in {p["status"] for p in done.records[1:]}
-    check(read(splits / "test.jsonl"), done.records[1:])
+    assert "failed" in {p["status"] for p in done.records[1:-1]}
+    check(read(splits / "test.jsonl"), done.records[1:-1])
 
 
 def test_demonstrations_come_from_training_sessions_only(kdb, splits, tiny_student, tmp_path):
@@ -65,7 +65,7 @@ def test_demonstrations_come_from_training_sessions_only(kdb, splits, tiny_stude
     options = ("--student", tiny_student, "--kb", kb, "--demos", "2", *STUDENT_OPTIONS)
     done = kdb("infer", "-", *options, stdin=three)
     assert done.code == 0, done.stderr
-    for prediction in done.records[1:]:
+    for prediction in done.records[1:-1]:
         assert len(prediction["demos"]) == 2
         assert prediction["id"] not in prediction["demos"]
         assert {(prediction["domain"], d) for d in prediction["demos"]} <= training
@@ -88,8 +88,8 @@ def test_a_long_prompt_loses_demonstrations_not_the_session(kdb, splits, tiny_st
     options = ("--demos", "3", "--set", "max_prompt_tokens=400", "--kb", splits / "train.jsonl")
     done = kdb("infer", splits / "test.jsonl", "--student", tiny_student, *options, *STUDENT_OPTIONS)
     assert done.code == 0, done.stderr
-    predictions = done.records[1:]
-    assert any(p["left_out"] for p in predictions)
+    predictions = done.records[1:-1]
+    assert any(p["context_dropped"] for p in predictions)
     check(read(splits / "test.jsonl"), predictions)
 
 
@@ -99,7 +99,7 @@ def test_other_records_pass_in_place(kdb, splits):
     done = kdb("infer", "-", "--baseline", "whole-session", stdin=lines[0] + other + lines[1])
     assert done.code == 0, done.stderr
     assert done.out.splitlines(keepends=True)[2] == other
-    assert [r["kind"] for r in done.records] == ["run", "prediction", "note", "prediction"]
+    assert [r["kind"] for r in done.records] == ["run", "prediction", "note", "prediction", "end"]
 
 
 def test_a_session_that_stands_twice_is_named(kdb, splits):
@@ -137,7 +137,7 @@ def test_a_killed_run_is_finished_by_resume(kdb, splits, tiny_student, tmp_path)
     assert out.read_bytes().startswith(whole)
     assert not part.exists()
     undisturbed = kdb(*argv)
-    for a, b in zip(read(out)[1:], undisturbed.records[1:], strict=True):
+    for a, b in zip(read(out)[1:-1], undisturbed.records[1:-1], strict=True):
         assert {**a, "seconds": 0} == {**b, "seconds": 0}
 
 
