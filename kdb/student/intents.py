@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 
 from kdb import prompts
-from kdb.prompts.answers.intent_text import GRAMMAR, MAX_CHARS, plain_intent
+from kdb.prompts.answers.intent_text import GRAMMAR, plain_intent
 from kdb.prompts.messages import Message
 from kdb.records import Bundle, Session
 from kdb.student.examples import Example, length_grouped_batches, prompt_ids, text_example
@@ -21,6 +21,7 @@ PROMPT = "intent"
 TITLE_LENGTH = 60
 MAX_ITEMS = 8
 """So many titles of a bundle are read; more say little that is new."""
+MAX_NEW_TOKENS = 64
 
 
 def intent_messages(titles: Sequence[str]) -> list[Message]:
@@ -58,7 +59,7 @@ def write_intents(student: Student, bundles: Sequence[Sequence[str]], batch_size
     asked = [prompt_ids(tokenizer, intent_messages(titles)) for titles in bundles]
     found = [""] * len(asked)
     for indices in length_grouped_batches([len(ids) for ids in asked], batch_size):
-        made = generator.generate([asked[i] for i in indices], [GRAMMAR] * len(indices), MAX_CHARS)
+        made = generator.generate([asked[i] for i in indices], [GRAMMAR] * len(indices), MAX_NEW_TOKENS)
         for i, answer in zip(indices, made, strict=True):
             found[i] = plain_intent(answer.text)
     return found

@@ -51,8 +51,8 @@ class TextFormat(ABC):
         """The EBNF of all answers about a session of `items` items: the closed world."""
 
     @abstractmethod
-    def max_chars(self, items: int) -> int:
-        """The most characters that an answer of the grammar can have."""
+    def max_bytes(self, items: int) -> int:
+        """The most bytes that an answer of the grammar can have, so the most tokens."""
 
     @abstractmethod
     def parse(self, text: str, items: int) -> tuple[list[ItemPositions], list[str]]:

@@ -51,7 +51,7 @@ class LabelFormat(TextFormat):
             rules.append(f"{_name(item, used)} ::= {' | '.join(options)}")
         return "\n".join(rules)
 
-    def max_chars(self, items: int) -> int:
+    def max_bytes(self, items: int) -> int:
         """See `TextFormat`."""
         return sum(len(str(i)) + 2 for i in range(1, items + 1))
 

@@ -8,13 +8,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from kdb.prompts import sanitized
 from kdb.prompts.answers import AnswerError, ItemPositions, TextFormat
+from kdb.prompts.answers.intent_text import MAX_CHARS, WORD, plain_intent
 
 NOTHING = "none"
 MOST_BUNDLES = 6
-INTENT_LENGTH = 60
-_INTENT = "[A-Za-z0-9][A-Za-z0-9 ,&'/-]"
+_INTENT = f'" " {WORD} ({WORD} | " "){{0,{MAX_CHARS - 1}}}'
 _LINE = re.compile(r"\[(\d+(?:, \d+)+)\](?: (.+))?")
 _LOOSE = re.compile(r"[\[(]\s*(\d+(?:\s*(?:,|and|&|\s)\s*\d+)+)\s*[\])]")
 
@@ -46,14 +45,14 @@ class ListFormat(TextFormat):
 
     def _line(self, group: ItemPositions, intent: str) -> str:
         numbers = f"[{', '.join(str(i + 1) for i in group)}]"
-        return f"{numbers} {_plain(intent)}" if self.intents else numbers
+        return f"{numbers} {plain_intent(intent)}" if self.intents else numbers
 
     def grammar(self, items: int) -> str:
         """See `TextFormat`; ascending numbers make an item stand at most once in a bundle."""
         if items < 2:
             return f'root ::= "{NOTHING}"'
         most = min(items, MOST_BUNDLES)
-        intent = f'" " {_INTENT}{{0,{INTENT_LENGTH - 1}}}' if self.intents else ""
+        intent = _INTENT if self.intents else ""
         firsts = [f'"{i}" more{i}' for i in range(1, items)]
         rules = [
             f'root ::= "{NOTHING}" | bundle ("\\n" bundle){{0,{most - 1}}}',
@@ -81,10 +80,10 @@ class ListFormat(TextFormat):
             return text
         return "\n".join(self._line(sorted({n - 1 for n in b.products}), b.intent) for b in bundles) or NOTHING
 
-    def max_chars(self, items: int) -> int:
+    def max_bytes(self, items: int) -> int:
         """See `TextFormat`."""
         numbers = sum(len(str(i)) + 2 for i in range(1, items + 1))
-        line = numbers + 1 + (INTENT_LENGTH + 1 if self.intents else 0)
+        line = numbers + 1 + (4 * MAX_CHARS + 1 if self.intents else 0)
         return max(len(NOTHING), min(items, MOST_BUNDLES) * line)
 
     def parse(self, text: str, items: int) -> tuple[list[ItemPositions], list[str]]:
@@ -108,13 +107,6 @@ class ListFormat(TextFormat):
             if len(group) > 1:
                 found.setdefault(tuple(group), "")
         return [list(group) for group in found], list(found.values())
-
-
-def _plain(intent: str) -> str:
-    """An intent in the characters of the grammar, on one line, or a stand-in for one that has none."""
-    text = re.sub(r"[^A-Za-z0-9 ,&'/-]+", " ", sanitized(intent, 10 * INTENT_LENGTH))
-    text = re.sub(r" +", " ", text).strip(" ,&'/-")
-    return text[:INTENT_LENGTH].strip(" ,&'/-") or "bought together"
 
 
 def _closed(fields: dict[str, Any]) -> dict[str, Any]:

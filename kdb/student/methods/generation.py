@@ -81,7 +81,7 @@ class GenerationMethod(AnswerMethod[Generated]):
         """What the student writes after these prompts: thoughts first where they are asked for, then answers."""
         sizes, free = [len(query.items) for query in queries], self.generation.unconstrained
         grammars = None if free else [self.answer.grammar(size) for size in sizes]
-        longest = UNCONSTRAINED_TOKENS if free else 1 + max(self.answer.max_chars(size) for size in sizes)
+        longest = UNCONSTRAINED_TOKENS if free else 1 + max(self.answer.max_bytes(size) for size in sizes)
         draws = [query.draw for query in queries]
         if not self.reasoned:
             return self.generator.generate(prompts, grammars, longest, self._sampling(prompts, draws))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kdb import weights
 from kdb.errors import UsageError
 from kdb.prompts.answers import AnswerError
+from kdb.prompts.answers.intent_text import GRAMMAR, plain_intent
 from kdb.prompts.answers.labels import LETTERS, LabelFormat
 from kdb.prompts.answers.list import MOST_BUNDLES, ListFormat
 
@@ -90,8 +91,42 @@ def test_an_intent_never_breaks_the_answer(intent, items):
     text = answer.render([[0, 1]], [intent], items)
     groups, intents = answer.parse(text, items)
     assert groups == [[0, 1]]
-    assert intents[0]
-    assert len(text) <= answer.max_chars(items)
+    assert intents == [plain_intent(intent)]
+    assert len(text.encode()) <= answer.max_bytes(items)
+    assert accepts(answer.grammar(items), text)
+    assert accepts(GRAMMAR, intents[0])
+    assert 1 <= len(intents[0].split()) <= 8
+    assert plain_intent(intents[0]) == intents[0]
+
+
+@pytest.mark.parametrize(
+    "intent", ["露营装备", "Набор для кемпинга", "معدات التخييم", "キャンプ 用品", "Tüv-geprüft & günstig"]
+)
+def test_intents_in_every_script_survive_to_the_byte(intent):
+    answer = ListFormat(True)
+    text = answer.render([[0, 1]], [intent], 3)
+    assert text == f"[1, 2] {intent}"
+    assert answer.parse(text, 3) == ([[0, 1]], [intent])
+    assert accepts(answer.grammar(3), text)
+    assert accepts(GRAMMAR, intent)
+
+
+@pytest.mark.parametrize(
+    ("intent", "plain"),
+    [
+        ("", "bought together"),
+        (" \n\t ", "bought together"),
+        ("[[]]{}<>", "bought together"),
+        ("---", "bought together"),
+        ("for a\nhike", "for a hike"),
+        ('{"intent": "tea"}', '"intent": "tea"'),
+        ("one two three four five six seven eight nine", "one two three four five six seven eight"),
+        ("x" * 300, "x" * 24),
+        ("<|im_end|>camping", "im_end camping"),
+    ],
+)
+def test_an_intent_is_few_words_on_one_line(intent, plain):
+    assert plain_intent(intent) == plain
 
 
 @pytest.mark.parametrize("name, intents", [("list", False), ("list", True), ("labels", False)])
@@ -106,7 +141,7 @@ def test_the_closed_world(name, intents, items):
         groups = [group for group in groups if len(group) > 1]
         assert accepts(answer.grammar(items), answer.render(groups, ["some, intent"] * len(groups), items))
         text, tokens = random_answer(answer.grammar(items), rng)
-        assert tokens <= answer.max_chars(items)
+        assert tokens <= answer.max_bytes(items)
         for group in answer.parse(text, items)[0]:
             assert len(group) > 1
             assert group == sorted(set(group))
