@@ -16,6 +16,7 @@ from msgspec import Struct
 from kdb import console
 from kdb.errors import UsageError
 from kdb.evaluation.matched_session import matched_f1
+from kdb.files import partial
 from kdb.records import Run
 from kdb.stream import Line
 from kdb.student import adapter, distributed, router
@@ -24,7 +25,7 @@ from kdb.student.config import StudentConfig
 from kdb.student.seen_sessions import SeenSessions
 from kdb.student.setup import TrainingData, TrainingSetup, prepare
 from kdb.student.trainer import CHECKPOINT, Trainer, TrainerState, mean_loss
-from kdb.student.working_folder import SUFFIX, check_output, working_folder
+from kdb.student.working_folder import check_output, working_folder
 
 STATE = "settings.json"
 
@@ -89,7 +90,7 @@ def _working_folder(options: TrainOptions) -> AbstractContextManager[Path]:
     """Where the work lies; only the main process makes and moves it."""
     if distributed.is_main():
         return working_folder(options.folder, options.resume, options.force)
-    return nullcontext(options.folder.with_name(options.folder.name + SUFFIX))
+    return nullcontext(partial(options.folder))
 
 
 def _begun(part: Path) -> TrainState | None:
