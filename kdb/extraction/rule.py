@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, UnsetType
 
 from kdb import console, prompts
 from kdb.extraction import attempts
@@ -16,6 +16,9 @@ from kdb.extraction.rule_merging import RawRule, RuleCluster, consolidate
 from kdb.provenance import content_hash
 from kdb.records import FirstAttempt, Knowledge, Session, Source
 from kdb.teacher import ANNOTATIONS, Sampling, Teacher, shares, sum_usage
+
+MAX_LISTED = 10
+"""So many contradictions are said; all of them are in the records."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class RuleFormat(Format[Reflection]):
     """Let a teacher bundle sessions, tell it where it erred, and collect the rules that it draws from that.
 
     At most three requests a session and round. The rules of all sessions are merged and follow the input;
-    rules that contradict each other are flagged. What was answered once is never asked again.
+    rules that contradict each other are flagged. A rule whose categories meet in the sessions is tried on
+    them, and left out where it is right no more often than chance. What was answered once is never asked again.
 
     Example: kdb import DATA --split train | kdb extract rule --teacher http://localhost:8000/v1 --model NAME
     """
@@ -56,10 +60,32 @@ class RuleFormat(Format[Reflection]):
     def conclude(self, teacher: Teacher) -> Iterator[Knowledge]:
         """The rules of each domain, in the order of their first sessions."""
         for domain, reflections in self._domains.items():
+            sessions = [reflection.session for reflection in reflections]
             if teacher.identity.model == ANNOTATIONS:  # which make no errors: their rules are counted
-                yield from _mined(domain, [reflection.session for reflection in reflections])
+                found = _mined(domain, sessions)
             else:
-                yield from _consolidated(domain, teacher.identity.model, reflections, self.config.merge)
+                found = _consolidated(domain, teacher.identity.model, reflections, self.config.merge)
+            yield from _valued(domain, found, sessions)
+
+
+def _valued(domain: str, rules: list[Knowledge], sessions: list[Session]) -> list[Knowledge]:
+    """The rules with what they are worth on these sessions; those below chance are left out."""
+    from kdb.extraction.rule_value import measured
+
+    kept, dropped = measured(rules, sessions)
+    tested = sum(not isinstance(rule.value, UnsetType) for rule in kept)
+    console.say(
+        f"{domain}: {tested} of {len(kept)} rules name categories that meet; {dropped} below chance left out"
+    )
+    texts = {rule.id: rule.text for rule in kept}
+    pairs = {(min(r.id, i), max(r.id, i)) for r in kept for i in _contradicted(r)}
+    for one, other in sorted(pairs)[:MAX_LISTED]:
+        console.say(f'contradiction: "{texts[one]}" / "{texts[other]}"')
+    return kept
+
+
+def _contradicted(rule: Knowledge) -> list[str]:
+    return [] if isinstance(rule.contradicts, UnsetType) else rule.contradicts
 
 
 def _mined(domain: str, sessions: list[Session]) -> list[Knowledge]:

@@ -22,6 +22,11 @@ _NEGATION = re.compile(
 )
 
 
+def is_negative(rule: str) -> bool:
+    """Whether a rule says what not to do."""
+    return bool(_NEGATION.search(rule))
+
+
 @dataclass(frozen=True)
 class RawRule:
     """A rule as one session produced it, with its share of what the session cost."""
@@ -33,7 +38,7 @@ class RawRule:
     @property
     def is_negative(self) -> bool:
         """Whether it says what not to do."""
-        return bool(_NEGATION.search(self.text))
+        return is_negative(self.text)
 
     @property
     def subject(self) -> str:

@@ -43,6 +43,12 @@ class Knowledge(Record, tag="knowledge", omit_defaults=True):
     first_attempts: dict[str, FirstAttempt] | UnsetType = UNSET
     contradicts: list[str] | UnsetType = UNSET
     checks: list[str] | UnsetType = UNSET
+    applied: int | UnsetType = UNSET
+    """Of a rule: the pairs of items in annotated sessions that it is about."""
+    violations: int | UnsetType = UNSET
+    """Those of them about which it is wrong."""
+    value: float | UnsetType = UNSET
+    """How many more pairs than by chance it is right about, per session."""
     bundles: list[Bundle] | UnsetType = UNSET
     """Of a label: what the teacher bundles in the session that it was drawn from."""
     pair_shares: list[tuple[str, str, float]] | UnsetType = UNSET
