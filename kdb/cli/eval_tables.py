@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from kdb.evaluation import titles
+from kdb.evaluation.labels import labels
 from kdb.records import Comparison, Metric, Record
-from kdb.report import factors
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,7 +28,7 @@ def show(records: Iterable[Record]) -> None:
     console = Console(markup=False, highlight=False)
     found = list(records)
     metrics = [r for r in found if isinstance(r, Metric)]
-    names = factors.labels(m for m in metrics if not m.slice)
+    names = labels(m for m in metrics if not m.slice)
     for domain in dict.fromkeys(m.domain for m in metrics):
         own = [m for m in metrics if m.domain == domain]
         sessions = max(m.sessions for m in own)

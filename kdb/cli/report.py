@@ -1,7 +1,7 @@
 """`kdb report`: metric records in, a report to read out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Option
 
@@ -9,33 +9,43 @@ from kdb import console
 from kdb.cli.options import command
 from kdb.cli.streams import RecordOptions
 from kdb.errors import UsageError
+from kdb.report.options import ReportOptions
+
+Format = Literal["text", "markdown", "csv", "latex"]
 
 
 @command
 def report(
     streams: RecordOptions,
-    output: Annotated[Path, Option("-o", "--output", help="The folder for the report.")],
+    options: ReportOptions,
+    output: Annotated[
+        Path | None, Option("-o", "--output", help="The folder for the report.", show_default=False)
+    ] = None,
     force: Annotated[bool, Option("--force", help="Overwrite the report in the folder.")] = False,
-    title: Annotated[str, Option(help="What stands on top.")] = "Product bundling: results",
-    note: Annotated[
-        list[str] | None, Option(help="What readers must know of the data; repeatable.", show_default=False)
-    ] = None,
-    cell: Annotated[
-        list[str] | None,
-        Option(help="A run that belongs here, by name: it is marked as not run if absent.", show_default=False),
-    ] = None,
+    table: Annotated[
+        str, Option(help="Print one table instead: summary, runs, format, quantity, utilization, seeds, ...")
+    ] = "",
+    format: Annotated[Format, Option(help="How --table prints.")] = "text",
 ) -> None:
-    """Write report.md and a self-contained report.html from what kdb eval wrote.
+    """Write report.html (one file, no script), report.md, tables.tex, tables.csv and figures (SVG and PDF).
 
-    Runs stand in the order of the records. Versions and hashes are in `run` records: give the files of
-    predictions too, of which nothing else is read. The records used are put beside the report.
+    Choose the baseline and the student on validation sessions and name them; otherwise the best on these
+    sessions are taken, and the report says so. Versions and hashes are in `run` records, and three sessions are
+    shown from predictions and session records: give these files too. The records used are put beside the report.
 
-    Example: kdb report metrics.jsonl zero-shot.jsonl tuned.jsonl -o report/
+    Example: kdb report metrics.jsonl zero-shot.jsonl tuned.jsonl test.jsonl -o report/
     """
     from kdb import stream
     from kdb.stages import report as stage
 
-    files = stage.run(streams.read(*stage.KINDS), title, note or [], cell or [])
+    if table:
+        if output:
+            raise UsageError("--table prints a table, and -o writes a report", "give one of them")
+        print(stage.table(streams.read(*stage.KINDS), options, table, format), end="")
+        return streams.finish()
+    if output is None:
+        raise UsageError("where should the report go?", "-o FOLDER, or --table NAME to print one table")
+    files = stage.files(streams.read(*stage.KINDS), options)
     there = [output / name for name in files if (output / name).exists()]
     if there and not force:
         raise UsageError(f"{there[0]} exists", "name another folder or pass --force")
@@ -44,5 +54,5 @@ def report(
         path.parent.mkdir(parents=True, exist_ok=True)
         with stream.output(path, force) as file:
             file.write(content)
-    console.say(f"wrote {output / 'report.html'} and {output / 'report.md'}")
+    console.say(f"wrote {output / 'report.html'}, report.md, tables.tex, tables.csv and figures/")
     streams.finish()

@@ -16,7 +16,7 @@ def number(value: float | None) -> str:
     size = abs(value)
     if size >= 1e7 or 0 < size < 0.0005:
         text = f"{value:.3g}"
-    elif size >= 100 or (size >= 1 and value == int(value)):
+    elif size >= 100 or (size > 1 and value == int(value)):
         text = f"{value:,.0f}"
     elif size >= 10:
         text = f"{value:.1f}"
@@ -29,7 +29,9 @@ def amount(value: float) -> str:
     """How much of something: none, 1,034, 1.01 million."""
     if not value:
         return "none"
-    return f"{value / 1e6:.3g} million" if value >= 1e6 else number(value)
+    if value >= 1e6:
+        return f"{value / 1e6:.3g} million"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def signed(value: float | None) -> str:

@@ -1,53 +1,103 @@
-"""What the runs were made with: what all share that have it, and what differs."""
+"""What was measured, on what and with what: the facts on top, and what the runs differ in at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from kdb.records import Run
-from kdb.report.blocks import Block, Cell, Heading, Table, Text
+from kdb.records import ImportInfo, Run
 from kdb.report.factors import Settings
 from kdb.report.results import Results
+from kdb.report.sentences import teachers
+from kdb.report.tables import Cell, Table
 
-Facts = dict[str, str]
-OF_ONE_RUN = ("baseline", "adapter")
-"""What is said of each run by itself, even where only one has it."""
+UNKNOWN = (
+    "unknown: the records do not say how the sessions were imported; give kdb eval the session records too, "
+    "or state it with kdb report --note"
+)
+UNTITLED = {
+    "none": "every item has a title",
+    "drop": "{items:,} items without a title in {sessions:,} sessions were left out, which makes the task easier",
+    "keep": "{items:,} items without a title in {sessions:,} sessions were kept, which gives answers away: A LEAK",
+}
+TRUTH = {"minimal": "minimal bundles of each session", "raw": "all annotated bundles"}
 
 
-def provenance(domains: Sequence[Results], runs: Mapping[str, Run]) -> list[Block]:
-    """Settings, seeds, versions and hashes of all runs, and of the trainings among the records."""
-    labels = {run: text for results in domains for run, text in results.labels.items()}
-    facts = {run: _facts(results.settings(run), runs.get(run)) for results in domains for run in results.runs}
-    unrecorded = [labels[run] for run in facts if run not in runs]
+def facts(results: Results, runs: Mapping[str, Run], records_hash: str, stated: bool) -> dict[str, str]:
+    """Data, sessions, split, teacher, student, seeds and hash; `stated`: a person says how the data were made."""
+    ways = list(dict.fromkeys(way for metric in results.metrics.values() for way in metric.imported))
+    sessions, bundles = results.sizes
+    settings = [one.settings for one in results.recipes]
+    students = dict.fromkeys(str(its["student"]).rpartition("/")[2] for its in settings if its.get("student"))
+    seeds = dict.fromkeys(
+        str(runs[run].seed) for one in results.recipes for run in (one.seeds or (one.run,)) if run in runs
+    )
+    found = {
+        "data": "; ".join(filter(None, map(_data, ways))) or ("" if stated else UNKNOWN),
+        "sessions": f"{sessions:,}" + (f", with {bundles:,} true bundles" if bundles else ""),
+        "truth": "; ".join(dict.fromkeys(TRUTH[way.truth] for way in ways if way.truth)),
+        "split": "; ".join(dict.fromkeys(way.split for way in ways if way.split)),
+        "teacher": ", ".join(teachers(results)),
+        "student": ", ".join(students),
+        "seeds": ", ".join(seeds),
+        "runs": f"{len(results.recipes)}",
+        "records": records_hash,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _data(way: ImportInfo) -> str:
+    parts = [
+        f"{way.source} (hash {way.hash})" if way.source else "",
+        f"titles that are missing come from {way.titles}" if way.titles else "",
+        UNTITLED.get(way.untitled, "").format(items=way.untitled_items, sessions=way.untitled_sessions),
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def provenance(domains: Sequence[Results], runs: Mapping[str, Run]) -> list[Table]:
+    """What all runs share that have it, and for each run what differs."""
+    names = {run: one.name for results in domains for one in results.recipes for run in (one.seeds or (one.run,))}
+    settings = {
+        run: one.settings for results in domains for one in results.recipes for run in (one.seeds or (one.run,))
+    }
+    found = {run: dict(_facts(settings[run], runs.get(run))) for run in names}
     for run, record in runs.items():
-        if run not in facts:
-            labels[run], facts[run] = record.command, _facts(record.settings, record)
-    shared, differing = _split(list(facts.values()))
-    ids = [
-        [Cell(labels[run]), Cell(run), *(Cell(its.get(name, "–")) for name in differing)]
-        for run, its in facts.items()
+        if run not in found:
+            names[run], found[run] = record.command, dict(_facts(record.settings, record))
+    values: dict[str, list[str]] = {}
+    for one in found.values():
+        for key, value in one.items():
+            values.setdefault(key, []).append(value)
+    shared = {key: its[0] for key, its in values.items() if len(set(its)) == 1 and len(its) > 1}
+    rows = [
+        [Cell(names[run]), Cell(run), Cell("; ".join(f"{k} {v}" for k, v in one.items() if k not in shared))]
+        for run, one in found.items()
     ]
-    blocks: list[Block] = [
-        Heading("Settings, versions and hashes"),
-        Table(["run", "id", *differing], ids, names=2 + len(differing)),
-        Table(["the same in all runs that have it", ""], [[Cell(k), Cell(v)] for k, v in shared.items()], names=2),
+    tables = [
+        Table("provenance", "What the runs differ in", ["run", "id", "differs in"], rows, names=3),
+        Table(
+            "shared",
+            "The same in all runs that have it",
+            ["", ""],
+            [[Cell(k), Cell(v)] for k, v in shared.items()],
+            names=2,
+        ),
     ]
-    if unrecorded:
-        text = "Versions and hashes stand in run records, which begin the files of predictions; there is none for"
-        blocks.append(Text([f"{text} {', '.join(unrecorded)}."]))
-    return blocks
+    return [table for table in tables if table.rows]
 
 
-def _facts(settings: Settings, run: Run | None) -> Facts:
-    found = {name: value for name, value in _flat(settings) if name != "name" and value not in ("", "{}")}
-    if run is None:
-        return found
-    hashes = {f"hash of {name}": value for name, value in run.inputs.items()}
-    versions = {f"version of {name}": version for name, version in run.versions.items()}
-    return {**found, "command": run.command, "seed": str(run.seed), **hashes, **versions}
+def _facts(settings: Settings, run: Run | None) -> Iterator[tuple[str, str]]:
+    for name, value in _flat(settings):
+        if name != "name" and value not in ("", "{}", "[]"):
+            yield name, value
+    if run:
+        yield "command", run.command
+        yield "seed", str(run.seed)
+        yield from ((f"hash of {name}", value) for name, value in run.inputs.items())
+        yield from ((f"version of {name}", version) for name, version in run.versions.items())
 
 
 def _flat(settings: Settings, prefix: str = "") -> Iterable[tuple[str, str]]:
@@ -55,20 +105,10 @@ def _flat(settings: Settings, prefix: str = "") -> Iterable[tuple[str, str]]:
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{prefix}{name}.")
         else:
-            yield prefix + name, _shown(value)
+            yield prefix + name, _text(value)
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return ", ".join(value)
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def _split(facts: Sequence[Facts]) -> tuple[Facts, list[str]]:
-    """What has one value wherever it stands, and the names of the rest."""
-    values: dict[str, list[str]] = {}
-    for one in facts:
-        for name, value in one.items():
-            values.setdefault(name, []).append(value)
-    shared = {k: v[0] for k, v in values.items() if len(set(v)) == 1 and k not in OF_ONE_RUN}
-    return shared, [name for name in values if name not in shared]

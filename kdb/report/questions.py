@@ -1,148 +1,184 @@
-"""The three questions, each as a table in which one factor varies from left to right and the others stay."""
+"""The questions: recipes that differ in one factor only, on equal data, each against a reference."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from kdb.evaluation import titles
-from kdb.report.blocks import NOT_RUN, Cell, Table, number, value_cell
-from kdb.report.factors import FORMATS, UTILIZATIONS, Factors
-from kdb.report.results import Results
+from kdb.evaluation.contrasts import Contrast
+from kdb.report.factors import ALL, FORMATS, NONE, UTILIZATIONS, Factors
+from kdb.report.results import PRIMARY, Recipe, Results
 
-METRICS = {key: titles("quality")[key] for key in ("precision", "recall", "coverage", "matched_f1")}
 QUESTIONS = {
-    "format": "Which format of knowledge?",
-    "quantity": "How much of it?",
-    "utilization": "Used in which way?",
+    "format": "Format",
+    "quantity": "Quantity",
+    "utilization": "Utilization",
+}
+_DATA = ("strategy", "quantity")
+_FOLLOWS = {"utilization": ("demonstrations",), "quantity": ("strategy",)}
+"""Factors that change with another one: who shows no demonstration has no number of them."""
+_KNOWN = {
+    *QUESTIONS,
+    *_DATA,
+    "student",
+    "answer",
+    "utility",
+    "pair features",
+    "grammar",
+    "demonstrations",
+    "baseline",
 }
 
 
-@dataclass
+@dataclass(frozen=True)
 class Group:
-    """Runs that differ in one factor only: the run for each of its levels, and what they share."""
+    """Recipes by their level of one factor, what they share, and the level that the others are compared with."""
 
     shared: Factors
-    runs: dict[str, str]
+    levels: dict[str, Recipe]
+    reference: str
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether these are the same baseline on different data."""
+        return "baseline" in self.shared
 
 
-def groups(results: Results, factor: str) -> list[Group]:
-    """The comparisons that the runs allow, each of two runs or more, in the order of the runs.
+@dataclass(frozen=True)
+class Question:
+    """One factor, its groups, and the family of all contrasts in them."""
 
-    A run to which a factor does not apply stands in the groups of every value of it: zero-shot beside any
-    format, all of the data beside any strategy. Runs that nothing recorded tells apart share no group.
-    """
-    found = {run: chosen for run in results.runs if factor in (chosen := results.factors(run))}
-    for run, chosen in list(found.items()):
-        if sum(other == chosen for other in found.values()) > 1:
-            found[run] = {**chosen, "run": results.labels[run]}
-    fixed = {run: {k: v for k, v in chosen.items() if k != factor} for run, chosen in found.items()}
-    made = []
-    for shared in _widest(fixed.values()):
-        inside = [run for run in found if fixed[run].items() <= shared.items()]
-        inside.sort(key=lambda run: -len(fixed[run]))  # the one that shares most stands for its level
-        runs: dict[str, str] = {}
-        for run in inside:
-            runs.setdefault(found[run][factor], run)
-        if len(runs) > 1:
-            made.append(Group(shared, runs))
-    return made
+    factor: str
+    title: str
+    groups: list[Group]
+    contrasts: dict[tuple[Recipe, Recipe], Contrast] = field(repr=False)
+
+    def contrast(self, group: Group, level: str) -> Contrast | None:
+        """A level against the reference of its group."""
+        return self.contrasts.get((group.levels[level], group.levels[group.reference]))
+
+    @property
+    def students(self) -> list[Group]:
+        """The groups of students."""
+        return [group for group in self.groups if not group.is_baseline]
 
 
-def _asked(results: Results, factor: str) -> list[Group]:
-    """The groups that answer a question; other questions than quantity, at the quantity where most was run."""
-    made = groups(results, factor)
-    if factor == "quantity":
-        return made
-    kept: list[Group] = []
-    for group in sorted(made, key=_extent, reverse=True):
-        if not any(_says_more(other, group) for other in kept):
-            kept.append(group)
-    return [group for group in made if group in kept]
+def questions(results: Results) -> list[Question]:
+    """The three questions, and one for every other factor that a grid declares."""
+    declared = {name for one in results.recipes for name in one.factors if name not in _KNOWN}
+    return [_question(results, factor) for factor in [*QUESTIONS, *sorted(declared)]]
 
 
-def _says_more(one: Group, other: Group) -> bool:
-    """Whether it has all levels of the other, whose runs share no more than its own do."""
-    return _elsewhere(other).items() <= _elsewhere(one).items() and other.runs.keys() <= one.runs.keys()
-
-
-def _elsewhere(group: Group) -> Factors:
-    """What the runs share beside their quantity."""
-    return {k: v for k, v in group.shared.items() if k not in ("strategy", "quantity")}
-
-
-def _extent(group: Group) -> tuple[int, bool]:
-    """How many levels of its factor were run; between equals, all of the data goes first."""
-    return len(group.runs), "strategy" not in group.shared
-
-
-def _widest(shared: Iterable[Factors]) -> list[Factors]:
-    """The distinct ones, without those that another one contains."""
-    distinct: list[Factors] = []
-    for one in shared:
-        if one not in distinct:
-            distinct.append(one)
-    return [one for one in distinct if not any(one.items() < other.items() for other in distinct)]
-
-
-def table(results: Results, factor: str) -> Table | None:
-    """The table of one question; None where no two runs differ in its factor alone."""
-    made = _asked(results, factor)
-    if not made:
-        return None
-    levels = sorted({level for group in made for level in group.runs}, key=_place)
-    always, varying = split_shared([group.shared for group in made])
-    rows = [
-        [Cell(describe(group.shared, varying)), Cell(name), *_cells(results, group, levels, metric)]
-        for group in made
-        for metric, name in METRICS.items()
+def _question(results: Results, factor: str) -> Question:
+    groups = _groups(results, factor)
+    pairs = [
+        (one, group.levels[group.reference])
+        for group in groups
+        for level, one in group.levels.items()
+        if level != group.reference and not group.is_baseline
     ]
-    head = [", ".join(varying) or "all else the same", "metric", *levels]
-    note = f"The same in all: {described}. " if (described := describe(made[0].shared, always)) else ""
-    return Table(head, rows, note + _baseline(results), names=2)
+    title = QUESTIONS.get(factor, factor.capitalize())
+    return Question(factor, title, groups, results.contrasts(factor, pairs))
 
 
-def _cells(results: Results, group: Group, levels: Sequence[str], metric: str) -> list[Cell]:
-    best = results.best(list(group.runs.values()), metric)
-    cells = []
-    for level in levels:
-        run = group.runs.get(level)
-        if run is None:
-            cells.append(NOT_RUN)
-        else:
-            value, bounds = results.value(run, metric), results.interval(run, metric)
-            cells.append(value_cell(value, bounds, run == best))
-    return cells
+def _groups(results: Results, factor: str) -> list[Group]:
+    """Two levels or more each; the one with most levels first, then the one with the best recipe."""
+    candidates = [one for one in results.recipes if factor in one.factors and one not in results.duplicates]
+    if factor == "quantity":
+        found = _series(candidates)
+    else:
+        found = [
+            (dict(key), [one for one in candidates if _key(one, factor) == key and _data(one) in (data, ())])
+            for key in dict.fromkeys(_key(one, factor) for one in candidates)
+            for data in _data_of(one for one in candidates if _key(one, factor) == key)
+        ]
+    groups = [group for shared, its in found if (group := _group(results, factor, shared, its))]
+    plain = [group for group in groups if group.shared.get("format", NONE) == NONE]
+    groups = plain if factor != "format" and plain else groups
+
+    def rank(group: Group) -> tuple[int, float]:
+        return len(group.levels), max(results.value(one, PRIMARY) or 0.0 for one in group.levels.values())
+
+    return sorted(groups, key=rank, reverse=True)
 
 
-def split_shared(shared: Sequence[Factors]) -> tuple[list[str], list[str]]:
-    """The factors that have one value in all groups, and those that have not."""
-    names = list(dict.fromkeys(name for one in shared for name in one))
-    varying = [name for name in names if len({one.get(name) for one in shared}) > 1]
-    return [name for name in names if name not in varying], varying
+def _key(one: Recipe, factor: str) -> tuple[tuple[str, str], ...]:
+    """All factors but the one that varies, those that follow it, and the data."""
+    names = (factor, *_FOLLOWS.get(factor, ()), *_DATA)
+    if factor not in _KNOWN:  # a grid that declares a factor of its own says all that differs by it
+        return ()
+    return tuple((k, v) for k, v in sorted(one.factors.items()) if k not in names)
 
 
-def describe(shared: Factors, names: Iterable[str]) -> str:
-    """The values of some factors, with their names where the value does not speak for itself."""
-    plain = ("student", "utilization", "strategy", "quantity", "domains", "run")
-    parts = (shared[name] if name in plain else f"{name} {shared[name]}" for name in names if shared.get(name))
-    return ", ".join(parts)
+def _data(one: Recipe) -> tuple[tuple[str, str], ...]:
+    """The data that a recipe draws on; empty where it draws on none, which is fair beside any."""
+    return tuple((name, one.factors[name]) for name in _DATA if name in one.factors)
 
 
-def _baseline(results: Results) -> str:
-    best = results.best_baseline
-    if best is None:
-        return "No baseline was run."
-    values = ", ".join(f"{name} {number(results.value(best, metric))}" for metric, name in METRICS.items())
-    return f"Best baseline, {results.labels[best]}: {values}."
+def _data_of(recipes: Iterable[Recipe]) -> list[tuple[tuple[str, str], ...]]:
+    found = list(dict.fromkeys(_data(one) for one in recipes))
+    return [data for data in found if data] or found
 
 
-def _place(level: str) -> tuple[float, str]:
-    """Utilizations and formats in the order of their complexity, quantities by their number."""
-    if level in UTILIZATIONS:
-        return UTILIZATIONS.index(level), ""
-    formats = level.split(" + ")
-    if formats[0] in FORMATS:
-        return 10.0 * len(formats) + FORMATS.index(formats[0]), level
+def _series(candidates: Sequence[Recipe]) -> list[tuple[Factors, list[Recipe]]]:
+    """Recipes that differ in their quantity only, a series for each strategy, which all of the data belongs to."""
+    found = []
+    for key in dict.fromkeys(_key(one, "quantity") for one in candidates):
+        own = [one for one in candidates if _key(one, "quantity") == key]
+        for strategy in dict.fromkeys(s for one in own if (s := one.factors.get("strategy"))):
+            its = [one for one in own if one.factors.get("strategy") == strategy or one.factors["quantity"] == ALL]
+            found.append(({**dict(key), "strategy": strategy}, its))
+    return found
+
+
+def _group(results: Results, factor: str, shared: Factors, recipes: Sequence[Recipe]) -> Group | None:
+    plain = [one.factors[factor] for one in recipes]
+    levels = {}
+    for one, level in zip(recipes, plain, strict=True):
+        shown = [one.factors[name] for name in _FOLLOWS.get(factor, ()) if name in one.factors]
+        levels[f"{level} with {', '.join(shown)}" if plain.count(level) > 1 and shown else level] = one
+    if len(levels) < 2:
+        return None
+    ordered = dict(sorted(levels.items(), key=lambda pair: _place(factor, pair[0])))
+    stated = results.reference(factor, ordered.values())
+    default = ALL if factor == "quantity" and ALL in ordered else next(iter(ordered))
+    reference = next((level for level, one in ordered.items() if one == stated), default)
+    data = {name: value for one in recipes for name, value in _data(one)} if factor != "quantity" else {}
+    return Group({**shared, **data}, ordered, reference)
+
+
+def _place(factor: str, level: str) -> tuple[float, str]:
+    """Utilizations and formats by complexity, quantities by number, others in their order."""
+    text = level.partition(" with ")[0]
+    if factor == "utilization" and text in UTILIZATIONS:
+        return UTILIZATIONS.index(text), level
+    if factor == "format":
+        parts = text.split(" + ")
+        return (0.0 if text == NONE else 10.0 * len(parts) + FORMATS.index(parts[0])), level
+    if factor == "quantity":
+        return share(level), level
+    return 0.0, ""
+
+
+def share(level: str) -> float:
+    """The number in a quantity such as `10 %` or `200 sessions`."""
     amount = level.split(" ")[0]
-    return float(amount) if amount.replace(".", "", 1).isdigit() else 0.0, level
+    return float(amount) if amount.replace(".", "", 1).isdigit() else 0.0
+
+
+def describe(shared: Factors, among: Sequence[Factors]) -> str:
+    """A group in few words: its utilization and data, then what else is needed to tell it from the others."""
+    texts = [_brief(one) for one in among]
+    text = _brief(shared)
+    alike = [one for one, its in zip(among, texts, strict=True) if its == text and one != shared]
+    for name, value in shared.items():
+        if any(one.get(name) != value for one in alike) and name not in (*_DATA, "utilization"):
+            text += f", {name} {value}"
+            alike = [one for one in alike if one.get(name) == value]
+    return text.removeprefix(", ")
+
+
+def _brief(shared: Factors) -> str:
+    data = " ".join(shared[name] for name in _DATA if name in shared)
+    parts = [shared.get("baseline", ""), shared.get("utilization", ""), "all data" if data == ALL else data]
+    return ", ".join(filter(None, parts))

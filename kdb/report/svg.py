@@ -1,140 +1,163 @@
-"""Drawings as SVG text: axes with ticks, lines, bands, points. Told apart by dash and shape, not by colour."""
+"""Matplotlib figures as small SVG whose colours are CSS variables, and as PDF."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from html import escape
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
-DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "5 2 1 2 1 2")
-COLOURS = ("#111111", "#0b5c94", "#a63a0a", "#2f6b1d", "#6b2c7a", "#5c5c5c")
-SHAPES = ("circle", "square", "triangle", "diamond", "cross", "ring")
-FONT = 'font-family="system-ui, sans-serif" font-size="12"'
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = {  # name: on a light page, on a dark one
+    "page": ("#fefefe", "#15181c"),
+    "ink": ("#1c2025", "#e6e8eb"),
+    "muted": ("#5d666f", "#a0a9b3"),
+    "grid": ("#dadee3", "#363d45"),
+    "student": ("#0b5cad", "#74b6ff"),
+    "baseline": ("#5a5f66", "#b4bac2"),
+    "first": ("#b2521a", "#ffa463"),
+    "second": ("#1d7a3b", "#64cb89"),
+    "third": ("#6b3fa1", "#c29ef4"),
+    "fourth": ("#0c7c84", "#58ccd4"),
+    "fifth": ("#8a6d00", "#dcc24c"),
+}
+LIGHT = {name: light for name, (light, _) in COLOURS.items()}
+"""What a figure is drawn with; the page replaces it."""
+VARIABLES = {colour: f"var(--{name})" for name, colour in LIGHT.items()}
+_DEFAULT = ("stroke-linecap", "stroke-linejoin")
+FONT = 12
+_NAMESPACES = {"": "http://www.w3.org/2000/svg", "xlink": "http://www.w3.org/1999/xlink"}
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "kdb",
+    "pdf.fonttype": 42,
+    "font.family": "sans-serif",
+    "font.size": FONT,
+    "axes.edgecolor": LIGHT["muted"],
+    "axes.labelcolor": LIGHT["ink"],
+    "axes.labelsize": FONT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "text.color": LIGHT["ink"],
+    "xtick.color": LIGHT["muted"],
+    "ytick.color": LIGHT["muted"],
+    "xtick.labelcolor": LIGHT["ink"],
+    "ytick.labelcolor": LIGHT["ink"],
+    "xtick.labelsize": FONT,
+    "ytick.labelsize": FONT,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "grid.color": LIGHT["grid"],
+    "grid.linewidth": 1,
+}
 
 
-@dataclass(frozen=True)
-class Scale:
-    """Values to positions; `start` and `end` are the positions of `low` and `high`."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    log: bool = False
-
-    def at(self, value: float) -> float:
-        """The position of a value."""
-        low, high, value = (
-            map(math.log10, (self.low, self.high, value)) if self.log else (self.low, self.high, value)
-        )
-        return self.start + (value - low) / (high - low) * (self.end - self.start)
-
-    def ticks(self) -> list[float]:
-        """Round values across the scale: powers of ten and, if they are few, 2 and 5 times them; or even steps."""
-        if self.log:
-            powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            steps = (1, 2, 5) if len(powers) < 4 else (1,)
-            values = [n * 10.0**power for power in powers[:: max(1, len(powers) // 7)] for n in steps]
-            return [value for value in values if self.low <= value * 1.0001 and value <= self.high * 1.0001]
-        rough = (self.high - self.low) / 5
-        unit = 10.0 ** math.floor(math.log10(rough))
-        step = next(unit * n for n in (1, 2, 5, 10) if unit * n >= rough * 0.999)
-        count = math.floor((self.high - self.low) / step + 1e-9)
-        return [round(self.low + n * step, 10) for n in range(count + 1)]
+def css() -> str:
+    """The variables of both themes."""
+    light, dark = (";".join(f"--{name}:{pair[theme]}" for name, pair in COLOURS.items()) for theme in (0, 1))
+    return f":root{{{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}"
 
 
-def tick_text(value: float) -> str:
-    """A tick as it is written: `0.2`, `100`, `2·10⁹`."""
-    if not (value >= 1e5 or 0 < value < 1e-3):
-        return f"{value:g}"
-    power = math.floor(math.log10(value) + 1e-9)
-    times = round(value / 10.0**power)
-    raised = "10" + str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return raised if times == 1 else f"{times}·{raised}"
+@contextmanager
+def styled() -> Iterator[None]:
+    """Inside, figures are drawn in the style of the report, whatever the user's own settings are."""
+    import matplotlib
+    from matplotlib import rc_context
+
+    with rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield
 
 
-@dataclass
-class Drawing:
-    """A drawing of some size, filled piece by piece."""
+def svg(figure: Figure, title: str, widest: int = 0) -> str:
+    """The drawing without a page of its own: it takes its colours and its font from the page around it.
 
-    width: float
-    height: float
-    title: str
-    parts: list[str] = field(default_factory=list)
+    It fills the width that it has, up to `widest` pixels, or to as many as it was drawn for.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    for prefix, uri in _NAMESPACES.items():
+        ElementTree.register_namespace(prefix, uri)
+    root = ElementTree.fromstring(buffer.getvalue())
+    width, height = root.get("viewBox", "0 0 0 0").split(" ")[2:]
+    root.attrib = {
+        "viewBox": f"0 0 {width} {height}",
+        "role": "img",
+        "style": f"max-width:{widest or round(float(width))}px",
+    }
+    _drop(root, ("metadata", "style"))
+    text = ElementTree.tostring(root, encoding="unicode")
+    used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
+    _thin(root, used)
+    label = ElementTree.Element(f"{{{_NAMESPACES['']}}}title")
+    label.text = title
+    root.insert(0, label)
+    return ElementTree.tostring(root, encoding="unicode")
 
-    def text(self, x: float, y: float, text: str, anchor: str = "start", turn: int = 0) -> None:
-        """Words with their foot at a point, `anchor` start, middle or end of it."""
-        turned = f' transform="rotate({turn} {x:.1f} {y:.1f})"' if turn else ""
-        self.parts.append(
-            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" {FONT} fill="#111"{turned}>{escape(text)}</text>'
-        )
 
-    def line(
-        self, points: Sequence[tuple[float, float]], style: int = 0, colour: str = "", wide: float = 2
-    ) -> None:
-        """A line through points."""
-        dash = f' stroke-dasharray="{DASHES[style % len(DASHES)]}"' if style % len(DASHES) else ""
-        colour = colour or COLOURS[style % len(COLOURS)]
-        self.parts.append(
-            f'<polyline points="{_points(points)}" fill="none" stroke="{colour}" stroke-width="{wide:g}"{dash}/>'
-        )
+def alone(drawing: str) -> bytes:
+    """The drawing as a file of its own, light or dark as its viewer prefers."""
+    style = f"<style>{css()}svg{{background:var(--page)}}text{{font-family:system-ui,sans-serif}}</style>"
+    head, _, rest = drawing.partition(">")
+    return f"{head.replace('<svg ', '<svg ', 1)}>{style}{rest}\n".encode()
 
-    def band(self, points: Sequence[tuple[float, float]], style: int) -> None:
-        """A pale area inside points, with a thin edge."""
-        colour, dash = COLOURS[style % len(COLOURS)], DASHES[style % len(DASHES)]
-        self.parts.append(
-            f'<polygon points="{_points(points)}" fill="{colour}" fill-opacity="0.1" stroke="{colour}" '
-            f'stroke-width="0.6" stroke-opacity="0.6" stroke-dasharray="{dash or "none"}"/>'
-        )
 
-    def mark(self, x: float, y: float, style: int, meaning: str) -> None:
-        """A point; `meaning` is what it says when pointed at."""
-        colour = COLOURS[style % len(COLOURS)]
-        shape, r = SHAPES[style % len(SHAPES)], 4.5
-        if shape in ("circle", "ring"):
-            body = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:g}"'
-        elif shape == "cross":
-            body = f'<path d="M{x - r:.1f} {y - r:.1f}l9 9m0 -9l-9 9"'
+def pdf(figure: Figure) -> bytes:
+    """The drawing for a paper."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    return buffer.getvalue()
+
+
+def _drop(element: ElementTree.Element, names: tuple[str, ...]) -> None:
+    for child in list(element):
+        if child.tag.rpartition("}")[2] in names:
+            element.remove(child)
         else:
-            corners = {
-                "square": [(-r, -r), (r, -r), (r, r), (-r, r)],
-                "triangle": [(0, -r - 1), (r + 0.5, r), (-r - 0.5, r)],
-                "diamond": [(0, -r - 1.5), (r + 1, 0), (0, r + 1.5), (-r - 1, 0)],
-            }[shape]
-            body = f'<polygon points="{_points([(x + a, y + b) for a, b in corners])}"'
-        fill = "#fff" if shape in ("ring", "square") else colour
-        self.parts.append(
-            f'{body} fill="{fill}" stroke="{colour}" stroke-width="1.5"><title>{escape(meaning)}</title>'
-            f"</{body[1 : body.index(' ')]}>"
-        )
-
-    def axes(self, x: Scale, y: Scale | None, x_name: str, y_name: str = "") -> None:
-        """A frame with ticks and the names of what is measured; without `y` only the lower axis."""
-        top, bottom = (y.end, y.start) if y else (24.0, self.height - 44)
-        for value in x.ticks():
-            at = x.at(value)
-            self.line([(at, bottom), (at, top)], colour="#dddddd", wide=1)
-            self.text(at, bottom + 17, tick_text(value), "middle")
-        for value in y.ticks() if y else ():
-            at = y.at(value) if y else 0.0
-            self.line([(x.start, at), (x.end, at)], colour="#dddddd", wide=1)
-            self.text(x.start - 7, at + 4, tick_text(value), "end")
-        self.line([(x.start, bottom), (x.end, bottom)], colour="#111", wide=1)
-        if y:
-            self.line([(x.start, bottom), (x.start, top)], colour="#111", wide=1)
-            self.text(x.start - 42, (top + bottom) / 2, y_name, "middle", turn=-90)
-        self.text((x.start + x.end) / 2, bottom + 36, x_name, "middle")
-
-    def svg(self) -> str:
-        """The whole drawing."""
-        body = "\n".join(self.parts)
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:g}" '
-            f'width="{self.width:g}" height="{self.height:g}" role="img" aria-label="{escape(self.title)}">\n'
-            f'<rect width="100%" height="100%" fill="#fff"/>\n{body}\n</svg>\n'
-        )
+            _drop(child, names)
 
 
-def _points(points: Sequence[tuple[float, float]]) -> str:
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+def _thin(element: ElementTree.Element, used: set[str]) -> None:
+    """Remove ids that nothing refers to, groups that say nothing, and white space; shorten what remains."""
+    element.text = (element.text or "").strip() or None
+    element.tail = None
+    if element.get("id") and element.get("id") not in used:
+        del element.attrib["id"]
+    for name, value in element.attrib.items():
+        element.attrib[name] = _short_style(value) if name == "style" else _rounded(value)
+    children: list[ElementTree.Element] = []
+    for child in list(element):
+        _thin(child, used)
+        is_group = child.tag.endswith("}g")
+        if is_group and not child.attrib:
+            children.extend(child)
+        elif len(child) or not (is_group or child.tag.endswith("}defs")):
+            children.append(child)
+    element[:] = children
+
+
+def _rounded(value: str) -> str:
+    """Coordinates with one decimal."""
+    value = re.sub(r"-?\d+\.\d+", lambda match: f"{float(match[0]):.1f}".removesuffix(".0"), value)
+    return " ".join(value.replace("rotate(-0 ", "rotate(0 ").split())
+
+
+def _short_style(style: str) -> str:
+    """Colours as variables, the page's font, and nothing that is the default."""
+    found: dict[str, str] = {}
+    for part in style.split(";"):
+        name, _, value = (one.strip() for one in part.partition(":"))
+        if name == "font":
+            size = re.search(r"([\d.]+)px", value)
+            found |= {"font-size": f"{size[1]}px"} if size else {}
+            found |= {"font-weight": "700"} if re.search(r"\b(bold|700)\b", value) else {}
+        elif value and name not in _DEFAULT:
+            found[name] = VARIABLES.get(value, value)
+    return ";".join(f"{name}:{value}" for name, value in found.items())

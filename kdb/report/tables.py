@@ -1,110 +1,225 @@
-"""The tables of all runs on one domain: quality under both protocols, cost, and slices of the sessions."""
+"""The tables of one domain, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from kdb.evaluation import titles
-from kdb.report.blocks import NOT_RUN, Cell, Table, Text, amount_cell, p_value, signed, value_cell
-from kdb.report.results import ALPHA, MAIN, Results
+from kdb.evaluation.contrasts import Contrast
+from kdb.evaluation.number_format import NOTHING, number, p_value, signed, signed_span, span
+from kdb.report.factors import sessions_drawn_on
+from kdb.report.questions import Question, describe, questions
+from kdb.report.results import PRIMARY, Recipe, Results
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value; `detail` is its interval."""
+
+    text: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.detail}".strip()
+
+
+@dataclass(frozen=True)
+class Table:
+    """The first `names` columns are text, the others numbers."""
+
+    name: str
+    title: str
+    head: list[str]
+    rows: list[list[Cell]]
+    notes: list[str] = field(default_factory=list)
+    names: int = 1
+
 
 QUALITY, COST = titles("quality"), titles("cost")
 RELEASED = titles("quality", protocol="released")
+ANSWERS, TEACHER = titles("answers", "intents", "calibration"), titles("teacher")
+INTERVALS = "In brackets 95 % bootstrap intervals over sessions."
+STRICT = (
+    "Strict protocol: a predicted bundle hits if it lies within a true one, and sessions without a valid "
+    "prediction score 0."
+)
+AS_RELEASED = (
+    "As the code released with AICL scores: recall counts predictions, so that it can pass 1, and sessions "
+    "without a parsed prediction leave the mean."
+)
 
 
-def quality(results: Results, cells: Sequence[str] = ()) -> Table:
-    """All runs under the strict protocol, each beside the best baseline, then `cells` that were not run."""
-    table = _runs(results, QUALITY, "strict")
-    baseline = results.best_baseline
-    if baseline is not None and not all(results.is_baseline(run) for run in results.runs):
-        head = [*table.head, "matched F1 − best baseline"]
-        rows = [[*row, _gain(results, run, baseline)] for row, run in zip(table.rows, results.runs, strict=True)]
-        table = replace(table, head=head, rows=rows)
-    absent = [[Cell("–"), Cell(name)] for name in cells if name not in results.names]
-    if not absent:
-        return table
-    blank = [NOT_RUN] * (len(table.head) - table.names)
-    note = "Not run: what the grid asks for and has no result, because it failed or was not reached."
-    return replace(table, rows=[*table.rows, *([*names, *blank] for names in absent)], note=note)
+def tables(results: Results, absent: Sequence[str] = ()) -> dict[str, Table]:
+    """All tables that the records allow; `absent` names runs that belong there and have no result."""
+    made = [
+        summary(results),
+        runs(results, absent),
+        *(of_question(results, question) for question in questions(results)),
+        seeds(results),
+        _columns(results, "released", "The AICL protocol", RELEASED, AS_RELEASED, "released"),
+        _columns(results, "answers", "What is wrong with the answers", ANSWERS),
+        _columns(results, "cost", "Cost of a session", COST),
+        slices(results),
+    ]
+    return {table.name: table for table in made if table}
 
 
-def released(results: Results) -> Table:
-    """All runs as the code released with AICL scores."""
-    return _runs(results, RELEASED, "released")
+def summary(results: Results) -> Table | None:
+    """The baselines and the ways to use a student, beside the best baseline."""
+    use = next((q for q in questions(results) if q.factor == "utilization"), None)
+    own = [one for group in use.students[:1] for one in group.levels.values()] if use else []
+    student = results.student
+    if student and student not in own and results.duplicates.get(student) not in own:
+        own.append(student)
+    shown = [one for one in results.recipes if one.is_baseline and one not in results.duplicates] + own
+    shown.sort(key=lambda one: results.value(one, PRIMARY) or 0.0, reverse=True)
+    return (
+        _against_baseline(results, "summary", "Baselines and students", shown, ("precision", "recall"))
+        if shown
+        else None
+    )
 
 
-def of_runs(results: Results, columns: Mapping[str, str]) -> Table | Text | None:
-    """All runs with those of these columns in which any has more than 0; None where there is no value."""
-    values = {key: [v for run in results.runs if (v := results.value(run, key)) is not None] for key in columns}
-    zero = [columns[key] for key, those in values.items() if those and not any(those)]
-    shown = {key: name for key, name in columns.items() if any(values[key])}
-    note = f"0 in all runs: {', '.join(zero)}." if zero else ""
-    if not shown:
-        return Text([note]) if note else None
-    return replace(_runs(results, shown, "strict"), note=note)
+def runs(results: Results, absent: Sequence[str] = ()) -> Table:
+    """Every recipe under the strict protocol, in the order of the records."""
+    more = [key for key in QUALITY if key != PRIMARY]
+    table = _against_baseline(results, "runs", "All runs", results.recipes, more)
+    known = {one.name for one in results.recipes} | {str(m.settings.get("name")) for m in results.metrics.values()}
+    missing = [[Cell(name), *[Cell("not run")] * (len(table.head) - 1)] for name in absent if name not in known]
+    notes = [f"{copy.name} has the predictions of {first.name}." for copy, first in results.duplicates.items()]
+    return Table(table.name, table.title, table.head, [*table.rows, *missing], [*table.notes, *notes])
 
 
-def _runs(results: Results, columns: Mapping[str, str], protocol: str) -> Table:
-    rows = [[Cell(str(n)), Cell(results.labels[run])] for n, run in enumerate(results.runs, 1)]
-    for key in columns:
-        best = results.best(results.runs, key, protocol)
-        for row, run in zip(rows, results.runs, strict=True):
-            value, bounds = results.value(run, key, protocol), results.interval(run, key, protocol)
-            row.append(amount_cell(value) if key in COST else value_cell(value, bounds, run == best))
-    return Table(["no.", "run", *columns.values()], rows, names=2)
+def _against_baseline(
+    results: Results, name: str, title: str, recipes: Sequence[Recipe], more: Sequence[str]
+) -> Table:
+    best = results.baseline
+    contrasts = {**results.baselines_against_best, **results.against_baseline}
+    head = [
+        "run",
+        QUALITY[PRIMARY],
+        *(["− baseline", "p"] if contrasts else []),
+        *(QUALITY[key] for key in more),
+    ]
+    rows = []
+    for one in recipes:
+        row = [Cell(one.name), _score(results, one, PRIMARY)]
+        if contrasts:
+            row += [Cell("baseline"), Cell("")] if one == best else difference_cells(contrasts.get(one))
+        rows.append([*row, *(_score(results, one, key) for key in more)])
+    notes = [STRICT, INTERVALS]
+    if contrasts and best:
+        students = sum(one not in results.duplicates for one in results.against_baseline)
+        tested = sum(one.p is not None for one in results.baselines_against_best.values())
+        apart = f" and, by themselves, over {tested} baselines" if tested else ""
+        notes.append(
+            f"p: paired permutation tests against {best.name}, corrected by Holm over {students} students{apart}."
+        )
+    return Table(name, title, head, rows, notes)
 
 
-def _gain(results: Results, run: str, baseline: str) -> Cell:
-    if run == baseline:
-        return Cell("best baseline")
-    found = results.difference(run, baseline, MAIN)
-    return Cell(signed(found[0]), f"({p_value(found[1])})") if found else Cell("not compared")
+def difference_cells(contrast: Contrast | None) -> list[Cell]:
+    """A difference with its interval, and its corrected p."""
+    if contrast is None:
+        return [Cell("not compared"), Cell("")]
+    p = p_value(contrast.p, contrast.at_floor).removeprefix("p ").removeprefix("= ")
+    return [Cell(signed(contrast.difference), signed_span(contrast.interval)), Cell(p)]
 
 
-def verdicts(results: Results) -> list[str]:
-    """Which students beat the best baseline and which do not, by the paired test."""
-    baseline = results.best_baseline
-    students = [run for run in results.runs if not results.is_baseline(run)]
-    if baseline is None:
-        return []
-    said: dict[str, list[str]] = {"better than": [], "not significantly different from": [], "worse than": []}
-    for run in students:
-        if found := results.difference(run, baseline, MAIN):
-            gain, p = found
-            verdict = (
-                "not significantly different from" if p >= ALPHA else "better than" if gain > 0 else "worse than"
+def _score(results: Results, one: Recipe, key: str, protocol: str = "strict") -> Cell:
+    value = results.value(one, key, protocol)
+    return Cell(number(value), span(results.interval(one, key, protocol)) if value is not None else "")
+
+
+def of_question(results: Results, question: Question) -> Table | None:
+    """The levels of one factor against their reference; None where no two runs differ in it alone."""
+    groups = question.groups
+    if not groups:
+        return None
+    among = [group.shared for group in groups]
+    rows = []
+    for group in groups:
+        where = group.shared.get("baseline") or describe(group.shared, among) or "all else the same"
+        for level, one in group.levels.items():
+            is_reference = level == group.reference
+            cells = (
+                [Cell("reference"), Cell("")] if is_reference else difference_cells(question.contrast(group, level))
             )
-            said[verdict].append(results.labels[run])
-    name = f"{results.labels[baseline]}, the best baseline, in matched F1"
-    return [f"{verdict.capitalize()} {name}: {'; '.join(runs)}." for verdict, runs in said.items() if runs]
+            drawn = sessions_drawn_on(one.settings)
+            rows.append(
+                [
+                    Cell(where),
+                    Cell(level),
+                    Cell(NOTHING if drawn is None else f"{drawn:,}"),
+                    _score(results, one, PRIMARY),
+                    *cells,
+                ]
+            )
+    notes = [
+        f"Only {question.factor} differs inside a group. p: corrected by Holm over the "
+        f"{len(question.contrasts)} comparisons of this table.",
+        INTERVALS,
+    ]
+    head = ["setting", question.factor, "sessions learnt from", QUALITY[PRIMARY], "− reference", "p"]
+    return Table(question.factor, question.title, head, rows, notes, names=2)
+
+
+def seeds(results: Results) -> Table | None:
+    """Recipes that were run with several seeds: mean and standard deviation."""
+    several = [one for one in results.recipes if one.seeds]
+    if not several:
+        return None
+    rows = [
+        [
+            Cell(one.name),
+            Cell(str(len(one.seeds))),
+            *(Cell(number(results.value(one, key)), f"± {number(results.spread(one, key))}") for key in QUALITY),
+        ]
+        for one in several
+    ]
+    note = "Mean ± standard deviation over seeds; tests are paired over sessions within each seed."
+    return Table("seeds", "Seeds", ["run", "seeds", *QUALITY.values()], rows, [note])
+
+
+def _columns(
+    results: Results, name: str, title: str, keys: Mapping[str, str], note: str = "", protocol: str = "strict"
+) -> Table | None:
+    """All recipes with those columns in which any has more than 0."""
+    values = {
+        key: [v for one in results.recipes if (v := results.value(one, key, protocol)) is not None] for key in keys
+    }
+    zero = [keys[key] for key, its in values.items() if its and not any(its)]
+    timed = all(one.is_timed for one in results.recipes)
+    shown = [key for key in keys if any(values[key]) and (key != "seconds" or timed)]
+    notes = [note] if note else []
+    if zero:
+        notes.append(f"0 in all runs: {', '.join(zero)}.")
+    if "seconds" in keys and not timed:
+        notes.append("Seconds are left out: not measured on an idle machine in one pass.")
+    if not shown:
+        return None
+    cell: Callable[[Recipe, str], Cell] = (
+        (lambda one, key: Cell(number(results.value(one, key, protocol))))
+        if name == "cost"
+        else (lambda one, key: _score(results, one, key, protocol))
+    )
+    rows = [[Cell(one.name), *(cell(one, key) for key in shown)] for one in results.recipes]
+    return Table(name, title, ["run", *(keys[key] for key in shown)], rows, notes)
 
 
 def slices(results: Results) -> Table | None:
     """The scores on slices of the sessions; None where none were asked for."""
     strict = [metric for metric in results.slices if metric.protocol == "strict"]
-    if not strict:
-        return None
+    names = {one.run: one.name for one in results.recipes}
     rows = [
         [
-            Cell(results.labels.get(m.run, m.run[:8])),
+            Cell(names.get(m.run, m.run[:8])),
             Cell(", ".join(f"{name} {value}" for name, value in m.slice.items())),
             Cell(f"{m.sessions:,}"),
-            *(value_cell(m.values.get(key), m.intervals.get(key)) for key in QUALITY),
+            *(Cell(number(m.values.get(key)), span(m.intervals.get(key))) for key in QUALITY),
         ]
         for m in strict
     ]
-    return Table(["run", "sessions with", "sessions", *QUALITY.values()], rows, names=2)
-
-
-def sessions(results: Results) -> str:
-    """How many sessions and true bundles were scored."""
-    found = [m for (_, protocol), m in results.metrics.items() if protocol == "strict"] or [
-        *results.metrics.values()
-    ]
-    counts = sorted({m.sessions for m in found})
-    bundles = sorted({m.counts["true"] for m in found if "true" in m.counts})
-    text = f"{' or '.join(f'{n:,}' for n in counts)} sessions"
-    if bundles:
-        text += f" with {' or '.join(f'{n:,}' for n in bundles)} true bundles"
-    return text if len(counts) == 1 else f"{text}: not all runs were scored on the same sessions"
+    head = ["run", "sessions with", "sessions", *QUALITY.values()]
+    return Table("slices", "Slices of the sessions", head, rows, [INTERVALS], names=2) if rows else None

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from kdb.errors import KdbError
 from kdb.evaluation import definitions
+from kdb.evaluation.labels import label
 from kdb.evaluation.matched_session import MatchedSession
 from kdb.records import Item, Knowledge, Match, Prediction, Run, Session
-from kdb.report.factors import label
 from kdb.stream import Line
 
 KINDS = ("prediction", "run", "session", "knowledge")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import results_tables
 from support.command_line import ROOT, Result
 
 from kdb.errors import KdbError
@@ -96,10 +95,13 @@ def test_a_cell_on_both_splits_is_asked_about_each(tmp_path: Path) -> None:
     ]
 
 
-def test_the_paper_has_every_cell_that_is_reported() -> None:
-    names = [cell.name for cell in cells(read(ROOT / "samples" / "grids" / "paper.toml")) if cell.split == "test"]
-    for rows in (results_tables.BY_FORMAT, results_tables.BY_RATIO):
-        assert {name for row in rows.values() for name in row} <= {*names, results_tables.NO_SUCH}
+def test_the_paper_asks_its_three_questions() -> None:
+    names = {cell.name for cell in cells(read(ROOT / "samples" / "grids" / "paper.toml")) if cell.split == "test"}
+    formats = {
+        f"{use} on 10 %, {name}" for use in ("SFT", "SFT + ICL") for name in ("patterns", "rules", "thoughts")
+    }
+    ratios = {f"SFT, {way} {share} %" for way in ("random", "diversity") for share in (10, 25, 50, 75)}
+    assert formats | ratios | {"zero-shot", "ICL", "SFT", "SFT + ICL"} <= names
 
 
 def test_a_changed_setting_is_another_file_and_so_is_all_that_depends_on_it(tmp_path: Path) -> None:
@@ -172,22 +174,21 @@ def test_make_runs_the_cells_goes_on_and_reports(kdb, tiny_student: Path, tmp_pa
 
     assert make(tmp_path, "reports").code == 0
     report = (tmp_path / "test" / "report.md").read_text()
-    assert re.search(r"\| – \| nonsense's \$HOME, \\?#1 \| not run \|", report)
-    assert re.search(r"\| 2 \| SFT, 10 % \| \d", report)
+    assert re.search(r"\| nonsense's \$HOME, #1 \| not run \|", report)
+    assert re.search(r"\| SFT, 10 % \| \d", report)
     for domain in ("kitchen", "outdoor"):
         assert f"## {domain}\n" in report
-        assert f"* {domain}: imported from {domain} (hash " in report
-    assert "every item has a title; the truth is the minimal bundles of each session; split by split.json" in report
-    assert "| 2 | whole-session's |" in (tmp_path / "validation" / "report.md").read_text()
+        assert f"**data** {domain} (hash " in report
+    assert "every item has a title" in report and "**truth** minimal bundles of each session" in report
+    assert "**split** split.json" in report
+    assert "| whole-session's |" in (tmp_path / "validation" / "report.md").read_text()
     # What is the best on validation is asked about the test sessions, under the name for what is chosen.
     chosen = next((tmp_path / "runs").glob("the-chosen-one-*")).read_bytes().splitlines()
     assert msgspec.json.decode(chosen[0])["settings"]["baseline"] == "whole-session"
     assert len(chosen) == 1 + 16
 
-    printed = subprocess.run(
-        [sys.executable, samples / "results_tables.py", tmp_path], capture_output=True, text=True, check=True
-    ).stdout
-    assert re.search(r"(?m)^\| whole-session's \| \d\.\d{3} \[", printed)
+    printed = kdb("report", tmp_path / "test" / "records.jsonl", "--table", "runs", "--format", "markdown").stdout
+    assert re.search(r"(?m)^\| whole-session's \| \d\.\d{3} \\\[", printed)
 
     # Every number follows from the predictions, and the report from the records beside it.
     names = re.search(r"(?m)^\t\$\(KDB\) eval \$\(wildcard (.*?)\) ", (tmp_path / "grid.mk").read_text())

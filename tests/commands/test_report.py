@@ -1,95 +1,39 @@
-"""`kdb report`: numbers come from the records beside it, bold where a test says so, and it looks right."""
+"""`kdb report`: numbers come from the records beside it, p values from their family, and nothing is left empty."""
 
-import random
+import csv
 import re
 import shutil
-import struct
 import subprocess
 from html.parser import HTMLParser
-from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
 import pytest
+from support.shop_runs import GRID, SHOP, STUDENT, drawn, run_lines, tuned, write_grid
 
-from kdb.records import Bundle, Prediction, Run, Usage
-from kdb.report.blocks import Cell, Table, number
-from kdb.report.factors import factors, label
-from kdb.report.html import render as html
-from kdb.report.markdown import escape
-from kdb.report.svg import Scale, tick_text
-
-STUDENT = {"student": "/models/tiny", "answer": "list", "demos": 0, "knowledge": 0, "adapter": ""}
-ALL = {"sessions": 20, "validation": 4, "domains": ["shop"]}
-SHOP = "shop & <i>co</i>"
-
-
-def tuned(**kb: object) -> dict:
-    return {**STUDENT, "adapter": "abc", "trained": {"run": "t", **ALL, **kb}}
-
-
-def drawn(strategy: str, ratio: float) -> dict:
-    return tuned(selected={"of": "sessions", "strategy": strategy, "ratio": ratio, "seed": 0})
-
-
-def shown(**more: object) -> dict:
-    return {**STUDENT, "demos": 3, "kb": ALL, **more}
-
-
-GRID: list[tuple[dict, float]] = [  # settings, and how often a true bundle is found
-    ({"baseline": "all-pairs"}, 0.2),
-    ({"baseline": "clusters"}, 0.3),
-    (STUDENT, 0.1),
-    (shown(), 0.25),
-    (shown(knowledge=2, kb={**ALL, "knowledge": {"pattern": 9}}), 0.4),
-    (shown(knowledge=2, kb={**ALL, "knowledge": {"thought": 9, "rule": 4}}), 0.45),
-    (tuned(), 0.95),
-    ({**tuned(), "demos": 3, "kb": ALL, "name": "best | of <all>"}, 0.6),
-    *((drawn("random", r), 0.3 + 0.4 * r) for r in (0.1, 0.3, 0.5)),
-    *((drawn("diversity", r), 0.5 + 0.2 * r) for r in (0.1, 0.5)),
-    *(({**drawn("random", 0.3), "knowledge": 2, "kb": {"knowledge": {f: 5}}}, 0.5) for f in ("pattern", "rule")),
-]
-
-
-def run_lines(number: int, settings: dict, quality: float) -> list[bytes]:
-    """A run on 40 sessions of two true bundles each, as `kdb infer` writes it."""
-    rng = random.Random(number)
-    run = Run(id=f"run{number:02}", command="infer", settings=settings, seed=0, versions={"kdb": "0.1.0"})
-    run.inputs = {"kb": "0123456789abcdef"}
-    run.measured = {} if "baseline" in settings else {"parameters": 1000}
-    records: list[object] = [run]
-    for session in range(40):
-        found = [ids for ids in ("ab", "cd") if rng.random() < quality] or ["ac"]
-        records.append(
-            Prediction(
-                id=str(session),
-                domain=SHOP,
-                items=list("abcde"),
-                bundles=[Bundle(list(ids)) for ids in found],
-                status="ok",
-                run=run.id,
-                truth=[Bundle(list(ids)) for ids in ("ab", "cd")],
-                seconds=0.001 * (number + 1),
-                usage=Usage(0 if "baseline" in settings else 300 + number, 20),
-            )
-        )
-    return [msgspec.json.encode(record) for record in records]
+from kdb.evaluation.labels import label
+from kdb.report.factors import factors
+from kdb.report.table_formats import markdown_text
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory, kdb) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    predictions = folder / "predictions.jsonl"
-    lines = [line for n, (settings, quality) in enumerate(GRID) for line in run_lines(n, settings, quality)]
-    predictions.write_bytes(b"\n".join(lines) + b"\n")
-    scored = kdb("eval", "--by", "length", predictions)
-    assert scored.code == 0, scored.stderr
-    (folder / "metrics.jsonl").write_bytes(scored.out)
-    out = folder / "out"
-    done = kdb("report", folder / "metrics.jsonl", predictions, "-o", out, "--note", "Invented: <b>no shop</b>.")
+    metrics, predictions = write_grid(folder, kdb)
+    done = kdb("report", metrics, predictions, "-o", folder / "out", "--note", "Invented: <b>no shop</b>.")
     assert (done.code, done.out) == (0, b""), done.stderr
-    return out
+    return folder / "out"
+
+
+def records(report: Path) -> list[dict]:
+    return [msgspec.json.decode(line) for line in (report / "records.jsonl").read_bytes().splitlines()]
+
+
+def strict(report: Path) -> dict[str, dict]:
+    """The strict metrics by run."""
+    found = [r for r in records(report) if r["kind"] == "metric" and r["protocol"] == "strict" and not r["slice"]]
+    return {r["run"]: r for r in found}
 
 
 def tables(markdown: str) -> dict[str, list[list[str]]]:
@@ -98,179 +42,280 @@ def tables(markdown: str) -> dict[str, list[list[str]]]:
     heading = ""
     for line in markdown.splitlines():
         if line.startswith("#"):
-            heading = line.lstrip("# ").replace(escape(SHOP), "").strip(" :,")
+            heading = line.lstrip("# ").replace(markdown_text(SHOP), "").strip(" :,")
         elif line.startswith("| ") and not line.startswith("| :--"):
             found.setdefault(heading, []).append([c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]])
     return found
 
 
-def strict_records(report: Path) -> tuple[dict[str, dict], dict[tuple[str, str], dict]]:
-    """The strict metrics by label as Markdown shows it, and the strict comparisons by pair of run ids."""
-    records = [msgspec.json.decode(line) for line in (report / "records.jsonl").read_bytes().splitlines()]
-    strict = [r for r in records if r.get("protocol") == "strict" and not r.get("slice")]
-    metrics = {escape(label(r["settings"])): r for r in strict if r["kind"] == "metric"}
-    return metrics, {tuple(r["runs"]): r for r in strict if r["kind"] == "comparison"}
+def plain(cell: str) -> str:
+    return cell.replace("\\", "").replace("−", "-").replace("&lt;", "<")
 
 
-def shown_value(record: dict, metric: str) -> str:
-    low, high = record["intervals"][metric]
-    return f"{record['values'][metric]:.3f} [{low:.3f}, {high:.3f}]"
+def compared(report: Path, run: str, reference: str, family: str) -> tuple[float, list[float], float | None]:
+    """Difference, interval and corrected p of run minus reference in matched F1, as recorded."""
+    (found,) = [
+        r
+        for r in records(report)
+        if r["kind"] == "comparison" and r["protocol"] == "strict" and r["family"] == family
+        if r["runs"] == [run, reference]
+    ]
+    return tuple(found[name].get("matched_f1") for name in ("differences", "intervals", "p_holm"))
 
 
-def p_of(comparisons: dict, run: str, other: str, metric: str) -> tuple[float, float] | None:
-    """The difference and its p; None where the two are of no family, or only described."""
-    for sign, pair in ((1, (run, other)), (-1, (other, run))):
-        found = comparisons.get(pair)
-        if found and metric in found["p_holm"]:
-            return sign * found["differences"][metric], found["p_holm"][metric]
-    return None
-
-
-COLUMNS = {"precision": 2, "recall": 3, "coverage": 4, "matched_f1": 5, "exact": 6, "pair_f1": 7}
-
-
-def test_every_number_of_the_main_table_is_in_the_records(report) -> None:
-    metrics, comparisons = strict_records(report)
-    head, *rows = tables((report / "report.md").read_text())[""]
-    assert head[:3] == ["no.", "run", "precision"]
-    assert [row[1] for row in rows] == list(metrics) and len(rows) == len(GRID)
-    best_baseline = max(("run00", "run01"), key=lambda r: metrics_of(metrics, r)["values"]["matched_f1"])
-    students = 0
-    for row in rows:
-        record = metrics[row[1]]
-        for metric, column in COLUMNS.items():
-            assert row[column].replace("**", "") == shown_value(record, metric)
-            others = [r["run"] for r in metrics.values() if r is not record]
-            gains = [p_of(comparisons, record["run"], other, metric) for other in others]
-            wins = all(gain and gain[0] > 0 and gain[1] < 0.05 for gain in gains)
-            assert row[column].startswith("**") == wins
-        if record["run"] == best_baseline:
-            assert row[-1] == "best baseline"
-        elif found := p_of(comparisons, record["run"], best_baseline, "matched_f1"):
-            gain, p = found
-            students += 1
-            assert row[-1] == f"{gain:+.3f} ({'p < 0.001' if p < 0.001 else f'p = {p:.3f}'})".replace("<", "&lt;")
-        else:
-            assert row[-1] == "not compared"
-    assert students > 2
-
-
-def metrics_of(metrics: dict[str, dict], run: str) -> dict:
-    return next(record for record in metrics.values() if record["run"] == run)
-
-
-def test_questions_hold_the_runs_that_differ_in_one_factor(report) -> None:
-    found = tables((report / "report.md").read_text())
-    metrics, _ = strict_records(report)
-
-    def cells(question: str, group: str, metric: str) -> list[str]:
-        (row,) = [r for r in found[question][1:] if r[0] == group and r[1] == metric]
-        return [cell.replace("**", "") for cell in row[2:]]
-
-    def of(run: int, metric: str) -> str:
-        return shown_value(metrics_of(metrics, f"run{run:02}"), metric)
-
-    quantity = "quantity: How much of it?"
-    assert found[quantity][0] == ["strategy", "metric", "10 %", "30 %", "50 %", "100 %"]
-    for metric, name in (("precision", "precision"), ("matched_f1", "matched F1")):
-        assert cells(quantity, "random", name) == [of(n, metric) for n in (8, 9, 10, 6)]
-        low, high = of(11, metric), of(12, metric)
-        assert cells(quantity, "diversity", name) == [low, "not run", high, of(6, metric)]
-    formats = "format: Which format of knowledge?"
-    assert found[formats][0][2:] == ["none", "pattern", "rule", "rule + thought"]
-    none, pattern, both = (of(n, "recall") for n in (3, 4, 5))
-    assert cells(formats, found[formats][1][0], "recall") == [none, pattern, "not run", both]
-    use = "utilization: Used in which way?"
-    assert found[use][0][2:] == ["zero-shot", "ICL", "SFT", "SFT + ICL"]
-    plain = next(
-        row for row in found[use][1:] if "none" in row[0] and row[1] == "coverage" and "not run" not in row
-    )
-    assert [cell.replace("**", "") for cell in plain[2:]] == [of(n, "coverage") for n in (2, 3, 6, 7)]
-
-    # At the quantity where most was run: formats of a trained student were compared on a part of the sessions only.
-    part = next(row[0] for row in found[formats][1:] if "random" in row[0])
-    assert cells(formats, part, "recall") == ["not run", of(13, "recall"), of(14, "recall"), "not run"]
-    assert not any("10 %" in row[0] for row in found[use])
-
-
-NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]\d+)?(?![\w.])")
-
-
-def written(value: float) -> set[str]:
-    """The ways in which a report may write a number of a record."""
-    forms = {f"{value:.3f}", f"{value:+.3f}", f"{-value:+.3f}", f"{value:,.0f}" if abs(value) >= 100 else ""}
-    return forms | ({f"{value:,.0f}"} if value == int(value) else set()) | {f"{value:.3g}"}
-
-
-def test_no_number_is_from_elsewhere(report) -> None:
-    allowed = {"0.001"}  # of "p < 0.001"
-    for line in (report / "records.jsonl").read_bytes().splitlines():
-        record = msgspec.json.decode(line)
-        numbers: list[float | None] = [record.get("sessions")]
-        for name in ("values", "counts", "differences", "p_holm"):
-            numbers += record.get(name, {}).values()
-        numbers += [bound for bounds in record.get("intervals", {}).values() for bound in bounds]
-        allowed |= {form for value in numbers if value is not None for form in written(value)}
-    seen = 0
-    for heading, rows in tables((report / "report.md").read_text()).items():
-        if heading == "Settings, versions and hashes":
+def test_every_number_of_the_table_of_runs_is_in_the_records(report) -> None:
+    found = strict(report)
+    head, *rows = tables((report / "report.md").read_text())["All runs"]
+    assert head[:4] == ["run", "matched F1", "− baseline", "p"] and len(rows) == len(GRID)
+    columns = {1: "matched_f1", 4: "precision", 5: "recall", 6: "coverage", 7: "exact", 8: "pair_f1"}
+    for row, (run, record) in zip(rows, found.items(), strict=True):
+        assert row[0].startswith(markdown_text(label(record["settings"])))
+        for column, metric in columns.items():
+            value, (low, high) = record["values"][metric], record["intervals"][metric]
+            assert plain(row[column]) == f"{value:.3f} [{low:.3f}, {high:.3f}]"
+        if run == "run01":  # of the two the stronger design
+            assert row[2:4] == ["baseline", ""]
             continue
-        for cell in (cell for row in rows[1:] for cell in row[2:]):
-            for found in NUMBER.findall(cell.replace("[", " ").replace(", ", " ").replace("]", " ")):
-                seen += 1
-                assert found in allowed, (heading, cell)
-    assert seen > 500
+        gain, (low, high), p = compared(report, run, "run01", "baselines" if run == "run00" else "baseline")
+        assert plain(row[2]) == f"{gain:+.3f} [{low:+.3f}, {high:+.3f}]".replace("+0.000", "0.000")
+        if p is None:
+            assert run == "run00" and row[3] == "not tested"
+        else:
+            assert_p(row[3], p)
 
 
-class Words(HTMLParser):
+def assert_p(shown: str, exact: float) -> None:
+    """`0.012`, `0.79`, `< 0.001` and the bound `≤ 0.0001` are ways to write p."""
+    value = float(re.sub(r"[^\d.]", "", shown.replace("&lt;", "")))
+    if "<" in plain(shown):
+        assert exact < value == 0.001
+    elif "≤" in shown:
+        assert exact <= value < exact + 1.1e-4
+    else:
+        assert value == pytest.approx(exact, abs=0.0051 if value >= 0.1 else 0.00051)
+
+
+def test_a_p_value_at_the_floor_is_a_bound(report) -> None:
+    """No permutation reached a difference as large."""
+    rows = tables((report / "report.md").read_text())["All runs"][1:]
+    bounded = {row[0] for row in rows if row[3].startswith("≤")}
+    students = [r for r in records(report) if r["kind"] == "comparison" and r["family"] == "baseline"]
+    at_floor = [r for r in students if r["protocol"] == "strict" and r["p"]["matched_f1"] <= r["p_floor"]]
+    assert "SFT" in bounded and len(bounded) == len(at_floor) < len(students)
+
+
+def test_each_question_compares_what_differs_in_one_factor(report) -> None:
+    found = tables((report / "report.md").read_text())
+    values = strict(report)
+
+    def rows(question: str, setting: str) -> dict[str, list[str]]:
+        return {row[1]: row for row in found[question][1:] if row[0] == setting}
+
+    def value(run: int) -> str:
+        return f"{values[f'run{run:02}']['values']['matched_f1']:.3f}"
+
+    random = rows("Quantity", "SFT, random")
+    assert list(random) == ["10 %", "30 %", "50 %", "100 %"] and random["100 %"][4] == "reference"
+    assert [row[3].split(" ")[0] for row in random.values()] == [value(n) for n in (8, 9, 10, 6)]
+    assert [row[2] for row in random.values()] == ["2", "6", "10", "20"]
+    assert [r[3].split(" ")[0] for r in rows("Quantity", "SFT, diversity").values()] == [
+        value(n) for n in (11, 12, 6)
+    ]
+
+    # Shown knowledge makes no demonstration: a trained student that reads patterns is SFT.
+    part = rows("Format", "SFT, random 30 %")
+    assert [row[3].split(" ")[0] for row in part.values()] == [value(n) for n in (9, 13, 14)]
+    assert list(part) == ["none", "pattern", "rule"] and part["none"][4] == "reference"
+    assert list(rows("Format", "ICL, all data")) == ["none", "pattern", "rule + thought"]
+
+    use = rows("Utilization", "all data")
+    assert [row[3].split(" ")[0] for row in use.values()] == [value(n) for n in (2, 3, 6, 7)]
+    assert list(use) == ["zero-shot", "ICL", "SFT", "SFT + ICL"]
+    difference, (low, high), _ = compared(report, "run06", "run02", "utilization")
+    assert plain(use["SFT"][4]) == f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]"
+    assert "not run" not in (report / "report.md").read_text()
+
+
+def test_p_is_corrected_inside_its_question(report) -> None:
+    rows = [row for row in tables((report / "report.md").read_text())["Quantity"][1:] if row[4] != "reference"]
+    runs = {("SFT, random", f"{share} %"): n for share, n in ((10, 8), (30, 9), (50, 10))}
+    runs |= {("SFT, diversity", f"{share} %"): n for share, n in ((10, 11), (50, 12))}
+    assert len(rows) == len(runs)
+    for row in rows:
+        assert_p(row[5], compared(report, f"run{runs[row[0], row[1]]:02}", "run06", "quantity")[2])
+
+
+def test_the_sentences_say_what_the_intervals_say(report) -> None:
+    text = plain((report / "report.md").read_text())
+    found = strict(report)
+    value, low = found["run06"]["values"]["matched_f1"], found["run06"]["intervals"]["matched_f1"][0]
+    difference, (least, most), _ = compared(report, "run06", "run01", "baseline")
+    assert (
+        f"1. On 40 held-out sessions with 80 true bundles, which are few, the student SFT reaches a matched F1 of "
+        f"{value:.3f} (95 % interval {low:.3f} to " in text
+    )
+    assert f"The paired difference is {difference:+.3f} ({least:+.3f} to {most:+.3f}, p" in text
+    assert (
+        f"a gain of at least {least:.3f} is shown. Chosen on these same sessions: the student as the best of 13"
+        in text
+    )
+    assert "seconds are left out, because no idle machine measured them in one pass" in text
+    assert "The teacher was annotations: what people labelled, not what an LLM knows." in text
+    assert text.count("\n1. On ") == text.count("\n5. Utilization (all data)") == 1
+
+
+class Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.words: list[str] = []
         self.tags: list[str] = []
+        self.anchors: set[str] = set()
+        self.targets: set[str] = set()
+        self.policy = ""
 
     def handle_starttag(self, tag, attrs) -> None:
+        found = dict(attrs)
         self.tags.append(tag)
-        assert tag not in ("script", "link", "img", "iframe")
-        assert not any(name in ("src", "href") or name.startswith("on") for name, _ in attrs)
+        self.anchors.add(found.get("id") or "")
+        assert tag not in ("script", "img", "iframe")
+        assert not any(name == "src" or name.startswith("on") for name in found)
+        address = found.get("href") or found.get("xlink:href") or "#"
+        assert address.startswith(("#", "data:")), address
+        if tag == "a":
+            self.targets.add(address[1:])
+        if found.get("http-equiv") == "Content-Security-Policy":
+            self.policy = found["content"] or ""
 
     def handle_data(self, data) -> None:
         self.words.append(data.strip())
 
 
-def test_the_page_holds_the_same_cells_and_needs_no_network(report) -> None:
+def test_the_page_is_one_small_file_that_needs_nothing_else(report) -> None:
     text = (report / "report.html").read_text()
-    page = Words()
+    page = Page()
     page.feed(text)
-    assert page.tags.count("svg") == len(list((report / "figures").iterdir())) == 4
-    assert "<i>co" not in text and "<b>no" not in text and "best | of <all>" in page.words
+    assert len(text.encode()) < 300_000
+    assert page.policy.startswith("default-src 'none'") and "script" not in page.policy
+    assert "@import" not in text and not re.search(r"url\((?!#)", text)
+    assert "<i>co" not in text and "<b>no" not in text and "Thing A <b>" not in text
+    assert page.targets and page.targets <= page.anchors
+    assert page.tags.count("svg") == 2 * len(list((report / "figures").glob("*.svg"))) == 8
+    assert "prefers-color-scheme:dark" in text
     for rows in tables((report / "report.md").read_text()).values():
-        for cell in {cell for row in rows[1:] for cell in row if re.match(r"\*{0,2}0\.\d{3} \[", cell)}:
-            value, bounds = cell.replace("**", "").split(" ", 1)
+        for cell in {plain(cell) for row in rows[1:] for cell in row if re.match(r"0\.\d{3} \\\[", cell)}:
+            value, bounds = cell.split(" ", 1)
             assert value in page.words and bounds in page.words
-    assert "url(" not in text and "@import" not in text
 
 
-def test_figures_are_svg_whose_points_are_the_records(report) -> None:
-    metrics, _ = strict_records(report)
-    values = {f"{record['values']['matched_f1']:.3f}" for record in metrics.values()}
-    by_ratio = ElementTree.parse(next((report / "figures").glob("*by-ratio*"))).getroot()
-    titles = [element.text or "" for element in by_ratio.iter("{http://www.w3.org/2000/svg}title")]
-    points = [title for title in titles if "%:" in title]
-    assert len(points) == 7  # 100 % stands on both lines
-    assert {point.split(": ")[1].split(" ")[0] for point in points} <= values
-    for figure in (report / "figures").iterdir():
-        words = " ".join(ElementTree.parse(figure).getroot().itertext())
-        assert re.search("%|a session|a bundle", words)  # every axis has its unit
+def test_figures_hold_the_numbers_of_the_records(report) -> None:
+    names = sorted(file.stem for file in (report / "figures").glob("*.svg"))
+    assert [name.rpartition("co-i-")[2] for name in names] == [
+        "1-differences",
+        "2-format",
+        "3-quantity",
+        "4-utilization",
+    ]
+    for name in names:
+        assert (report / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        root = ElementTree.parse(report / "figures" / f"{name}.svg").getroot()
+        assert root.find("{http://www.w3.org/2000/svg}title") is not None
+        text = (report / "figures" / f"{name}.svg").read_text()
+        used = set(re.findall(r"var\(--(\w+)\)", text))
+        assert used and all(text.count(f"--{one}:") == 2 for one in used)  # a light and a dark colour
+    first = ElementTree.parse(next((report / "figures").glob("*1-differences.svg"))).getroot()
+    words = [plain(word) for word in first.itertext()]
+    difference, (low, high), _ = compared(report, "run06", "run01", "baseline")
+    assert f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]" in words
+    assert {"Without a student", "Utilization: all data", "all-pairs"} <= set(words)
+
+
+def test_examples_are_the_best_a_median_and_the_worst_session(report) -> None:
+    text = plain((report / "report.md").read_text())
+    part = text[text.index("## Examples") :]
+    assert part.index("The best: session") < part.index("A median: session") < part.index("The worst: session")
+    assert "1. Thing A <b>" in part
+    assert "| SFT (matched F1 1.000) | 1, 2 the intent of ab | 1, 2 an intent of ab | 1.00 | hit |" in part
+    assert "| clusters (matched F1 " in part and "| missed |" in part
+    kept = [r for r in records(report) if r["kind"] in ("prediction", "session")]
+    assert len(kept) == 3 + 2 * 3 and {r["run"] for r in kept if "run" in r} == {"run06", "run01"}
 
 
 def test_settings_notes_and_hashes_stand_at_the_end(report) -> None:
     text = (report / "report.md").read_text()
-    end = text[text.index("## Data") :]
+    end = text[text.index("## Data and provenance") :]
     assert "Invented: &lt;b>no shop&lt;/b>." in end
-    for wanted in ("0123456789abcdef", "version of kdb | 0.1.0", "run12", "diversity"):
+    for wanted in (
+        "0123456789abcdef",
+        "| version of kdb | 0.1.0 |",
+        "run12",
+        "trained.selected.strategy diversity",
+    ):
         assert wanted in end
-    assert "Better than clusters, the best baseline, in matched F1: tiny, SFT;" in text
-    assert "Worse than clusters, the best baseline, in matched F1: tiny, zero-shot." in text
+    assert end.count("version of kdb") == 1  # what all share stands once
+
+
+def test_latex_tables_have_a_caption_rules_and_as_many_cells_as_columns(report, tmp_path) -> None:
+    text = (report / "tables.tex").read_text()
+    found = re.findall(r"\\begin\{table\}.*?\\end\{table\}", text, re.DOTALL)
+    assert len(found) == 6
+    for one in found:
+        columns = len(re.search(r"\\begin\{tabular\}\{([lr]+)\}", one)[1])
+        body = one[one.index("\\toprule") : one.index("\\bottomrule")]
+        rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+        assert len(rows) > 1 and {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {columns}
+        assert one.index("\\caption{") < one.index("\\label{tab:") < one.index("\\toprule") < one.index("\\midrule")
+        assert re.search(r"\\par\\smallskip\n\{\\footnotesize \w.*\.\}\n\\end\{table\}", one)
+    assert r"best | of $<$all$>$" in text and "shop \\& $<$i$>$co$<$/i$>$" in text
+    if not shutil.which("pdflatex"):
+        return
+    page = "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs}\\begin{document}"
+    (tmp_path / "page.tex").write_text(f"{page}\n\\input{{{report / 'tables'}}}\n\\end{{document}}\n")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+
+
+def test_csv_holds_every_score_unrounded(report) -> None:
+    rows = list(csv.DictReader((report / "tables.csv").read_text().splitlines()))
+    found = strict(report)
+    own = [r for r in rows if r["run"] == "SFT" and r["protocol"] == "strict"]
+    assert {r["metric"]: r["value"] for r in own}["matched_f1"] == str(found["run06"]["values"]["matched_f1"])
+    (primary,) = [r for r in own if r["metric"] == "matched_f1"]
+    difference, (low, high), _ = compared(report, "run06", "run01", "baseline")
+    assert [float(primary[name]) for name in ("difference", "difference_low", "difference_high")] == [
+        pytest.approx(one) for one in (difference, low, high)
+    ]
+
+
+@pytest.mark.parametrize("style", ["text", "markdown", "csv", "latex"])
+def test_one_table_is_printed_in_any_format(report, kdb, style) -> None:
+    done = kdb("report", report / "records.jsonl", "--table", "quantity", "--format", style)
+    assert done.code == 0 and done.stdout.count("reference") >= 2 and "SFT, random" in done.stdout
+    if style == "markdown":
+        rows = [
+            line for line in (report / "report.md").read_text().splitlines() if line in done.stdout.splitlines()
+        ]
+        assert len([row for row in rows if row.startswith("| SFT")]) == 7
+
+
+def test_wrong_names_are_usage_errors(report, kdb, tmp_path) -> None:
+    for argv, said in (
+        (["--table", "nonsense"], "they allow summary, runs, format"),
+        (["--table", "runs", "-o", tmp_path / "r"], "give one of them"),
+        ([], "-o FOLDER"),
+        (["--baseline", "nobody", "-o", tmp_path / "r"], "there are all-pairs, clusters"),
+        (["--student", "clusters", "-o", tmp_path / "r"], "there are zero-shot, ICL"),
+    ):
+        done = kdb("report", report / "records.jsonl", *argv)
+        assert done.code == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_the_baseline_and_the_student_can_be_chosen_elsewhere(report, kdb, tmp_path) -> None:
+    argv = ("--baseline", "all-pairs", "--student", "zero-shot", "-o", tmp_path / "r")
+    assert kdb("report", report / "records.jsonl", *argv).code == 0
+    text = plain((tmp_path / "r" / "report.md").read_text())
+    assert "the student zero-shot reaches" in text and "the chosen method without a student, all-pairs," in text
+    assert "Chosen on these same sessions" not in text
 
 
 def test_the_data_policy_is_what_import_stamped(kdb, samples, tmp_path) -> None:
@@ -282,17 +327,21 @@ def test_the_data_policy_is_what_import_stamped(kdb, samples, tmp_path) -> None:
     predictions = kdb("infer", "--baseline", "whole-session", stdin=lines).out
     done = kdb("report", "-o", tmp_path / "r", stdin=kdb("eval", "-", stdin=predictions + lines).out)
     assert done.code == 0, done.stderr
-    text = (tmp_path / "r" / "report.md").read_text()
-    assert "outdoor: imported from outdoor (hash" in text
+    text = plain((tmp_path / "r" / "report.md").read_text())
+    assert "**data** outdoor (hash" in text
     assert "1,194 items without a title in 503 sessions were left out, which makes the task easier" in text
-    assert "split by 0.7:0.1:0.2, seed 0" in text and "kdb report --note" not in text
+    assert "**split** 0.7:0.1:0.2, seed 0" in text and "kdb report --note" not in text
+    # A question without runs takes one line, and one run is no comparison.
+    assert "no student was run; whole-session reaches a matched F1 of" in text
+    assert text.count("no two runs differ in") == 2 * 3  # as a sentence, and in place of its figure
+    assert not (tmp_path / "r" / "figures").exists()
 
 
 def test_the_same_records_give_the_same_bytes_and_nothing_is_overwritten(report, tmp_path, kdb) -> None:
     again = kdb("report", report / "records.jsonl", "-o", tmp_path / "r", "--note", "Invented: <b>no shop</b>.")
     assert again.code == 0, again.stderr
     for file in (path for path in report.rglob("*") if path.is_file()):
-        assert (tmp_path / "r" / file.relative_to(report)).read_bytes() == file.read_bytes()
+        assert (tmp_path / "r" / file.relative_to(report)).read_bytes() == file.read_bytes(), file.name
     refused = kdb("report", report / "records.jsonl", "-o", tmp_path / "r")
     assert refused.code == 2 and "--force" in refused.stderr
     assert kdb("report", report / "records.jsonl", "-o", tmp_path / "r", "--force").code == 0
@@ -310,66 +359,94 @@ def test_what_contradicts_itself_or_is_missing_is_refused(report, tmp_path, kdb)
     assert empty.code == 1 and "no metric" in empty.stderr and not (tmp_path / "r").exists()
 
 
-def test_without_comparisons_nothing_is_bold(report, tmp_path, kdb) -> None:
+def test_without_comparisons_nothing_is_claimed(report, tmp_path, kdb) -> None:
     lines = [li for li in (report / "records.jsonl").read_bytes().splitlines() if b'"comparison"' not in li]
     assert kdb("report", "-o", tmp_path / "r", stdin=b"\n".join(lines)).code == 0
     text = (tmp_path / "r" / "report.md").read_text()
-    assert "**" not in text and "not compared" in text
+    assert "The records do not compare the two." in text and "is shown" not in text
+    assert "| p |" not in text.partition("Format")[0]
 
 
-def test_labels_and_factors() -> None:
-    assert label({"name": "mine", **STUDENT}) == "mine"
-    assert label(drawn("random", 0.3)) == "tiny, SFT, random, 30 %"
-    assert factors({"baseline": "clusters"}) == factors({}) == {}
+def test_runs_with_the_same_predictions_count_once(kdb, tmp_path) -> None:
+    grid = [*GRID[:2], ({**tuned(), "name": "SFT"}, 0.9)]
+    metrics, predictions = write_grid(tmp_path, kdb, grid)
+    copies = [line.replace(b'"run02"', b'"copy"') for line in run_lines(2, {**tuned(), "name": "SFT again"}, 0.9)]
+    with predictions.open("ab") as file:
+        file.write(b"\n".join(copies) + b"\n")
+    metrics.write_bytes(kdb("eval", predictions).out)
+    printed = kdb("report", metrics, predictions, "--table", "runs").stdout
+    assert "SFT again has the predictions of SFT." in printed and "corrected by Holm over 1 students" in printed
+
+
+def test_stated_families_seeds_and_calibration_are_taken_as_recorded(kdb, tmp_path) -> None:
+    metrics, _ = write_grid(tmp_path, kdb, [*GRID[:2], ({**tuned(), "name": "SFT"}, 0.9)])
+    lines = [msgspec.json.decode(line) for line in metrics.read_bytes().splitlines()]
+    for record in lines:
+        if record["kind"] == "metric" and record["run"] == "run02":
+            record |= {"seeds": ["s0", "s1"], "spread": {"matched_f1": 0.0123}}
+            record["values"]["expected_calibration_error"] = 0.0456
+        if record["kind"] == "comparison" and record["family"] == "baseline":
+            record |= {"p_holm": dict.fromkeys(record["p"], 0.0321), "p_floor": 0.0}
+    bins = [
+        {"bundles": 4, "probability": 0.2, "precision": 0.25},
+        {"bundles": 4, "probability": 0.8, "precision": 0.9},
+    ]
+    lines.append(
+        {"kind": "calibration", "run": "run02", "domain": SHOP, "bundles": 8, "bins": bins, "kept": []},
+    )
+    metrics.write_bytes(b"\n".join(map(msgspec.json.encode, lines)))
+    assert kdb("report", metrics, "-o", tmp_path / "r").code == 0
+    text = plain((tmp_path / "r" / "report.md").read_text())
+    assert "standard deviation over 2 seeds 0.012" in text
+    assert "the best method without a student, clusters," in text and "p = 0.032" in text
+    assert (
+        "**Figure 6.** Reliability of the probabilities that SFT gives to 8 bundles "
+        "(expected calibration error 0.046)" in text
+    )
+    assert len(list((tmp_path / "r" / "figures").glob("*6-calibration.svg"))) == 1
+
+
+def test_costs_are_drawn_only_where_they_were_measured_on_an_idle_machine(kdb, tmp_path) -> None:
+    idle = {"tags": {"timing": "idle"}}
+    grid = [({**GRID[1][0], **idle, "name": "clusters"}, 0.3), ({**tuned(), **idle, "name": "SFT"}, 0.9), GRID[2]]
+    metrics, _ = write_grid(tmp_path, kdb, grid)
+    assert kdb("report", metrics, "-o", tmp_path / "r").code == 0
+    text = plain((tmp_path / "r" / "report.md").read_text())
+    assert "For 1,000 sessions the student takes 2 seconds (clusters: 1) and reads" in text
+    figure = next((tmp_path / "r" / "figures").glob("*5-seconds.svg")).read_text()
+    assert ">SFT<" in figure and ">clusters<" in figure and ">zero-shot<" not in figure
+
+
+def test_factors() -> None:
+    assert factors({"baseline": "clusters"}) == {"baseline": "clusters"} and factors({}) == {}
     knowing = tuned(knowledge={"pattern": 9, "thought": 4})
     assert factors(knowing)["format"] == "none"
     assert factors({**knowing, "knowledge": 2})["format"] == "pattern + thought"
     assert factors({**knowing, "knowledge": 2, "formats": ["pattern"]})["format"] == "pattern"
-    learnt = factors({**knowing, "target": "both"})
-    assert (learnt["format"], learnt["target"]) == ("thought", "both")
+    assert factors({**knowing, "thoughts": "auxiliary"})["format"] == "thought"
     assert "strategy" not in factors(drawn("random", 1.0))
     assert factors(tuned(selected={"of": "sessions", "strategy": "length", "prefer": "long", "count": 9})) == {
         "student": "tiny",
         "answer": "list",
         "utilization": "SFT",
         "format": "none",
-        "domains": "shop",
         "strategy": "length long",
         "quantity": "9 sessions",
     }
 
 
-def test_numbers_scales_and_escapes() -> None:
-    values = (None, 0.0, 0.1234, 12.3456, 321.4, 134515008.0, 0.00002)
-    assert [number(v) for v in values] == ["–", "0.000", "0.123", "12.346", "321", "1.35e+08", "2e-05"]
-    assert Scale(0, 0.7, 0, 7).ticks() == [0, 0.2, 0.4, 0.6]
-    assert Scale(0.001, 10, 0, 4, log=True).ticks() == pytest.approx([0.001, 0.01, 0.1, 1, 10])
-    assert Scale(1e5, 1e6, 0, 1, log=True).ticks() == [1e5, 2e5, 5e5, 1e6]
-    assert [tick_text(v) for v in (0.2, 100.0, 1e9, 2e5, 5e-5)] == ["0.2", "100", "10⁹", "2·10⁵", "5·10⁻⁵"]
-    assert Scale(0.001, 10, 0, 4, log=True).at(0.1) == pytest.approx(2)
-    assert all(a < b for a, b in pairwise(Scale(0, 3, 0, 1).ticks()))
-    assert escape("a|b\n*c* [x](y) <b>") == r"a\|b \*c\* [x\](y) &lt;b>"
-    assert "<b>" not in html([Table(["<b>"], [[Cell("<b>")]], "<b>")])
+def test_a_trained_student_that_reads_patterns_is_not_in_context_learning() -> None:
+    reading = {**drawn("random", 0.1), "knowledge": 3, "kb": {"knowledge": {"pattern": 5}}}
+    assert factors(reading)["utilization"] == "SFT" and factors(reading)["format"] == "pattern"
 
 
-def test_it_looks_right_in_a_browser(report, tmp_path) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not browser:
-        pytest.skip("needs Chromium")
-    picture = tmp_path / "report.png"
-    options = "headless no-sandbox disable-gpu no-first-run disable-background-networking disable-component-update"
-    subprocess.run(
-        [
-            browser,
-            *(f"--{option}" for option in [*options.split(), "disable-sync", "hide-scrollbars"]),
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--window-size=1200,3000",
-            f"--screenshot={picture}",
-            (report / "report.html").as_uri(),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=300,
-    )
-    size = struct.unpack(">II", picture.read_bytes()[16:24])
-    assert size == (1200, 3000) and picture.stat().st_size > 100_000
+def test_a_zero_shot_student_with_pair_features_draws_on_their_sessions() -> None:
+    fitted = {**STUDENT, "answer": "pairs", "kb": {"sessions": 623}}
+    assert factors(fitted)["quantity"] == "100 %" and "quantity" not in factors(STUDENT)
+
+
+def test_declared_factors_win_over_settings() -> None:
+    declared = {**drawn("random", 0.3), "tags": {"strategy": "mine", "recipe": "r1", "seed": 3, "timing": "idle"}}
+    found = factors(declared)
+    assert (found["strategy"], found["recipe"], found["quantity"]) == ("mine", "r1", "30 %")
+    assert "seed" not in found and "timing" not in found

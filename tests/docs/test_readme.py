@@ -17,7 +17,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import results_tables
 from support.command_line import ROOT, SAMPLES
 from support.fake_teacher import FakeTeacher, running
 
@@ -229,16 +228,6 @@ def test_the_layout_names_what_is_there() -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
     folders = {f"{p.parent.relative_to(ROOT)}/" for p in (ROOT / "kdb").glob("*/__init__.py")}
     assert folders and folders <= named
-
-
-def test_the_tables_are_those_of_the_records() -> None:
-    folders = {file.parent.parent for file in (SAMPLES / "results").glob("*/*/records.jsonl")}
-    if not folders:
-        pytest.skip("no results are committed in samples/results")
-    shown = {line.rstrip() for line in README.splitlines()}
-    for folder in folders:
-        made = "\n".join(results_tables.tables(folder))
-        assert [row for row in made.splitlines() if row.strip() and row.rstrip() not in shown] == []
 
 
 def test_links_lead_somewhere() -> None:

@@ -1,0 +1,180 @@
+"""Which figures a domain has, and what is drawn in each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kdb.evaluation.contrasts import Contrast
+from kdb.report import charts
+from kdb.report.charts import Curve, Point
+from kdb.report.drawing import Drawing, drawing
+from kdb.report.factors import FORMATS
+from kdb.report.forest import Row, forest
+from kdb.report.questions import Group, Question, describe, questions, share
+from kdb.report.results import PRIMARY, Recipe, Results
+
+MOST_ROWS = 25
+"""So many rows of the first figure, with headings, are read at a glance; the table of all runs has the others."""
+MOST_POINTS = 8
+CALIBRATION = {"expected_calibration_error": "expected calibration error", "brier": "Brier score"}
+FILLED = "Filled marks: significant after Holm's correction; arrows: beyond the axis."
+
+
+def overview(results: Results) -> Drawing | None:
+    """Figure 1: every kind of run against the best baseline, by question."""
+    best = results.baseline
+    contrasts = {**results.baselines_against_best, **results.against_baseline}
+    if best is None or not contrasts:
+        return None
+    rows = _block("Without a student", [(one.name, one) for one in results.baselines_against_best], contrasts)
+    shown = set(results.baselines_against_best)
+    student = results.student and results.duplicates.get(results.student, results.student)
+    for heading, members in _blocks(results):
+        new = [(name, one) for name, one in members if one not in shown]
+        block = _block(heading, new, contrasts)
+        if len(rows) + len(block) <= MOST_ROWS:
+            rows += block
+            shown |= {one for _, one in new}
+    if student and student not in shown:
+        rows = [*_block("The student", [(student.name, student)], contrasts), *rows]
+    caption = (
+        f"Matched F1 minus that of the baseline {best.name} ({results.value(best, PRIMARY):.3f}), with 95 % "
+        f"intervals, on the same {results.sizes[0]:,} sessions. {FILLED} Squares: no student."
+    )
+    title = "Differences to the baseline"
+    return drawing("1-differences", title, caption, lambda width: forest(rows, "difference in matched F1", width))
+
+
+def _blocks(results: Results) -> list[tuple[str, list[tuple[str, Recipe]]]]:
+    """What the first figure shows of students, the most telling first: one group a question, then the others."""
+    found = {question.factor: question for question in questions(results)}
+    order = ["utilization", *(factor for factor in found if factor != "utilization")]
+    ranked = [(n, factor, group) for factor in order for n, group in enumerate(found[factor].students)]
+    blocks = []
+    for _, factor, group in sorted(ranked, key=lambda one: one[0]):
+        setting = describe(group.shared, [other.shared for other in found[factor].groups])
+        members = [(short(factor, level), one) for level, one in group.levels.items()]
+        blocks.append((f"{factor.capitalize()}: {setting}" if setting else factor.capitalize(), members))
+    inside = {one for _, members in blocks for _, one in members}
+    others = [one for one in results.against_baseline if one not in inside and one not in results.duplicates]
+    return [*blocks, ("Other students", [(one.name, one) for one in others])]
+
+
+def _block(heading: str, members: Sequence[tuple[str, Recipe]], contrasts: Mapping[Recipe, Contrast]) -> list[Row]:
+    rows = [Row(name, contrasts[one], one.is_baseline) for name, one in members if one in contrasts]
+    return [Row(heading), *rows] if rows else []
+
+
+def short(factor: str, level: str) -> str:
+    """A level as figures name it."""
+    return "all formats" if factor == "format" and level.count("+") >= len(FORMATS) - 2 else level
+
+
+def of_format(question: Question) -> Drawing | None:
+    """Figure 2: each format against none, on equal data."""
+    return _effects("2-format", question, "Differences to no knowledge on equal data")
+
+
+def of_utilization(question: Question) -> Drawing | None:
+    """Figure 4: each utilization against zero-shot, on equal data."""
+    return _effects("4-utilization", question, "Differences between utilizations on equal data")
+
+
+def of_declared(question: Question, n: int) -> Drawing | None:
+    """A factor that a grid declares beside the three."""
+    return _effects(f"{n}-{question.factor}", question, f"Differences by {question.factor}")
+
+
+def _effects(name: str, question: Question, title: str) -> Drawing | None:
+    among = [group.shared for group in question.groups]
+    rows: list[Row] = []
+    for group in question.students:
+        where = describe(group.shared, among)
+        rows.append(Row(f"{where or 'All else the same'}, minus {group.reference}"))
+        for level in group.levels:
+            if contrast := question.contrast(group, level):
+                rows.append(Row(short(question.factor, level), contrast))
+    if not any(row.contrast for row in rows):
+        return None
+    caption = f"{title}, in matched F1 with 95 % intervals. {FILLED}"
+    return drawing(name, title, caption, lambda width: forest(rows, "difference in matched F1", width))
+
+
+def of_quantity(results: Results, question: Question) -> Drawing | None:
+    """Figure 3: matched F1 by the share of the labelled sessions, the baselines beside the student."""
+    groups = [group for group in question.groups if len(group.levels) > 1]
+    students = [group for group in groups if not group.is_baseline]
+    if not students:
+        return None
+    series = [_curve(results, group, groups) for group in groups[: len(charts.SERIES)]]
+    best = results.baseline
+    if best and not any(best in group.levels.values() for group in groups):
+        value = results.value(best, PRIMARY)
+        end = max(share(level) for group in students for level in group.levels)
+        if value is not None:
+            series.append(Curve(f"{best.name}, all data", [(end, value, results.interval(best))], True))
+    title = "Matched F1 by the share of the data"
+    caption = f"{title}, with 95 % intervals. The axis does not begin at 0."
+    names = ("share of the labelled sessions, %", "matched F1")
+    return drawing("3-quantity", title, caption, lambda width: charts.curves(series, names, width))
+
+
+def _curve(results: Results, group: Group, among: Sequence[Group]) -> Curve:
+    points: list[tuple[float, float, Sequence[float] | None]] = [
+        (share(level), value, results.interval(one))
+        for level, one in group.levels.items()
+        if (value := results.value(one, PRIMARY)) is not None
+    ]
+    name = group.shared.get("baseline") or describe(group.shared, [other.shared for other in among])
+    if group.is_baseline and group.shared.get("strategy"):
+        name += f", {group.shared['strategy']}"
+    return Curve(name, points, group.is_baseline)
+
+
+def of_cost(results: Results, shown: Sequence[Recipe]) -> list[Drawing]:
+    """Figure 5: matched F1 against seconds and against money, for what was measured."""
+    made = []
+    for name, key, axis in (
+        ("5-seconds", "seconds", "seconds for 1,000 sessions"),
+        ("5-money", "dollars", "US dollars for 1,000 sessions"),
+    ):
+        points = [
+            Point(one.name, 1000 * cost, value, results.interval(one), one.is_baseline)
+            for one in shown
+            if (one.is_timed or key != "seconds")
+            and (cost := results.value(one, key))
+            and (value := results.value(one, PRIMARY)) is not None
+        ][:MOST_POINTS]
+        if len(points) > 1:
+            title = f"Matched F1 against {axis.partition(' ')[0] if key == 'seconds' else 'money'}"
+            caption = f"Matched F1 with 95 % intervals against {axis}, on a logarithmic axis."
+            made.append(_scatter(name, title, caption, points, axis))
+    return made
+
+
+def _scatter(name: str, title: str, caption: str, points: list[Point], axis: str) -> Drawing:
+    return drawing(name, title, caption, lambda width: charts.scatter(points, (axis, "matched F1"), width))
+
+
+def of_calibration(results: Results) -> Drawing | None:
+    """Figure 6: how often bundles are hits that were given a probability, for the student or else the baseline."""
+    for one in [one for one in (results.student, results.baseline) if one]:
+        calibration = next((c for run, c in results.calibrations.items() if run in (one.run, *one.seeds)), None)
+        if calibration:
+            told = [
+                f"{text} {value:.3f}"
+                for key, text in CALIBRATION.items()
+                if (value := results.value(one, key)) is not None
+            ]
+            title = "Reliability of the probabilities"
+            scores = f" ({', '.join(told)})" if told else ""
+            caption = (
+                f"{title} that {one.name} gives to {calibration.bundles:,} bundles{scores}. Each mark is a bin."
+            )
+            points = [(bin.probability, bin.precision) for bin in calibration.bins]
+            return _reliability(title, caption, points)
+    return None
+
+
+def _reliability(title: str, caption: str, points: Sequence[tuple[float, float]]) -> Drawing:
+    return drawing("6-calibration", title, caption, lambda width: charts.reliability(points, width))

@@ -1,0 +1,50 @@
+"""Every table of results in a README is what `kdb report` prints of committed records.
+
+The command stands in a comment above the table: `<!-- kdb report RECORDS --table NAME ... -->`.
+"""
+
+import re
+import shlex
+
+import pytest
+from support.command_line import ROOT, SAMPLES
+
+MARK = re.compile(r"<!-- (kdb report .*?) -->\n+((?:\|.*\n)+)")
+READMES = [
+    path for path in ROOT.rglob("README.md") if not {".venv", "build", "out"} & set(path.relative_to(ROOT).parts)
+]
+TABLES = [(path, *found) for path in READMES for found in MARK.findall(path.read_text(encoding="utf-8"))]
+
+
+def test_there_are_tables() -> None:
+    assert len(TABLES) >= 3
+
+
+@pytest.mark.parametrize(
+    ("path", "command", "table"), TABLES, ids=[f"{path.parent.name}-{n}" for n, (path, *_) in enumerate(TABLES)]
+)
+def test_a_table_is_what_its_command_prints(kdb, path, command: str, table: str) -> None:
+    program, *argv = shlex.split(command)
+    done = kdb(*argv, "--format", "markdown", cwd=ROOT)
+    assert program == "kdb" and done.code == 0, done.stderr
+    printed = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    shown = table.splitlines()
+    assert shown[:2] == printed[:2]
+    # A README may leave out rows, and what it shows stands in the same order.
+    assert [row for row in printed if row in shown] == shown
+
+
+RECORDS = sorted((SAMPLES / "results").glob("*/*/records.jsonl"))
+
+
+@pytest.mark.parametrize("records", RECORDS, ids=["-".join(path.parts[-3:-1]) for path in RECORDS])
+def test_a_committed_report_is_what_its_records_make(kdb, tmp_path, records) -> None:
+    """Figures are left out: their bytes depend on the version of Matplotlib."""
+    title = records.with_name("report.md").read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+    done = kdb("report", records, "--title", title, "-o", tmp_path / "r")
+    assert done.code == 0, done.stderr
+    for name in ("records.jsonl", "report.md", "tables.tex", "tables.csv"):
+        assert (tmp_path / "r" / name).read_bytes() == records.with_name(name).read_bytes(), name
+    drawn = {file.name for file in (tmp_path / "r" / "figures").glob("*.svg")}
+    assert drawn == {file.name for file in (records.parent / "figures").iterdir() if file.suffix == ".svg"} != set()
+    assert len(records.with_name("report.html").read_bytes()) < 300_000
