@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdb import console, weights
+from kdb.disk_cache import DiskCache
 from kdb.errors import KdbError
 from kdb.files import cache_folder
 from kdb.provenance import file_hash
@@ -37,30 +36,20 @@ class Embedder:
         """One unit row of float32 for each text: the same text gives the same bytes in whatever company."""
         keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
         wanted = dict(zip(keys, texts, strict=True))
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self._file, timeout=120)) as cache:
-                cache.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB)")
-                found = self._cached_or_computed(cache, wanted)
-        except (OSError, sqlite3.Error) as error:
-            raise KdbError(f"{self._file}: {error}", "delete it, or set KDB_CACHE") from None
+        found = self._cached_or_computed(wanted)
         rows = [np.frombuffer(found[key], dtype="<f4") for key in keys]
         return np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
 
-    def _cached_or_computed(self, cache: sqlite3.Connection, wanted: dict[bytes, str]) -> dict[bytes, bytes]:
+    def _cached_or_computed(self, wanted: dict[bytes, str]) -> dict[bytes, bytes]:
         """The vectors of all texts as bytes; those that the cache lacks are computed and put there."""
-        found: dict[bytes, bytes] = {}
-        for block in _blocks(list(wanted)):
-            marks = ",".join("?" * len(block))
-            found.update(cache.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", block))
+        found = self._cache.get(wanted)
         missing = [key for key in wanted if key not in found]
-        blocks = _blocks(missing)
+        blocks = [missing[start : start + _BLOCK] for start in range(0, len(missing), _BLOCK)]
         for block in console.track(blocks, "embedding texts", len(blocks)) if blocks else ():
             vectors = self._compute([wanted[key] for key in block])
-            made = [(key, row.tobytes()) for key, row in zip(block, vectors, strict=True)]
+            made = {key: row.tobytes() for key, row in zip(block, vectors, strict=True)}
             # Another process may have been faster; its vectors are the same.
-            cache.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", made)
-            cache.commit()
+            self._cache.put(made, replace=False)
             found.update(made)
         return found
 
@@ -94,19 +83,16 @@ class Embedder:
             raise KdbError(f"embedder {self.name!r} cannot be loaded: {reason}") from None
 
     @cached_property
-    def _file(self) -> Path:
-        """The cache of this model."""
-        return cache_folder() / "embeddings" / f"{self.cache_name}.sqlite"
+    def _cache(self) -> DiskCache:
+        """The vectors of this model."""
+        path = cache_folder() / "embeddings" / f"{self.cache_name}.sqlite"
+        return DiskCache(path, "vectors", hint="delete it, or set KDB_CACHE")
 
     @cached_property
     def cache_name(self) -> str:
         """The model's name as that of a file; for a local folder its content is part of it."""
         content = f"-{file_hash(Path(self.name))}" if Path(self.name).is_dir() else ""
         return re.sub(r"[^A-Za-z0-9._-]+", "_", self.name).strip("._") + content
-
-
-def _blocks(keys: list[bytes]) -> list[list[bytes]]:
-    return [keys[start : start + _BLOCK] for start in range(0, len(keys), _BLOCK)]
 
 
 def cosines(queries: Array, pool: Array) -> Array:
