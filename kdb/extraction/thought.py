@@ -18,8 +18,8 @@ from kdb.prompts import replies
 from kdb.records import Bundle, Item, Knowledge, Session, Source
 from kdb.teacher import Answer, Message, Request, Sampling, Teacher
 
-Drawn = tuple[Knowledge | None, str]
-"""The thought, if it is kept, and the check that it fails in the end."""
+Drawn = tuple[Knowledge | None, str, int]
+"""The thought, if it is kept, the check that it fails in the end, and how many of its sentences are shortened."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,16 @@ class ThoughtFormat(Format[Drawn]):
     def __init__(self, config: ThoughtConfig, sampling: Sampling) -> None:
         super().__init__(config, sampling)
         self._outcomes: Counter[str] = Counter()
+        self._shortened = 0
 
     def draw(self, session: Session, teacher: Teacher) -> Drawn:
         """The thought about a session; one that fails its checks is asked for again with the reason."""
         question = messages = thought_text.messages(session)
         answers: list[Answer] = []
-        text, problem = "", ""
+        text, problem, cut = "", "", 0
         for attempt in range(self.config.tries):
             answers.append(teacher.ask(self._request(session, messages, "thought again" if attempt else "thought")))
-            text, problem, why = _read(answers[-1], session)
+            text, problem, why, cut = _read(answers[-1], session)
             if not problem:
                 break
             follow_up = [*question, replies.assistant_message(answers[-1].text), _again(why)]
@@ -65,7 +66,7 @@ class ThoughtFormat(Format[Drawn]):
                 break
             messages = follow_up
         if not text or (problem and self.config.unverified == "drop"):
-            return None, problem
+            return None, problem, 0
         checks = thought_text.CHECKS
         thought = Knowledge(
             id="",
@@ -75,7 +76,7 @@ class ThoughtFormat(Format[Drawn]):
             source=Source(sessions=[session.id]),
             checks=list(checks[: checks.index(problem)] if problem else checks),
         )
-        return written(thought, teacher, answers, *thought_text.PROMPTS), problem
+        return written(thought, teacher, answers, *thought_text.PROMPTS), problem, cut
 
     def _request(self, session: Session, messages: list[Message], purpose: str) -> Request:
         return Request(
@@ -90,8 +91,9 @@ class ThoughtFormat(Format[Drawn]):
 
     def collect(self, session: Session, drawn: Drawn) -> Iterator[Knowledge]:
         """The thought, after its session."""
-        thought, problem = drawn
+        thought, problem, cut = drawn
         self._outcomes[problem or "verified"] += 1
+        self._shortened += cut
         if thought:
             yield thought
 
@@ -102,20 +104,22 @@ class ThoughtFormat(Format[Drawn]):
         fate = {"keep": "kept", "drop": "dropped"}[self.config.unverified]
         more = f", {sum(failed.values())} unverified and {fate} (failed {reasons})" if failed else ""
         console.say(f"{self._outcomes['verified']} verified thoughts{more}")
+        if self._shortened:
+            console.say(f"sentences cut at {thought_text.SENTENCE} characters: {self._shortened}")
         yield from ()
 
 
-def _read(answer: Answer, session: Session) -> tuple[str, str, str]:
-    """The rendered thought, the check that it fails, and why; no text where it could not even be read."""
-    text = ""
+def _read(answer: Answer, session: Session) -> tuple[str, str, str, int]:
+    """The rendered thought (nothing where it is unreadable), the check that it fails, why, and its cut sentences."""
+    text, cut = "", 0
     try:
         thought = thought_text.parse(answer.text)
-        text = thought_text.render(thought, session)
+        text, cut = thought_text.render(thought, session), thought_text.shortened(thought)
         thought_text.verify(thought, session)
     except thought_text.InvalidThought as error:
         why = "it was cut off, so be briefer" if answer.truncated else str(error)
-        return text, error.check, why
-    return text, "", ""
+        return text, error.check, why, cut
+    return text, "", "", cut
 
 
 def _again(why: str) -> Message:

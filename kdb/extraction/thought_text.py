@@ -125,6 +125,11 @@ def _sentences(thought: Thought) -> list[str]:
     return [step.information for step in thought.items] + [step.reason for step in thought.intents]
 
 
+def shortened(thought: Thought) -> int:
+    """How many sentences are longer than what a student reads of them."""
+    return sum(len(" ".join(sentence.split())) > SENTENCE for sentence in _sentences(thought))
+
+
 def verify(thought: Thought, session: Session) -> None:
     """InvalidThought where a thought names products not in the session, or ends in other than the true bundles."""
     count, place = len(session.items), numbers(session)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,6 +13,7 @@ from msgspec import Struct, structs
 
 from kdb import console
 from kdb.errors import KdbError, UsageError
+from kdb.files import atomic_file
 from kdb.teacher import Answer, Backend, Identity, NotAnAnswer, Request, Unanswered
 from kdb.teacher.cache import AnswerCache
 from kdb.teacher.metered import same_model
@@ -28,11 +30,10 @@ class BatchFile(Backend):
         super().__init__(identity)
         if path.exists() and not force:
             raise UsageError(f"{path} exists", "name another file or pass --force")
-        path.unlink(missing_ok=True)
-        self.path = path
-        self._part = path.with_name(path.name + ".part")
+        self.path, self._force = path, force
         self._keys: set[str] = set()
         self._file: BinaryIO | None = None
+        self._written = ExitStack()
         self._lock = threading.Lock()
 
     def ask(self, request: Request) -> Answer:
@@ -41,7 +42,7 @@ class BatchFile(Backend):
         with self._lock:
             if key not in self._keys:
                 self._keys.add(key)
-                self._file = self._file or self._part.open("wb")
+                self._file = self._file or self._written.enter_context(atomic_file(self.path, self._force))
                 body = encode_request(request, identity.model, identity.without, identity.extra)
                 line = {"custom_id": key, "method": "POST", "url": PATH, "body": body}
                 self._file.write(msgspec.json.encode(line) + b"\n")
@@ -49,9 +50,7 @@ class BatchFile(Backend):
 
     def shortfall(self, what: str) -> KdbError:
         """Puts the file in its place, and names it."""
-        if self._file:
-            self._file.close()
-            self._part.replace(self.path)
+        self._written.close()
         hint = "have them answered, then run again with --batch-in RESULTS"
         return KdbError(f"{what} yet: {len(self._keys)} requests are in {self.path}", hint)
 

@@ -173,3 +173,20 @@ def test_reader_that_closes_the_pipe_ends_the_run_quietly(samples: Path, tmp_pat
         assert process.stdout and process.stderr
         os.close(process.stdout.fileno())
         assert (process.wait(60), process.stderr.read()) == (141, b"")
+
+
+def test_ctrl_c_ends_a_run_whose_server_hangs(samples: Path, tmp_path: Path) -> None:
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    server = FakeTeacher("hang", -1)
+    with running(server) as url:
+        options = ["extract", "thought", str(samples / "sessions.jsonl"), "--allow-test", "--teacher", url]
+        command = [sys.executable, "-m", "kdb", *options, "--model", "m", "--cache", str(tmp_path)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while len(server.received) < 8:  # as many as are asked at once
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(30), process.stderr.read()) == (130, b"kdb: interrupted\n")  # type: ignore[union-attr]

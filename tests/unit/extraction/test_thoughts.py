@@ -74,3 +74,9 @@ def test_steps_out_of_order_fail() -> None:
 def test_what_a_reasoning_model_thinks_aloud_is_not_its_answer() -> None:
     aloud = '<think>maybe {"items": [], "intents": [], "bundles": []}</think>'
     assert thought_text.parse(aloud + json.dumps(GOOD)) == thought_text.parse(json.dumps(GOOD))
+
+
+def test_sentences_that_are_cut_are_counted() -> None:
+    long = "word " * 100
+    thought = thought_text.Thought([thought_text.ItemStep(1, long)], [thought_text.IntentStep("x", "short")], [])
+    assert thought_text.shortened(thought) == 1
