@@ -110,7 +110,7 @@ class ThoughtFormat(Format[Drawn]):
 
 
 def _read(answer: Answer, session: Session) -> tuple[str, str, str, int]:
-    """The rendered thought (nothing where it is unreadable), the check that it fails, why, and its cut sentences."""
+    """The rendered thought (nothing where unreadable), the check that it fails, why, and its cut sentences."""
     text, cut = "", 0
     try:
         thought = thought_text.parse(answer.text)
