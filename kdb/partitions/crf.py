@@ -60,15 +60,17 @@ def fit(
     prior: Weights | None = None,
     precision: float | Weights = 0.5,
     active: Sequence[bool] | None = None,
+    start: Weights | None = None,
 ) -> Weights:
     """The most probable weights under a normal prior around `prior` (or 0), sessions of all sizes counted.
 
     `pairs` holds the (n, n, k) pair features of each session and `truth` its true groups of positions. `precision`
     is that of all weights or one for each (`n_weights`). The weights of pair features that are not `active` (k,)
-    stay at the prior.
+    stay at the prior. `start` are weights near to those looked for, as of nearly the same sessions: with them it
+    takes less time.
     """
-    start = np.zeros(n_weights(pairs[0].shape[2])) if prior is None else np.asarray(prior, dtype=np.float64)
-    free = np.ones(len(start), dtype=bool) if active is None else active_weights(active)
+    centre = np.zeros(n_weights(pairs[0].shape[2])) if prior is None else np.asarray(prior, dtype=np.float64)
+    free = np.ones(len(centre), dtype=bool) if active is None else active_weights(active)
     by_size: dict[int, list[int]] = {}
     for n, own in enumerate(pairs):
         by_size.setdefault(min(len(own), MAX_ITEMS), []).append(n)
@@ -80,11 +82,13 @@ def fit(
     large = [
         _NBest(pairs[n], truth[n]) for size, own in sorted(by_size.items()) if size > MAX_EXACT_ITEMS for n in own
     ]
-    weights = _minimise(small, start, start, precision, free) if small else start
-    for _ in range(ROUNDS if large else 0):
+    weights = centre if start is None else start
+    if small and (start is None or not large):
+        weights = _minimise(small, weights, centre, precision, free)
+    for _ in range((ROUNDS if start is None else 1) if large else 0):
         for session in large:
             session.search(weights)
-        weights = _minimise([*small, *(one.likelihood() for one in large)], weights, start, precision, free)
+        weights = _minimise([*small, *(one.likelihood() for one in large)], weights, centre, precision, free)
     return weights
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kdb.records import Item, Session
+from kdb.records import Bundle, Item, Session
 from kdb.retrieval.embedder import Embedder, cosines
 
 N_FEATURES = 3
@@ -92,7 +92,10 @@ def fit(embedder: Embedder, training: Sequence[Session]) -> tuple[PairFeatures, 
         own = np.zeros(len(titles), dtype=bool)
         own[[place[item.title] for item in session.items if item.title in place]] = True
         memberships.append(found._categories(rows, own))
-    together = [_together(session) for session in training]
+    together = [
+        co_bundled([item.id for item in session.items], session.truth or []).astype(np.float32)
+        for session in training
+    ]
     fold = [zlib.crc32(f"{session.domain}/{session.id}".encode()) % FOLDS for session in training]
     crossed: list[Floats] = [np.zeros(0, dtype=np.float32)] * len(training)
     for k in range(FOLDS):
@@ -125,12 +128,15 @@ def _raw(titles: Floats, memberships: Floats, association: Floats) -> Floats:
     return np.stack([cosines(titles, titles), unit @ unit.T, memberships @ association @ memberships.T], -1)
 
 
-def _together(session: Session) -> Floats:
-    """1 where two items share a true bundle: (n, n), 0 on the diagonal."""
-    bundles = [set(bundle.items) for bundle in session.truth or []]
-    ids = [item.id for item in session.items]
-    share = [[a != b and any({a, b} <= bundle for bundle in bundles) for b in ids] for a in ids]
-    return np.array(share, dtype=np.float32)
+def co_bundled(items: Sequence[str], bundles: Sequence[Bundle]) -> NDArray[np.bool_]:
+    """Whether two different items (by id) share a bundle: (n, n)."""
+    place = {item: n for n, item in enumerate(items)}
+    found = np.zeros((len(items), len(items)), dtype=bool)
+    for bundle in bundles:
+        own = [place[item] for item in bundle.items if item in place]
+        found[np.ix_(own, own)] = True
+    np.fill_diagonal(found, False)
+    return found
 
 
 def _association(memberships: Sequence[Floats], together: Sequence[Floats], count: int) -> Floats:

@@ -8,6 +8,16 @@ from typing import Any, Protocol
 from kdb.records import Prediction, Session
 from kdb.student.seen_sessions import SeenSessions
 
+PREDICTORS = {
+    "whole-session": "kdb.predictors.trivial:WholeSession",
+    "all-pairs": "kdb.predictors.trivial:AllPairs",
+    "clusters": "kdb.predictors.clusters:Clusters",
+    "pattern-matching": "kdb.predictors.pattern_matching:PatternMatching",
+    "pair-classifier": "kdb.predictors.pair_classifier:PairClassifier",
+    "partition-crf": "kdb.predictors.partition_crf:PartitionCrf",
+}
+"""The baselines, by the names that `--baseline` takes; each is a `kdb.predictors.baseline.Baseline`."""
+
 
 class Predictor(Protocol):
     """Predicts bundles for sessions."""

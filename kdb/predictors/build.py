@@ -7,7 +7,7 @@ from typing import Any
 
 from kdb.predictors import Predictor
 from kdb.predictors.options import InferOptions
-from kdb.records import Bundle, Prediction, Session
+from kdb.records import Prediction, Session
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.student.seen_sessions import SeenSessions
 
@@ -29,18 +29,23 @@ class BaselinePredictor:
     """A baseline, fitted on the annotated sessions of a knowledge base."""
 
     def __init__(self, options: InferOptions, base: KnowledgeBase) -> None:
-        from kdb.predictors import baselines
+        from kdb.predictors import baseline
 
-        known, utility = [*base.training, *base.validation], options.method.utility
-        self.model = baselines.build(options.baseline, known, base.knowledge, utility, options.generation.seed)
-        self.settings: dict[str, Any] = {"baseline": options.baseline, "utility": utility}
+        config = baseline.BaselineConfig(
+            options.method.utility, options.generation.seed, options.context.embedder
+        )
+        self.model = baseline.build(options.baseline, base, config)
+        self.settings: dict[str, Any] = {
+            "baseline": options.baseline, "utility": config.utility, **self.model.settings
+        }
         self.measured: dict[str, Any] = {}
         self.fits_kb = options.baseline in baselines.NEED_KB
         self.seen = SeenSessions.of(base.training, base.validation) if self.fits_kb else SeenSessions()
 
     def predict(self, sessions: Sequence[Session]) -> list[Prediction]:
         """See `Predictor`."""
-        return [Prediction.of(s, [Bundle(list(items)) for items in self.model.bundles(s)]) for s in sessions]
+        return [Prediction.of(session, self.model.bundles(session)) for session in sessions]
 
     def close(self) -> None:
         """See `Predictor`."""
+        self.model.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kdb.predictors import baselines
+from kdb.predictors.trivial import AllPairs, WholeSession
 from kdb.records import Bundle, Prediction, Run, Session, Usage
 
 ITEMS = ["a", "b", "c", "d"]
@@ -228,11 +228,11 @@ def test_reference_figures_on_electronic(kdb, electronic: Path) -> None:
     imported = kdb("import", electronic, "--titles", extra, "--split-file", split, "--split", "test")
     sessions = [msgspec.convert(record, Session) for record in imported.records]
     assert len(sessions) == 180
-    whole, pairs = baselines.build("whole-session", [], []), baselines.build("all-pairs", [], [])
+    whole, pairs = WholeSession(), AllPairs()
     records = [
         Prediction(
             id=s.id, domain=s.domain, items=[i.id for i in s.items], status="ok", run=run, truth=s.truth,
-            bundles=bundles(baseline.bundles(s)),
+            bundles=baseline.bundles(s),
         )
         for run, baseline in (("whole", whole), ("pairs", pairs))
         for s in sessions

@@ -1,0 +1,76 @@
+"""From the probability that a partition model gives a bundle to how often such bundles do lie within a true one.
+
+The model's own probabilities are too low: true bundles of a session may overlap, and a partition has each item
+once. Two numbers, fitted on held-out sessions, set that right: a logistic regression on the log odds (Platt,
+1999). It keeps the order of bundles.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kdb.partitions import crf, mbr
+from kdb.partitions.enumeration import Floats
+
+FOLDS = 5
+MIN_BUNDLES = 20
+"""Fewer bundles of held-out sessions say too little: their probabilities stay as they are."""
+LIMIT = 1e-6
+"""Probabilities nearer to 0 or 1 count as that near."""
+
+Groups = Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """p becomes sigmoid(slope * logit(p) + intercept); slope is never negative."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def __call__(self, probability: float) -> float:
+        """The calibrated probability."""
+        return 1 / (1 + math.exp(-self.slope * _logit(probability) - self.intercept))
+
+
+def fit(probabilities: Sequence[float], hits: Sequence[bool]) -> Calibration:
+    """The calibration under which these hits are the most probable; none where too few or all alike were seen."""
+    if len(hits) < MIN_BUNDLES or len(set(hits)) < 2:
+        return Calibration()
+    from sklearn.linear_model import LogisticRegression
+
+    odds = np.array([[_logit(p)] for p in probabilities])
+    model = LogisticRegression().fit(odds, hits)
+    slope = float(model.coef_[0, 0])
+    return Calibration(slope, float(model.intercept_[0])) if slope > 0 else Calibration()
+
+
+def cross_fit(
+    pairs: Sequence[Floats], truth: Sequence[Groups], weights: crf.Weights, utility: str, folds: Sequence[int] = ()
+) -> Calibration:
+    """The calibration of a model with these `weights`, which were fitted to these sessions.
+
+    Each session is decoded by weights that were fitted without its fold (the session's number modulo FOLDS unless
+    `folds` says otherwise), so nothing is learnt from answers that the weights have seen.
+    """
+    fold = list(folds) or [n % FOLDS for n in range(len(pairs))]
+    probabilities, hits = [], []
+    for out in sorted(set(fold)):
+        rest = [n for n in range(len(pairs)) if fold[n] != out]
+        if not rest:
+            return Calibration()
+        own = crf.fit([pairs[n] for n in rest], [truth[n] for n in rest], start=weights)
+        for n in (n for n in range(len(pairs)) if fold[n] == out):
+            for bundle in mbr.decode(pairs[n], own, utility):
+                probabilities.append(bundle.probability)
+                hits.append(any(set(bundle.positions) <= set(group) for group in truth[n]))
+    return fit(probabilities, hits)
+
+
+def _logit(p: float) -> float:
+    p = min(max(p, LIMIT), 1 - LIMIT)
+    return math.log(p / (1 - p))
