@@ -9,12 +9,12 @@ from kdb import weights
 from kdb.cli.options import Given, command
 from kdb.cli.streams import StreamOptions
 from kdb.cli.student import HardwareOptions, Tag, tags
+from kdb.predictors import PREDICTORS
 from kdb.retrieval.config import ContextConfig
 from kdb.student.config import AskedConfig, MethodConfig
 from kdb.student.generation_config import GenerationConfig
 from kdb.teacher.config import StudentServerConfig
 
-BASELINES = "whole-session, all-pairs, clusters, pattern-matching, pair-classifier or partition-crf"
 METHOD = " ".join(name for name in MethodConfig.__struct_fields__ if name != "utility")
 OF_STUDENTS = f"student adapter {METHOD} temperature samples aggregate unconstrained"
 """What means nothing to a baseline."""
@@ -31,7 +31,7 @@ def infer(
         str, Option(help="Model folder, hub id, packaged name, or what kdb export made.")
     ] = weights.STUDENT,
     adapter: Annotated[Path | None, Option(help="A folder made by kdb train.", show_default=False)] = None,
-    baseline: Annotated[str, Option(help=f"No student: {BASELINES}.")] = "",
+    baseline: Annotated[str, Option(help=f"No student: {', '.join(PREDICTORS)}.")] = "",
     kb: Annotated[list[Path] | None, Option(help="Training sessions and knowledge to draw on; repeatable.")] = None,
     method: AskedConfig,
     context: ContextConfig,

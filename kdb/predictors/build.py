@@ -31,12 +31,12 @@ class BaselinePredictor:
     def __init__(self, options: InferOptions, base: KnowledgeBase) -> None:
         from kdb.predictors import baseline
 
-        config = baseline.BaselineConfig(
-            options.method.utility, options.generation.seed, options.context.embedder
-        )
+        config = baseline.BaselineConfig(options.method.utility, options.generation.seed, options.context.embedder)
         self.model = baseline.build(options.baseline, base, config)
         self.settings: dict[str, Any] = {
-            "baseline": options.baseline, "utility": config.utility, **self.model.settings
+            "baseline": options.baseline,
+            "utility": config.utility,
+            **self.model.settings,
         }
         self.measured: dict[str, Any] = {}
         self.fits_kb = options.baseline in baselines.NEED_KB
