@@ -64,7 +64,7 @@ def calibration(run: str, domain: str, bundles: np.ndarray) -> Calibration:
         domain=domain,
         bundles=len(bundles),
         bins=[
-            ReliabilityBin(len(part), round(part[:, 1].mean(), DIGITS), round(part[:, 2].mean(), DIGITS))
+            ReliabilityBin(len(part), *(round(float(part[:, n].mean()), DIGITS) for n in (1, 2)))
             for part in equal_mass_bins(bundles)
         ],
         kept=[
