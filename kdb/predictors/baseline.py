@@ -7,7 +7,6 @@ only if it is in a bundle, so reading the categories would be reading the answer
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
@@ -15,12 +14,13 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from kdb import registry
-from kdb.errors import KdbError, UsageError
+from kdb.errors import UsageError
 from kdb.partitions import mbr
 from kdb.predictors import PREDICTORS
-from kdb.records import Bundle, Session, SessionKey
+from kdb.records import Bundle, Session
 from kdb.retrieval.embedder import Embedder
 from kdb.retrieval.knowledge_base import KnowledgeBase
+from kdb.student.seen_sessions import SeenSessions
 
 Needs = Literal["nothing", "sessions", "patterns"]
 RENAMED = {"patterns": "pattern-matching", "posterior": "partition-crf"}
@@ -48,8 +48,8 @@ class Baseline(ABC):
     """What `fit` needs of a knowledge base: annotated training sessions, mined patterns, or nothing."""
     gives_probabilities: ClassVar[bool] = False
     """Whether its bundles have a probability."""
-    fitted_on: frozenset[SessionKey] = frozenset()
-    """The sessions that something was fitted on: nothing is predicted for them."""
+    seen: SeenSessions = SeenSessions()
+    """The sessions that something was fitted on, or a threshold chosen by."""
 
     @classmethod
     @abstractmethod
@@ -57,22 +57,13 @@ class Baseline(ABC):
         """Learn from annotated sessions and knowledge; UsageError where what it needs is missing."""
 
     @abstractmethod
-    def predict_bundles(self, session: Session) -> list[Bundle]:
+    def bundles(self, session: Session) -> list[Bundle]:
         """The predicted bundles, two or more items each; there may be none."""
 
     @property
     def settings(self) -> dict[str, Any]:
         """What it learnt that a run should record, as a threshold."""
         return {}
-
-    def bundles(self, session: Session) -> list[Bundle]:
-        """The predicted bundles of a session; KdbError for one that it was fitted on, for it knows the answer."""
-        if session.key in self.fitted_on:
-            raise KdbError(
-                f"session {session.id!r} of {session.domain!r} is one that the baseline was fitted on",
-                "predict other sessions, or leave it out of --kb",
-            )
-        return self.predict_bundles(session)
 
     def close(self) -> None:  # noqa: B027
         """Say at the end what there is to say."""
@@ -89,11 +80,6 @@ def build(name: str, base: KnowledgeBase, config: BaselineConfig) -> Baseline:
     if kind.needs == "sessions" and not any(bundle for session in base.training for bundle in session.truth or []):
         raise UsageError("no training session with a bundle in --kb", "import with --split train,validation")
     return kind.fit(base, config)
-
-
-def keys(sessions: Iterable[Session]) -> frozenset[SessionKey]:
-    """The keys of sessions."""
-    return frozenset(session.key for session in sessions)
 
 
 def item_ids(session: Session) -> list[str]:

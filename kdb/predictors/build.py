@@ -9,7 +9,6 @@ from kdb.predictors import Predictor
 from kdb.predictors.options import InferOptions
 from kdb.records import Prediction, Session
 from kdb.retrieval.knowledge_base import KnowledgeBase
-from kdb.student.seen_sessions import SeenSessions
 
 
 def build(options: InferOptions, base: KnowledgeBase) -> Predictor:
@@ -39,8 +38,7 @@ class BaselinePredictor:
             **self.model.settings,
         }
         self.measured: dict[str, Any] = {}
-        self.fits_kb = options.baseline in baselines.NEED_KB
-        self.seen = SeenSessions.of(base.training, base.validation) if self.fits_kb else SeenSessions()
+        self.seen, self.fits_kb = self.model.seen, True
 
     def predict(self, sessions: Sequence[Session]) -> list[Prediction]:
         """See `Predictor`."""

@@ -11,10 +11,11 @@ from kdb import console
 from kdb.evaluation.matched_session import MatchedSession
 from kdb.evaluation.metrics.containment import precision
 from kdb.evaluation.metrics.matching import matched_f1
-from kdb.predictors.baseline import Baseline, BaselineConfig, item_ids, keys
+from kdb.predictors.baseline import Baseline, BaselineConfig, item_ids
 from kdb.records import Bundle, Session
 from kdb.retrieval.embedder import Embedder, cosines
 from kdb.retrieval.knowledge_base import KnowledgeBase
+from kdb.student.seen_sessions import SeenSessions
 
 N_THRESHOLDS = 60
 UNTUNED_THRESHOLD = 0.75
@@ -53,10 +54,9 @@ class Clusters(Baseline):
             cuts = [_cut(session, tree, height) for session, tree in zip(sessions, trees, strict=True)]
             return float(np.mean([utility_of(s, cut, utility) for s, cut in zip(sessions, cuts, strict=True)]))
 
-        found = cls(
-            distances, max(np.unique(np.quantile(heights, np.linspace(0, 1, N_THRESHOLDS))), key=mean_utility)
-        )
-        found.fitted_on = keys(sessions)
+        thresholds = np.unique(np.quantile(heights, np.linspace(0, 1, N_THRESHOLDS)))
+        found = cls(distances, float(max(thresholds, key=mean_utility)))
+        found.seen = SeenSessions.of([], sessions)
         return found
 
     @property
@@ -64,7 +64,7 @@ class Clusters(Baseline):
         """See `Baseline`."""
         return {"threshold": round(float(self.threshold), 6)}
 
-    def predict_bundles(self, session: Session) -> list[Bundle]:
+    def bundles(self, session: Session) -> list[Bundle]:
         """See `Baseline`: the clusters of two or more items."""
         return [Bundle(group) for group in _cut(session, _tree(session, self.distances), self.threshold)]
 

@@ -7,11 +7,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from kdb.predictors.baseline import BaselineConfig, Needs, co_bundled_pairs, keys
+from kdb.predictors.baseline import BaselineConfig, Needs, co_bundled_pairs
 from kdb.predictors.clusters import Clusters, pair_cosines, tuning_sessions
 from kdb.records import Session
 from kdb.retrieval.embedder import Embedder
 from kdb.retrieval.knowledge_base import KnowledgeBase
+from kdb.student.seen_sessions import SeenSessions
 
 
 class PairClassifier(Clusters):
@@ -24,7 +25,7 @@ class PairClassifier(Clusters):
         """See `Baseline`."""
         model = PairProbability(config.text_embedder, base.training, config.seed)
         found = cls._tuned(model.distances, tuning_sessions(base), config.utility)
-        found.fitted_on |= keys(base.training)
+        found.seen = SeenSessions.of(base.training, base.validation)
         return found
 
 

@@ -8,9 +8,10 @@ from kdb import console
 from kdb.partitions import calibration, crf, mbr, pair_features
 from kdb.partitions.calibration import Calibration
 from kdb.partitions.pair_features import PairFeatures
-from kdb.predictors.baseline import Baseline, BaselineConfig, Needs, item_ids, keys, true_groups
+from kdb.predictors.baseline import Baseline, BaselineConfig, Needs, item_ids, true_groups
 from kdb.records import Bundle, Session
 from kdb.retrieval.knowledge_base import KnowledgeBase
+from kdb.student.seen_sessions import SeenSessions
 
 
 class PartitionCrf(Baseline):
@@ -30,7 +31,7 @@ class PartitionCrf(Baseline):
         truth = [true_groups(session) for session in base.training]
         weights = crf.fit(pairs, truth)
         found = cls(features, weights, calibration.cross_fit(pairs, truth, weights, config.utility), config.utility)
-        found.fitted_on = keys(base.training)
+        found.seen = SeenSessions.of(base.training, [])
         return found
 
     @property
@@ -43,7 +44,7 @@ class PartitionCrf(Baseline):
             }
         }
 
-    def predict_bundles(self, session: Session) -> list[Bundle]:
+    def bundles(self, session: Session) -> list[Bundle]:
         """See `Baseline`. Items beyond `crf.MAX_ITEMS` are in no bundle, and counted."""
         self._items_beyond += max(0, len(session.items) - crf.MAX_ITEMS)
         ids = item_ids(session)[: crf.MAX_ITEMS]

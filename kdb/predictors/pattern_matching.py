@@ -40,7 +40,7 @@ class PatternMatching(Baseline):
             raise UsageError("no pattern in --kb", "kdb extract pattern sessions.jsonl > kb.jsonl")
         return cls(config.text_embedder, [*base.training, *base.validation], mined)
 
-    def predict_bundles(self, session: Session) -> list[Bundle]:
+    def bundles(self, session: Session) -> list[Bundle]:
         """See `Baseline`: disjoint groups; each pattern takes all items of its categories that are left."""
         if session.domain not in self.domains:
             return []

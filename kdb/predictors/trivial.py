@@ -18,7 +18,7 @@ class WholeSession(Baseline):
         """See `Baseline`."""
         return cls()
 
-    def predict_bundles(self, session: Session) -> list[Bundle]:
+    def bundles(self, session: Session) -> list[Bundle]:
         """See `Baseline`."""
         ids = item_ids(session)
         return [Bundle(ids)] if len(ids) > 1 else []
@@ -32,6 +32,6 @@ class AllPairs(Baseline):
         """See `Baseline`."""
         return cls()
 
-    def predict_bundles(self, session: Session) -> list[Bundle]:
+    def bundles(self, session: Session) -> list[Bundle]:
         """See `Baseline`."""
         return [Bundle(list(pair)) for pair in combinations(item_ids(session), 2)]

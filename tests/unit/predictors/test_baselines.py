@@ -30,7 +30,7 @@ def build(
 
 
 def found(predictor: Baseline, session: Session) -> list[list[str]]:
-    return [bundle.items for bundle in predictor.predict_bundles(session)]
+    return [bundle.items for bundle in predictor.bundles(session)]
 
 
 @pytest.fixture(scope="module")
@@ -168,14 +168,19 @@ def test_clusters_without_annotations_say_the_threshold(
     assert any(found(clusters, session) for session in sessions)
 
 
-@pytest.mark.parametrize("name", ["clusters", "pair-classifier", "partition-crf"])
-def test_nothing_is_predicted_for_sessions_that_were_fitted_on(name: str, kb: list[Session]) -> None:
+@pytest.mark.parametrize("name", ["pair-classifier", "partition-crf"])
+def test_sessions_that_were_fitted_on_are_known(name: str, kb: list[Session]) -> None:
     """Their figures would be those of answers that the baseline has seen."""
-    baseline = build(name, kb, [])
-    tuned = [s for s in kb if s.split == ("validation" if name == "clusters" else "train")]
-    with pytest.raises(KdbError, match="was fitted on"):
-        baseline.bundles(tuned[0])
-    assert baseline.bundles(replace(tuned[0], id="another")) == baseline.predict_bundles(tuned[0])
+    seen = build(name, kb, []).seen
+    training = [s for s in kb if s.split == "train"]
+    with pytest.raises(KdbError, match=f"{len(training)} of {len(training)} sessions stand in --kb too"):
+        seen.overlap(training, refuse=True)
+    assert seen.overlap([replace(training[0], id="another")], refuse=True) == {}
+
+
+def test_sessions_that_chose_a_threshold_are_known(kb: list[Session]) -> None:
+    validation = [s for s in kb if s.split == "validation"]
+    assert build("clusters", kb, []).seen.overlap(validation, refuse=True) == {"tuned_on": len(validation)}
 
 
 def test_a_category_known_through_no_bundle_of_the_session_is_not_read(kb: list[Session]) -> None:
