@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 import jsonlines
 import msgspec
 
-from kdb import files, records
+from kdb import console, files, records
 from kdb.errors import KdbError, UsageError
 
 STDIN = Path("-")
@@ -141,7 +141,7 @@ def _opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
         if sys.stdin is None:
             raise KdbError("stdin is closed", "name the files to read")
         if sys.stdin.isatty():
-            print("kdb: reading records from the terminal; end with Ctrl-D", file=sys.stderr)
+            console.say("reading records from the terminal; end with Ctrl-D")
         yield "stdin", sys.stdin.buffer
         return
     try:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from typer import Option
 
+from kdb import console
 from kdb.cli.options import command
 from kdb.cli.streams import StreamOptions
 from kdb.errors import UsageError
@@ -54,7 +55,7 @@ def eval_(
     expert = streams.read_files([teacher], stage.KINDS) if teacher else None
     records = stage.evaluate(streams.read(*stage.KINDS), options, streams.bad, expert)
     if best:
-        return print(stage.best(records))
+        return console.show(stage.best(records))
     if json is None:
         json = per_session or streams.output is not None or not sys.stdout.isatty()
     if json:

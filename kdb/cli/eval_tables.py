@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from kdb import console
 from kdb.evaluation import titles
 from kdb.evaluation.labels import labels
 from kdb.records import Comparison, Metric, Record
@@ -23,9 +24,8 @@ KEPT = {key: titles("teacher")[key] for key in ("retention_matched_f1", "speed_u
 
 def show(records: Iterable[Record]) -> None:
     """Print the records as tables on stdout, a block for each domain."""
-    from rich.console import Console
 
-    console = Console(markup=False, highlight=False)
+    out = console.tables()
     found = list(records)
     metrics = [r for r in found if isinstance(r, Metric)]
     names = labels(m for m in metrics if not m.slice)
@@ -35,15 +35,15 @@ def show(records: Iterable[Record]) -> None:
         strict = [m for m in own if m.protocol == "strict"]
         released = [m for m in own if m.protocol == "released"]
         title = f"{domain}, {sessions} sessions: strict protocol, 95 % intervals"
-        console.print(_table(title, strict, SHOWN, names))
-        console.print(_table(f"{domain}: as AICL's released code scores", released, RELEASED, names))
-        console.print(_table(f"{domain}: answers", strict, BESIDE, names, bounds=False))
+        out.print(_table(title, strict, SHOWN, names))
+        out.print(_table(f"{domain}: as AICL's released code scores", released, RELEASED, names))
+        out.print(_table(f"{domain}: answers", strict, BESIDE, names, bounds=False))
         if any(m.values.get(key) is not None for m in strict for key in INTENTS):
-            console.print(_table(f"{domain}: intents of matched bundles", strict, INTENTS, names))
-        console.print(_table(f"{domain}: cost of a session", strict, COST | KEPT, names, bounds=False))
+            out.print(_table(f"{domain}: intents of matched bundles", strict, INTENTS, names))
+        out.print(_table(f"{domain}: cost of a session", strict, COST | KEPT, names, bounds=False))
         pairs = [r for r in found if isinstance(r, Comparison) and (r.domain, r.protocol) == (domain, "strict")]
         if pairs:
-            console.print(_differences(f"{domain}: differences, Holm-corrected p", pairs, names))
+            out.print(_differences(f"{domain}: differences, Holm-corrected p", pairs, names))
 
 
 def _table(

@@ -8,6 +8,7 @@ from kdb import __version__
 from kdb.cli import extract, prompts
 from kdb.cli.collect import collect
 from kdb.cli.eval import eval_
+from kdb.cli.exit_codes import prepare_streams
 from kdb.cli.export import export
 from kdb.cli.grid import grid
 from kdb.cli.groups import PipeCommands, group
@@ -56,4 +57,5 @@ app.add_typer(prompts.app, name="prompts", short_help="Show the prompts of all m
 
 def main() -> None:
     """Run the command line."""
+    prepare_streams()
     app(prog_name="kdb")

@@ -46,7 +46,7 @@ def command(function: Callable[..., Any]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def run(ctx: typer.Context, **values: Any) -> None:
-        console.quiet = bool(values.get("quiet"))
+        console.configure(quiet=bool(values.get("quiet")))
         with guard(bool(values.get("debug"))):
             given, found = _collect(ctx, values, every)
             arguments: dict[str, Any] = {}

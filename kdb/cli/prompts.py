@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from kdb import console
 from kdb.cli.groups import Commands, group
 from kdb.cli.options import command
 from kdb.cli.streams import MessageOptions, RecordOptions
@@ -26,7 +27,7 @@ def list_(messages: MessageOptions) -> None:
     from kdb import prompts
 
     for name in prompts.names():
-        print(f"{prompts.template_hash(name)}  {name}")
+        console.show(f"{prompts.template_hash(name)}  {name}")
 
 
 @app.command(short_help="Print a prompt as a model reads it.")
@@ -45,5 +46,5 @@ def show(
 
     for line in streams.read("session"):
         if isinstance(line.record, Session) and session in ("", line.record.id):
-            return print(rendered(name, line.record))
+            return console.show(rendered(name, line.record))
     raise KdbError(f"there is no session {session!r}" if session else "there is no session")

@@ -41,7 +41,7 @@ def report(
     if table:
         if output:
             raise UsageError("--table prints a table, and -o writes a report", "give one of them")
-        print(stage.table(streams.read(*stage.KINDS), options, table, format), end="")
+        console.show(stage.table(streams.read(*stage.KINDS), options, table, format).removesuffix("\n"))
         return streams.finish()
     if output is None:
         raise UsageError("where should the report go?", "-o FOLDER, or --table NAME to print one table")

@@ -55,7 +55,7 @@ def train(
     """
     from kdb.student import distributed
 
-    console.process = distributed.rank()
+    console.configure(streams.quiet, distributed.rank())
     if distributed.world_size() > 1:
         if emit:
             raise UsageError("--emit trains nothing", "run it in one process")

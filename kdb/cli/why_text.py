@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from kdb import console
 from kdb.evaluation import titles
 from kdb.records import Bundle, Item, Prediction, Session
 from kdb.stages.why import RunView, SessionView
@@ -22,23 +23,22 @@ STATUS = {
 
 def show(view: SessionView) -> None:
     """Print the session, then each run's answer."""
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(markup=False, highlight=False, emoji=False)
+    out = console.tables()
     numbers = {item.id: n for n, item in enumerate(view.items, 1)}
     split = f", {view.session.split}" if view.session and view.session.split else ""
-    console.print(Text(f"Session {view.id} of {view.domain}{split}, {len(numbers)} items", "bold"))
-    console.print(_items(view.items))
+    out.print(Text(f"Session {view.id} of {view.domain}{split}, {len(numbers)} items", "bold"))
+    out.print(_items(view.items))
     if view.session is None:
-        console.print("The titles are in the session records: pass them with --sessions.")
+        out.print("The titles are in the session records: pass them with --sessions.")
     for run_view in view.runs:
         prediction = run_view.prediction
-        console.print(Text(f"\n{run_view.name} (run {prediction.run}): {prediction.status}", "bold"))
-        console.print(_bundles(run_view, numbers))
+        out.print(Text(f"\n{run_view.name} (run {prediction.run}): {prediction.status}", "bold"))
+        out.print(_bundles(run_view, numbers))
         for name, lines in _parts(run_view).items():
             text = "\n  ".join(["", *lines] if len(lines) > 1 else lines)
-            console.print(Text(f"{name}: ", "bold") + text, soft_wrap=True)
+            out.print(Text(f"{name}: ", "bold") + text, soft_wrap=True)
 
 
 def _items(items: Sequence[Item]) -> Table:
