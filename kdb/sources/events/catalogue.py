@@ -125,11 +125,12 @@ class Catalogue:
             self.rejects.add(place, wrong, text)
 
     def items(self) -> pl.DataFrame:
-        """For every item wanted its `json`, as in a session record, and whether it is `titled`."""
+        """For every item wanted its `index`, its `json`, as in a session record, and whether it is `titled`."""
         import polars as pl
 
         rows = list(self._encoded(self.wanted.to_list()))
-        return pl.DataFrame(rows, {"item": pl.String, "json": pl.String, "titled": pl.Boolean}, orient="row")
+        frame = pl.DataFrame(rows, {"item": pl.String, "json": pl.String, "titled": pl.Boolean}, orient="row")
+        return frame.with_columns(index=pl.int_range(pl.len(), dtype=pl.Int64))
 
     def _encoded(self, wanted: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
         nothing = _Entry()

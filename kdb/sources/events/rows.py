@@ -47,9 +47,12 @@ def events(table: TableFile, columns: Mapping[str, str], wanted: Collection[str]
     kinds = frame.collect_schema()
     text = {name: pl.col(name).cast(pl.String) for name in names}
     ids = {role: name for role, name in columns.items() if role in ("user", "session", "item")}
-    found = {role: identity(name, kinds[name]) for role, name in ids.items()}
-    time = milliseconds(table, columns["time"], kinds)
     nothing = pl.lit(None, pl.String)
+    # Once for all, under names of their own: Polars would work them out anew for each fault.
+    found = frame.with_columns(
+        *(identity(ids[role], kinds[ids[role]]).alias(f"_{role}") for role in ids),
+        _time=milliseconds(table, columns["time"], kinds),
+    )
     faults = [(pl.all_horizontal(*(text[name].is_null() for name in names), ~pl.col(EXTRA)), BLANK)]
     faults.append((pl.col(EXTRA), 3))
     if table.form == "text" and table.headed:
@@ -57,20 +60,19 @@ def events(table: TableFile, columns: Mapping[str, str], wanted: Collection[str]
     if wanted and "event" in columns:
         kind = text[columns["event"]].str.strip_chars()
         faults.append((~kind.is_in(list(wanted)).fill_null(False), OTHER_EVENT))
-    key = "session" if "session" in found else "user"
-    faults.append((found[key].is_null(), {"user": 5, "session": 6}[key]))
-    faults.append((found["item"].is_null(), 7))
-    faults += [(missing(text[split_time(columns["time"])[0]]), 8), (time.is_null(), 9)]
+    key = "session" if "session" in ids else "user"
+    faults.append((pl.col(f"_{key}").is_null(), {"user": 5, "session": 6}[key]))
+    faults.append((pl.col("_item").is_null(), 7))
+    no_time = pl.col("_time").is_null()
+    faults += [(no_time & missing(text[split_time(columns["time"])[0]]), 8), (no_time, 9)]
     for role, code in (("user", 10), ("session", 11), ("item", 12)):
-        if role in found:
-            broken = found[role].str.contains("\n", literal=True) | (found[role].str.len_bytes() > LONGEST_ID)
-            faults.append((broken, code))
-    return frame.select(
-        session=found.get("session", nothing),
-        user=found.get("user", nothing),
-        item=found["item"],
-        time=time,
-        row=pl.col(ROW),
+        if role in ids:
+            column = pl.col(f"_{role}").str
+            faults.append((column.contains("\n", literal=True) | (column.len_bytes() > LONGEST_ID), code))
+    return found.select(
+        *((pl.col(f"_{role}") if role in ids else nothing).alias(role) for role in ("session", "user", "item")),
+        pl.col("_time").alias("time"),
+        pl.col(ROW).alias("row"),
         fault=pl.coalesce(*(pl.when(faulty).then(pl.lit(code, pl.UInt8)) for faulty, code in faults), GOOD),
     )
 

@@ -35,44 +35,64 @@ def build_sessions(
     """The sessions among `events` (`session`, `user`, `item`, `time` in milliseconds, `row`).
 
     By `key`: "session" where a column says which session an event is of, else "user". An item stands once in its
-    session, where it was first. `items` gives `item`, `json` and `titled` for each.
+    session, where it was first. `items` gives `item`, its `index`, `json` and `titled` for each.
     """
     import polars as pl
 
-    events = events.sort(key, "time", "row")
-    new = pl.col(key) != pl.col(key).shift(1)
-    late = (~new & (pl.col("row") < pl.col("row").shift(1))).sum()
+    events = _in_order(events, key)
+    new = pl.col("_key") != pl.col("_key").shift(1)
+    unordered = events.select((~new & (pl.col("row") < pl.col("row").shift(1))).sum()).item()
     if key == "user":
         new = new | (pl.col("time") - pl.col("time").shift(1) > config.gap * 1000)
-    events = events.with_columns(new=new.fill_null(True))
-    numbered = events.with_columns(
-        number=pl.col("new").cum_sum(), start=pl.when("new").then(pl.col("time") // 1000).forward_fill()
+    numbered = events.with_columns(new=new.fill_null(True)).with_columns(
+        number=pl.col("new").cum_sum().cast(pl.Int64),
+        start=pl.when("new").then(pl.col("time") // 1000).forward_fill(),
     )
-    once = numbered.unique(["number", "item"], keep="first", maintain_order=True)
-    joined = once.join(items, on="item", how="left", maintain_order="left")
-    titled = joined.filter("titled") if drop_untitled else joined
-    frame = titled.group_by("number", maintain_order=True).agg(
+    joined = numbered.join(items, on="item", how="left", maintain_order="left")
+    once = joined.filter((pl.col("number") * (1 << 32) + pl.col("index")).is_first_distinct())
+    titled = once.filter("titled") if drop_untitled else once
+    sessions = titled.group_by("number", maintain_order=True).agg(
         pl.col("session").first(),
-        pl.col("user").drop_nulls().first(),
+        pl.col("user").first() if key == "user" else pl.col("user").drop_nulls().first(),
+        pl.col("json").alias("items"),
         time=pl.col("start").first(),
-        items=pl.col("json").str.join(","),
         size=pl.len(),
     )
-    identity = pl.col("session") if key == "session" else pl.format("{}@{}", "user", "time")
     fewer, more = pl.col("size") < config.min_items, pl.col("size") > config.max_items
-    short, long = frame.filter(fewer)["size"].sum(), frame.filter(more)["size"].sum()
     dropped = Counter(
         {
             "of an item again in its session": len(events) - len(once),
-            "of items without a title": len(joined) - len(titled),
-            f"in sessions of fewer than {config.min_items} items": short,
-            f"in sessions of more than {config.max_items} items": long,
+            "of items without a title": len(once) - len(titled),
+            f"in sessions of fewer than {config.min_items} items": sessions.filter(fewer)["size"].sum(),
+            f"in sessions of more than {config.max_items} items": sessions.filter(more)["size"].sum(),
         }
     )
-    kept = frame.filter(~fewer & ~more)
-    untitled = kept.filter(pl.col("number").is_in(joined.filter(~pl.col("titled"))["number"].unique().implode()))
-    kept = kept.select("user", "time", "items", "size", id=identity)
-    return Sessions(kept, dropped, events.select(late).item(), len(untitled))
+    kept = sessions.filter(~fewer & ~more)
+    untitled = kept.filter(pl.col("number").is_in(once.filter(~pl.col("titled"))["number"].unique().implode()))
+    identity = pl.col("session") if key == "session" else pl.format("{}@{}", "user", "time")
+    kept = kept.select("user", "time", pl.col("items").list.join(","), "size", id=identity)
+    return Sessions(kept, dropped, unordered, len(untitled))
+
+
+def _in_order(events: pl.DataFrame, key: str) -> pl.DataFrame:
+    """The events sorted by `key` and time, equal ones as they were, with a number for each key as `_key`.
+
+    Numbers are sorted in place of texts, and key and time as one where 63 bits hold both: several times as fast.
+    """
+    import polars as pl
+
+    keys = events.select(pl.col(key).unique().sort()).with_row_index("_key")
+    events = events.join(keys, on=key, how="left", maintain_order="left").with_columns(
+        pl.col("_key").cast(pl.Int64)
+    )
+    if not len(events):
+        return events
+    first, last = events["time"].min(), events["time"].max()
+    width = (last - first).bit_length()  # type: ignore[operator, union-attr]
+    if len(keys).bit_length() + width > 63:
+        return events.sort("_key", "time", maintain_order=True)
+    both = pl.col("_key") * (1 << width) + (pl.col("time") - first)
+    return events.with_columns(_both=both).sort("_both", maintain_order=True)
 
 
 def as_lines(frame: pl.DataFrame, domain: str, imported: str) -> pl.Series:
