@@ -55,7 +55,7 @@ demo: install
 	for name in whole-session clusters partition-crf; do \
 	  $(KDB) infer $(DEMO)/test.jsonl --baseline $$name --kb $(DEMO)/kb.jsonl -o $(DEMO)/$$name.jsonl; done
 	$(KDB) eval $(DEMO)/{student,zero-shot,whole-session,clusters,partition-crf}.jsonl > $(DEMO)/metrics.jsonl
-	$(KDB) eval $(DEMO)/{student,zero-shot,whole-session,clusters,partition-crf}.jsonl --table
+	$(KDB) eval $(DEMO)/{student,zero-shot,whole-session,clusters,partition-crf}.jsonl --format table
 
 # A grid becomes rules for make. A cell that fails does not hold up the others: the reports say that it was not run.
 GRID ?= samples/grids/paper.toml

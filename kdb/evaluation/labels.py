@@ -23,22 +23,19 @@ def label(settings: Mapping[str, Any]) -> str:
 
 def labels(metrics: Iterable[Metric]) -> dict[str, str]:
     """A label for each run, in the order of the metrics; its seed or the start of its id tells equal ones apart."""
-    settings = {metric.run: metric.settings for metric in metrics}
-    plain = {run: label(its) or run[:8] for run, its in settings.items()}
-    for same in (list(plain.values()) for _ in range(2)):  # by seed, then by id
-        for run, text in plain.items():
-            if same.count(text) > 1:
-                seed = tags(settings[run]).get(SEED)
-                plain[run] = (
-                    f"{text}, seed {seed}" if seed and f", seed {seed}" not in text else f"{text} {run[:8]}"
-                )
-    return plain
+    first = {metric.run: metric for metric in metrics}
+    plain = {run: label(metric.settings) or run[:8] for run, metric in first.items()}
+    for metric in first.values():
+        for run in metric.seeds:  # the name itself is that of all seeds together
+            plain[run] = f"{plain[run]}, seed {tags(first[run].settings)[SEED]}"
+    texts = list(plain.values())
+    return {run: text if texts.count(text) == 1 else f"{text} {run[:8]}" for run, text in plain.items()}
 
 
-def without_shared(names: Mapping[str, str]) -> tuple[dict[str, str], str]:
-    """The names without the parts between commas that all names of several parts share, and these parts."""
+def without_shared(names: Mapping[str, str], runs: Iterable[str]) -> tuple[dict[str, str], str]:
+    """The names without the parts between commas that all of these runs share, and these parts."""
     parts = {run: name.split(", ") for run, name in names.items()}
-    several = [own for own in parts.values() if len(own) > 1]
+    several = [parts[run] for run in runs if len(parts[run]) > 1]
     shared = [part for part in several[0] if all(part in own for own in several)] if len(several) > 1 else []
     short = {run: ", ".join(part for part in own if part not in shared) for run, own in parts.items()}
     if not shared or "" in short.values() or len(set(short.values())) < len(short):

@@ -9,8 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from kdb.evaluation import METRICS
+from kdb.evaluation.matched_session import MatchedSession
+from kdb.evaluation.metrics.definition import MetricDefinition, sessions
 from kdb.predictors.trivial import AllPairs, WholeSession
-from kdb.records import Bundle, Prediction, Run, Session, Usage
+from kdb.records import Bundle, End, Prediction, Run, Session, Usage
 
 ITEMS = ["a", "b", "c", "d"]
 TRUTH = [["a", "b"], ["c", "d"]]
@@ -201,7 +204,7 @@ def test_tables_on_a_terminal(tmp_path: Path) -> None:
         pass
     assert process.wait() == 0
     text = shown.decode()
-    for expected in ("matched F1", "[red]clusters", "two", "length 4", "0.500", "released code", "Holm"):
+    for expected in ("matched F1", "[red]clusters", "two", "0.500", "3 sessions", "next: kdb eval"):
         assert expected in text
     assert '"kind"' not in text
 
@@ -246,3 +249,177 @@ def test_reference_figures_on_electronic(kdb, electronic: Path) -> None:
     assert round(metrics(result, "pairs")["values"]["precision"], 3) == 0.433
     assert metrics(result, "pairs")["values"]["recall"] == 1
     assert round(metrics(result, "pairs", "released")["values"]["recall"], 2) == 4.69
+
+
+def table(kdb, *argv: object, stdin: bytes = b"") -> list[str]:
+    result = kdb("eval", "--format", "table", *argv, stdin=stdin)
+    assert result.code == 0, result.stderr
+    return [line.rstrip() for line in result.stdout.splitlines()]
+
+
+def run(identity: str, **settings: object) -> Run:
+    return Run(id=identity, command="infer", settings=settings)
+
+
+def student(identity: str, **settings: object) -> Run:
+    return run(identity, student="models/small", **settings)
+
+
+GOOD, HALF, WRONG = ["ab", "cd"], ["ab"], ["ac"]
+
+
+def test_table_is_sorted_fits_80_columns_and_ends_in_a_sentence(kdb, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    runs = [run("c", baseline="clusters"), student("s", name="a student with quite a long name, tuned on all data")]
+    some = [prediction(n, GOOD if n % 4 else HALF, "c") for n in range(8)]
+    some += [prediction(n, GOOD if n % 2 else HALF, "s") for n in range(8)]
+    shown = table(kdb, stdin=lines(*runs, *some))
+    assert shown[0] == "shop, 8 sessions, 95 % intervals; difference to clusters"
+    assert max(map(len, shown)) <= 80
+    first = next(n for n, line in enumerate(shown) if line.strip().startswith("clusters"))
+    assert "0.917" in shown[first] and "reference" in shown[first]
+    rest = " ".join(" ".join(shown[first + 1 :]).split())
+    assert "0.833" in rest and "−0.083 [−.17, +.00]" in rest
+    for word in ["a", "student", "with", "quite", "a", "long", "name,", "tuned", "on", "all", "data"]:
+        assert any(word in line for line in shown)  # no name is cut
+    assert "shop: nothing beats clusters (0.917); the student is 0.083 below it" in rest
+    assert "8 sessions are too few to tell." in rest
+    assert "-0.000" not in rest and "−0.000" not in rest
+
+
+def test_a_clear_gain_is_said_and_p_at_its_floor_is_a_bound(kdb) -> None:
+    runs = [run("c", baseline="clusters"), student("s")]
+    some = [prediction(n, HALF, "c") for n in range(40)] + [prediction(n, GOOD, "s") for n in range(40)]
+    text = " ".join(table(kdb, stdin=lines(*runs, *some)))
+    assert "shop: the student is better than clusters (0.667) by 0.333" in text and "p ≤ 0.0001" in text
+
+
+def comparisons(result, family: str) -> dict[tuple[str, str], dict]:
+    found = [c for c in of_kind(result, "comparison") if c["protocol"] == "strict" and c["family"] == family]
+    return {tuple(c["runs"]): c for c in found}
+
+
+def test_a_family_does_not_grow_by_runs_that_it_does_not_ask_about(kdb) -> None:
+    runs = [run("c", baseline="clusters"), student("s"), student("copy"), run("w", baseline="whole-session")]
+    some = [prediction(n, GOOD if n % 3 else HALF, "c") for n in range(30)]
+    some += [prediction(n, GOOD if n % 5 else WRONG, "s") for n in range(30)]
+    alone = comparisons(kdb("eval", stdin=lines(*runs[:2], *some)), "baseline")
+    some += [prediction(n, GOOD if n % 5 else WRONG, "copy") for n in range(30)]
+    some += [prediction(n, ["abcd"], "w") for n in range(30)]
+    beside = kdb("eval", stdin=lines(*runs, *some))
+    found = comparisons(beside, "baseline")
+    assert found["s", "c"] == alone["s", "c"]
+    assert found["copy", "c"]["p"] == {} and found["copy", "c"]["differences"] == found["s", "c"]["differences"]
+    assert comparisons(beside, "baselines")["w", "c"]["p"] == {}
+
+
+def test_the_reference_is_named_or_chosen_on_validation(kdb, tmp_path: Path) -> None:
+    runs = [run("c", baseline="clusters"), run("p", baseline="partition-crf"), student("s")]
+    test = lines(*runs, *(prediction(n, HALF, r.id) for n in range(4) for r in runs))
+    valid = [prediction(n, GOOD if r.id == "c" else HALF, r.id) for n in range(4) for r in runs]
+    metrics_file = tmp_path / "validation.jsonl"
+    metrics_file.write_bytes(kdb("eval", stdin=lines(*runs, *valid)).out)
+    default = kdb("eval", stdin=test)
+    assert set(comparisons(default, "baseline")) == {("s", "p")} and "strongest design" in default.stderr
+    for reference in ("clusters", metrics_file):
+        assert set(comparisons(kdb("eval", "--reference", reference, stdin=test), "baseline")) == {("s", "c")}
+    unknown = kdb("eval", "--reference", "nobody", stdin=test)
+    assert unknown.code == 1 and "no such run" in unknown.stderr
+
+
+def test_levels_are_compared_on_equal_data_only(kdb) -> None:
+    small, large = {"sessions": 62, "domains": ["shop"]}, {"sessions": 623, "domains": ["shop"]}
+    tagged = [
+        student("none", adapter="a", trained=small, tags={"format": "none", "quantity": "10 %"}),
+        student("rule", adapter="b", trained=small, tags={"format": "rule", "quantity": "10 %"}),
+        student("all", adapter="c", trained=large, tags={"format": "rule"}),
+        student("pairs", answer="pairs", kb=large, tags={"format": "pattern"}),
+    ]
+    some = [prediction(n, GOOD if n % (k + 2) else HALF, r.id) for k, r in enumerate(tagged) for n in range(12)]
+    result = kdb("eval", stdin=lines(*tagged, *some))
+    assert set(comparisons(result, "format")) == {("rule", "none")}
+    assert comparisons(kdb("eval", "--question", "format=rule", stdin=lines(*tagged, *some)), "format").keys() == {
+        ("none", "rule"),
+        ("pairs", "all"),
+    }
+
+
+def test_seeds_are_averaged_and_paired_over_sessions(kdb) -> None:
+    runs = [run("c", baseline="clusters")] + [student(f"s{n}", name="SFT", tags={"seed": str(n)}) for n in (0, 1)]
+    some = [prediction(n, HALF, "c") for n in range(6)]
+    some += [prediction(n, GOOD, "s0") for n in range(6)] + [prediction(n, HALF, "s1") for n in range(6)]
+    result = kdb("eval", stdin=lines(*runs, *some))
+    (both,) = [m for m in of_kind(result, "metric") if m["seeds"] and m["protocol"] == "strict"]
+    assert both["seeds"] == ["s0", "s1"] and both["settings"]["name"] == "SFT"
+    assert both["values"]["matched_f1"] == pytest.approx((1 + 2 / 3) / 2, abs=1e-6)
+    assert both["spread"]["matched_f1"] == pytest.approx((1 / 3) / 2**0.5, abs=1e-6)
+    (pair,) = comparisons(result, "baseline").values()
+    assert pair["runs"] == [both["run"], "c"]
+    assert pair["differences"]["matched_f1"] == pytest.approx(1 / 6, abs=1e-6)
+    assert "SFT (2 seeds sd" in " ".join(" ".join(table(kdb, stdin=lines(*runs, *some))).split())
+
+
+def test_probabilities_are_scored_and_binned(kdb) -> None:
+    """Ten bundles at 0.9 of which nine are hits, ten at 0.2 of which four are: errors 0 and 0.2."""
+
+    def bundle(ids: str, probability: float) -> Bundle:
+        return Bundle(list(ids), "", probability)
+
+    some = [prediction(n, [], "r") for n in range(10)]
+    for n, one in enumerate(some):
+        one.bundles = [bundle("ab" if n else "ac", 0.9), bundle("cd" if n < 4 else "ad", 0.2)]
+    result = kdb("eval", stdin=lines(*some))
+    values = metrics(result)["values"]
+    assert values["expected_calibration_error"] == pytest.approx((0 + 0.2) / 2, abs=1e-6)
+    brier = (9 * 0.1**2 + 0.9**2 + 4 * 0.8**2 + 6 * 0.2**2) / 20
+    assert values["brier"] == pytest.approx(brier, abs=1e-6)
+    (found,) = of_kind(result, "calibration")
+    assert [(b["bundles"], b["probability"], b["precision"]) for b in found["bins"]] == [
+        (10, 0.2, 0.4),
+        (10, 0.9, 0.9),
+    ]
+    assert [(k["share"], k["precision"]) for k in found["kept"]] == [(0.5, 0.9), (1.0, 0.65)]
+
+
+def test_runs_asked_about_other_truths_or_items_are_not_compared(kdb) -> None:
+    one, other = prediction(1, GOOD, "one"), prediction(1, GOOD, "other", truth=bundles(["abcd"]))
+    refused = kdb("eval", stdin=lines(one, other))
+    assert (
+        refused.code == 1 and "session '1' of 'shop' has other items or true bundles in run 'one'" in refused.stderr
+    )
+    policy = {"imported": {"truth": "minimal"}}, {"imported": {"truth": "raw"}}
+    records = [
+        {**msgspec.to_builtins(prediction(1, GOOD, r)), "kind": "prediction", **p}
+        for r, p in zip("ab", policy, strict=True)
+    ]
+    refused = kdb("eval", stdin=lines(*records))
+    assert refused.code == 1 and "truth minimal (run a), truth raw (run b)" in refused.stderr
+    items = [{"id": i, "title": i} for i in ITEMS]
+    session = {"kind": "session", "id": "1", "domain": "shop", "items": items, "bundles": bundles(["abc"])}
+    refused = kdb("eval", stdin=lines(session, one))
+    assert refused.code == 1 and "the session records" in refused.stderr
+
+
+def test_a_run_that_has_not_ended_is_not_whole(kdb) -> None:
+    started = Run(id="r", command="infer", settings={}, ends=True)
+    some = [prediction(n, GOOD) for n in range(3)]
+    ended = End(run="r", sessions={"shop": 3})
+    assert kdb("eval", stdin=lines(started, *some, ended)).code == 0
+    stopped = kdb("eval", stdin=lines(started, *some[:2]))
+    assert stopped.code == 1 and "stopped after 2 sessions" in stopped.stderr and "--resume" in stopped.stderr
+    cut = kdb("eval", stdin=lines(started, *some[:2], ended))
+    assert cut.code == 1 and "it has 2 of 3 sessions of 'shop'" in cut.stderr
+
+
+def test_a_metric_is_one_line_in_the_registry(kdb, monkeypatch) -> None:
+    monkeypatch.setitem(METRICS, "largest", f"{__name__}:LARGEST")
+    assert metrics(kdb("eval", stdin=lines(prediction(1, ["abc", "cd"]))))["values"]["largest"] == 3
+    monkeypatch.undo()
+    assert all(name in "".join(kdb("eval", "--help").stdout.split()) for name in METRICS)
+
+
+def largest(session: MatchedSession) -> float:
+    return max(map(len, session.predicted), default=0)
+
+
+LARGEST = MetricDefinition("items of the largest bundle", "sizes", largest, sessions)
