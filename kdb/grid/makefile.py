@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from msgspec import structs
@@ -122,11 +123,17 @@ class MakefileBuilder:
         return self._imported("train,validation", *_extractions(self.grid.extract))
 
     def _kb(self, cell: Cell) -> str:
-        known = self._known()
+        """What a cell learns from and looks up: knowledge is drawn from the sessions that it selects alone.
+
+        Only where knowledge itself is selected, or selects by what rules say, is it drawn from all of them first.
+        """
         if not cell.select:
-            return known
-        target = self._file("kb", cell.select, known, cell.select)
-        return self._add(target, [known], f"$(KDB) select {known} {_recipe(cell.select)} {ATOMIC_REDIRECT}")
+            return self._known()
+        needs_rules = _selects_by_knowledge(cell.select)
+        source = self._known() if needs_rules else self._imported("train,validation")
+        then = [] if needs_rules else _extractions(self.grid.extract)
+        command = " | ".join([f"$(KDB) select {source} {_recipe(cell.select)}", *then])
+        return self._add(self._file("kb", cell.select, source, command), [source], f"{command} {ATOMIC_REDIRECT}")
 
     def _adapter(self, cell: Cell) -> str:
         """The `run` record of a training, beside which the adapter lies in a folder of that name."""
@@ -191,8 +198,16 @@ def _import_flags(folder: Path) -> str:
 
 
 def _extractions(extract: Extraction) -> list[str]:
-    flags = {name: getattr(extract, name) for name in ("pattern", "rule", "thought")}
+    flags = structs.asdict(extract)
     return [f"$(KDB) extract {name} {_recipe(its)}".strip() for name, its in flags.items() if its is not None]
+
+
+def _selects_by_knowledge(flags: str) -> bool:
+    """Whether it chooses among knowledge, or by the difficulty that rules record where no other source is named."""
+    words = shlex.split(flags)
+    pairs = list(pairwise(words))
+    by_rules = ("--difficulty", "rules") in pairs or not any(word.startswith("--difficulty") for word in words)
+    return ("--of", "knowledge") in pairs or (("--strategy", "difficulty") in pairs and by_rules)
 
 
 def _folder(record: str) -> str:

@@ -45,6 +45,7 @@ class Extraction(Struct, frozen=True, forbid_unknown_fields=True):
     pattern: str | None = None
     rule: str | None = None
     thought: str | None = None
+    label: str | None = None
 
 
 class Grid(Struct, frozen=True, forbid_unknown_fields=True):

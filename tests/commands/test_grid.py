@@ -104,10 +104,44 @@ def test_the_paper_asks_its_three_questions() -> None:
     assert formats | ratios | {"zero-shot", "ICL", "SFT", "SFT + ICL"} <= names
 
 
+@pytest.mark.parametrize(
+    ("flags", "knowledge_first"),
+    [
+        ("--strategy random", False),
+        ("--strategy difficulty", True),
+        ("--strategy difficulty --difficulty rules", True),
+        ("--strategy difficulty --difficulty said.jsonl", False),
+        ("--of knowledge --strategy random", True),
+    ],
+)
+def test_knowledge_is_drawn_from_what_is_selected(flags: str, knowledge_first: bool, tmp_path: Path) -> None:
+    grid = written(tmp_path, SMALL.replace("--strategy random --ratio {ratio}", flags + " --ratio {ratio}"))
+    text = rules(read(grid), [0], [ROOT / "samples" / "kitchen"], Path("out"))
+    commands = re.findall(r"(?m)^\t(\$\(KDB\) select .*)$", text)
+    assert len(commands) == 2
+    for command in commands:
+        assert (" | $(KDB) extract pattern >" in command) is not knowledge_first
+        assert ("--ratio 0.1" in command or "--ratio 0.5" in command) and flags in command
+
+
+def test_a_sample_knows_nothing_of_the_rest(kdb, samples: Path) -> None:
+    lines = [line for line in (samples / "sessions.jsonl").open("rb") if b'"split":"train"' in line]
+    chosen = kdb("select", "--strategy", "random", "--ratio", "0.25", stdin=b"".join(lines)).out
+    ids = {(record["domain"], record["id"]) for record in map(msgspec.json.decode, chosen.splitlines())}
+    records = [(line, msgspec.json.decode(line)) for line in lines]
+    alone = b"".join(line for line, record in records if (record["domain"], record["id"]) in ids)
+    assert 0 < len(ids) < len(lines) / 2
+    for command in (["pattern"], ["rule", "--teacher", "annotations"]):
+        drawn = [kdb("extract", *command, stdin=text).records for text in (chosen, alone)]
+        sampled, deleted = ([r for r in records if r["kind"] == "knowledge"] for records in drawn)
+        assert sampled == deleted != []
+
+
 def test_a_changed_setting_is_another_file_and_so_is_all_that_depends_on_it(tmp_path: Path) -> None:
     before = targets(written(tmp_path, SMALL))
-    # data: test, validation, known; kb: 2 ratios × 2 seeds; as many adapters; 2 baselines, 4 trained, 1 zero-shot
-    assert len(before) == 3 + 4 + 4 + 7
+    # data: test, validation, known sessions, what is known of all of them; kb: 2 ratios × 2 seeds;
+    # as many adapters; 2 baselines, 4 trained, 1 zero-shot
+    assert len(before) == 4 + 4 + 4 + 7
     trained = targets(written(tmp_path, SMALL.replace("--max-steps 1", "--max-steps 2")))
     assert {name.split("/")[0] for name in trained - before} == {"adapters", "runs"}
     assert len(trained - before) == 4 + 4
@@ -115,8 +149,8 @@ def test_a_changed_setting_is_another_file_and_so_is_all_that_depends_on_it(tmp_
     assert len(ratio - before) == 2 + 2 + 2
     mined = targets(written(tmp_path, SMALL.replace('pattern = ""', 'pattern = "--max-size 2"')))
     unchanged = {name.split("-")[0] for name in mined & before}
-    assert unchanged == {"data/test", "data/validation", "runs/zero"}
-    assert len(targets(written(tmp_path, SMALL), 5)) == 3 + 2 + 2 + 5
+    assert unchanged == {"data/test", "data/validation", "data/train", "runs/zero"}
+    assert len(targets(written(tmp_path, SMALL), 5)) == 4 + 2 + 2 + 5
 
 
 BAD = [
