@@ -22,7 +22,8 @@ MIN_BUNDLES = 20
 LIMIT = 1e-6
 """Probabilities nearer to 0 or 1 count as that near."""
 
-Groups = Sequence[Sequence[int]]
+MAX_SESSIONS = 300
+"""So many sessions are decoded: enough for two numbers."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +51,21 @@ def fit(probabilities: Sequence[float], hits: Sequence[bool]) -> Calibration:
 
 
 def cross_fit(
-    pairs: Sequence[Floats], truth: Sequence[Groups], weights: crf.Weights, utility: str, folds: Sequence[int] = ()
+    pairs: Sequence[Floats], truth: Sequence[crf.Groups], weights: crf.Weights, utility: str
 ) -> Calibration:
     """The calibration of a model with these `weights`, which were fitted to these sessions.
 
-    Each session is decoded by weights that were fitted without its fold (the session's number modulo FOLDS unless
-    `folds` says otherwise), so nothing is learnt from answers that the weights have seen.
+    Each of the first MAX_SESSIONS is decoded by weights that were fitted without its fold (the session's number
+    modulo FOLDS), so nothing is learnt from answers that the weights have seen.
     """
-    fold = list(folds) or [n % FOLDS for n in range(len(pairs))]
+    if len(pairs) < FOLDS:
+        return Calibration()
+    sessions = crf.TrainingSessions(pairs, truth)
+    sessions.search(weights)
     probabilities, hits = [], []
-    for out in sorted(set(fold)):
-        rest = [n for n in range(len(pairs)) if fold[n] != out]
-        if not rest:
-            return Calibration()
-        own = crf.fit([pairs[n] for n in rest], [truth[n] for n in rest], start=weights)
-        for n in (n for n in range(len(pairs)) if fold[n] == out):
+    for fold in range(FOLDS):
+        own = sessions.fit([n for n in range(len(pairs)) if n % FOLDS != fold], weights)
+        for n in range(fold, min(len(pairs), MAX_SESSIONS), FOLDS):
             for bundle in mbr.decode(pairs[n], own, utility):
                 probabilities.append(bundle.probability)
                 hits.append(any(set(bundle.positions) <= set(group) for group in truth[n]))

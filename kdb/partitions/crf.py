@@ -8,7 +8,7 @@ an approximation that leaves out what is improbable.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,8 @@ from kdb.partitions.enumeration import (
 )
 
 Weights = NDArray[np.float64]
+Groups = Sequence[Sequence[int]]
+"""True bundles as positions of items."""
 BundleMasks = tuple[int, ...]
 """The bundles of a partition as bit masks over the items."""
 
@@ -56,44 +58,73 @@ def active_weights(active: Sequence[bool]) -> NDArray[np.bool_]:
 
 def fit(
     pairs: Sequence[Floats],
-    truth: Sequence[Sequence[Sequence[int]]],
+    truth: Sequence[Groups],
     prior: Weights | None = None,
     precision: float | Weights = 0.5,
     active: Sequence[bool] | None = None,
-    start: Weights | None = None,
 ) -> Weights:
     """The most probable weights under a normal prior around `prior` (or 0), sessions of all sizes counted.
 
     `pairs` holds the (n, n, k) pair features of each session and `truth` its true groups of positions. `precision`
     is that of all weights or one for each (`n_weights`). The weights of pair features that are not `active` (k,)
-    stay at the prior. `start` are weights near to those looked for, as of nearly the same sessions: with them it
-    takes less time.
+    stay at the prior.
     """
-    centre = np.zeros(n_weights(pairs[0].shape[2])) if prior is None else np.asarray(prior, dtype=np.float64)
-    free = np.ones(len(centre), dtype=bool) if active is None else active_weights(active)
-    by_size: dict[int, list[int]] = {}
-    for n, own in enumerate(pairs):
-        by_size.setdefault(min(len(own), MAX_ITEMS), []).append(n)
-    small: list[_Likelihood] = [
-        _all_partitions([pairs[n] for n in own], [truth[n] for n in own])
-        for size, own in sorted(by_size.items())
-        if 1 < size <= MAX_EXACT_ITEMS
-    ]
-    large = [
-        _NBest(pairs[n], truth[n]) for size, own in sorted(by_size.items()) if size > MAX_EXACT_ITEMS for n in own
-    ]
-    weights = centre if start is None else start
-    if small and (start is None or not large):
-        weights = _minimise(small, weights, centre, precision, free)
-    for _ in range((ROUNDS if start is None else 1) if large else 0):
-        for session in large:
-            session.search(weights)
-        weights = _minimise([*small, *(one.likelihood() for one in large)], weights, centre, precision, free)
+    sessions = TrainingSessions(pairs, truth)
+    weights = sessions.centre(prior)
+    if sessions.small:
+        weights = sessions.fit(sessions.small, weights, prior, precision, active)
+    for _ in range(ROUNDS if sessions.large else 0):
+        sessions.search(weights)
+        weights = sessions.fit(range(len(pairs)), weights, prior, precision, active)
     return weights
 
 
+class TrainingSessions:
+    """Annotated sessions; of the large ones the partitions that were found so far."""
+
+    def __init__(self, pairs: Sequence[Floats], truth: Sequence[Groups]) -> None:
+        self.pairs, self.truth = pairs, truth
+        self.small = [n for n, own in enumerate(pairs) if 1 < len(own) <= MAX_EXACT_ITEMS]
+        self.large = {n: _NBest(own, truth[n]) for n, own in enumerate(pairs) if len(own) > MAX_EXACT_ITEMS}
+
+    def centre(self, prior: Weights | None) -> Weights:
+        """The prior's mean."""
+        return np.zeros(n_weights(self.pairs[0].shape[2])) if prior is None else np.asarray(prior, dtype=np.float64)
+
+    def search(self, weights: Weights) -> None:
+        """Add to each large session its most probable partitions under these weights."""
+        for session in self.large.values():
+            session.search(weights)
+
+    def fit(
+        self,
+        members: Iterable[int],
+        start: Weights,
+        prior: Weights | None = None,
+        precision: float | Weights = 0.5,
+        active: Sequence[bool] | None = None,
+    ) -> Weights:
+        """The weights of these sessions (see `fit`), looked for from `start` on."""
+        by_size: dict[int, list[int]] = {}
+        large = []
+        for n in members:
+            if n in self.large:
+                large.append(self.large[n])
+            elif len(self.pairs[n]) > 1:
+                by_size.setdefault(len(self.pairs[n]), []).append(n)
+        parts: list[_Likelihood | _NBestLikelihood] = [
+            _all_partitions([self.pairs[n] for n in own], [self.truth[n] for n in own])
+            for _, own in sorted(by_size.items())
+        ]
+        if large:
+            parts.append(_NBestLikelihood.of(large))
+        centre = self.centre(prior)
+        free = np.ones(len(centre), dtype=bool) if active is None else active_weights(active)
+        return _minimise(parts, start, centre, precision, free)
+
+
 def _minimise(
-    parts: Sequence[_Likelihood],
+    parts: Sequence[_Likelihood | _NBestLikelihood],
     first: Weights,
     prior: Weights,
     precision: float | Weights,
@@ -148,7 +179,7 @@ class _Likelihood:
         return float(value), gradient.astype(np.float64)
 
 
-def _all_partitions(pairs: Sequence[Floats], truth: Sequence[Sequence[Sequence[int]]]) -> _Likelihood:
+def _all_partitions(pairs: Sequence[Floats], truth: Sequence[Groups]) -> _Likelihood:
     items = len(pairs[0])
     labels, full = full_design(items)
     place = {row.tobytes(): n for n, row in enumerate(labels)}
@@ -157,23 +188,51 @@ def _all_partitions(pairs: Sequence[Floats], truth: Sequence[Sequence[Sequence[i
 
 
 class _NBest:
-    """A large session: its true partition and the most probable others."""
+    """A large session: its true partition, the first, and the most probable others."""
 
-    def __init__(self, pairs: Floats, truth: Sequence[Sequence[int]]) -> None:
+    def __init__(self, pairs: Floats, truth: Groups) -> None:
         self.pairs = pairs[:MAX_ITEMS, :MAX_ITEMS]
         items = len(self.pairs)
         self.labels = from_bundles(items, [[i for i in group if i < items] for group in truth])[None]
+        self.features = self._features(self.labels)
 
     def search(self, weights: Weights) -> None:
         """Add the N_BEST partitions under these weights."""
         found, _ = beam.search(self.pairs, weights)
         known = {row.tobytes() for row in self.labels}
-        new = [row for row in found[:N_BEST] if row.tobytes() not in known]
-        self.labels = np.concatenate([self.labels, np.array(new, dtype=np.uint8).reshape(-1, len(self.pairs))])
+        new = np.array([row for row in found[:N_BEST] if row.tobytes() not in known], dtype=np.uint8)
+        if len(new):
+            self.labels = np.concatenate([self.labels, new])
+            self.features = np.concatenate([self.features, self._features(new)])
 
-    def likelihood(self) -> _Likelihood:
-        """That of the true partition, the first, among all found so far."""
-        return _Likelihood(design(self.labels), upper(self.pairs)[None], np.zeros(1, dtype=np.intp))
+    def _features(self, labels: Labels) -> Floats:
+        return design(labels).features(upper(self.pairs))
+
+
+@dataclass
+class _NBestLikelihood:
+    """Large sessions: the features of their partitions (R, w) one after another, and where each session begins."""
+
+    features: Floats
+    starts: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, sessions: Sequence[_NBest]) -> _NBestLikelihood:
+        """That of these sessions."""
+        starts = np.cumsum([0, *(len(one.features) for one in sessions)])[:-1]
+        return cls(np.concatenate([one.features for one in sessions]), starts)
+
+    def loss(self, weights: Weights) -> tuple[float, Weights]:
+        """The negative log likelihood of the true partitions among those found, and its gradient."""
+        scores = self.features @ weights.astype(np.float32)
+        counts = np.diff([*self.starts, len(scores)])
+        top = np.maximum.reduceat(scores, self.starts)
+        p = np.exp(scores - np.repeat(top, counts))
+        total = np.add.reduceat(p, self.starts)
+        value = (np.log(total) + top - scores[self.starts]).sum(dtype=np.float64)
+        p /= np.repeat(total, counts)
+        p[self.starts] -= 1
+        return float(value), (p @ self.features).astype(np.float64)
 
 
 @dataclass(frozen=True)
