@@ -36,6 +36,12 @@ def infer(
     method: AskedConfig,
     context: ContextConfig,
     generation: GenerationConfig,
+    min_probability: Annotated[
+        float, Option(min=0, max=1, help="Only bundles of this probability or more.", show_default=False)
+    ] = 0.0,
+    top: Annotated[
+        int, Option(min=0, help="Only so many bundles of a session, the most probable.", show_default=False)
+    ] = 0,
     name: Annotated[str, Option(help="What tables call this run.", show_default=False)] = "",
     tag: Tag = None,
     resume: Annotated[
@@ -63,6 +69,7 @@ def infer(
     """
     from kdb import stream
     from kdb.predictors.build import build
+    from kdb.predictors.most_probable import MostProbable
     from kdb.predictors.options import InferOptions
     from kdb.retrieval.knowledge_base import KnowledgeBase
     from kdb.stages import infer as stage
@@ -90,6 +97,8 @@ def infer(
     lines = stage.read(streams.read("session"))
     base = KnowledgeBase.read(streams.read_files(kb, ("session", "knowledge"))) if kb else KnowledgeBase()
     predictor = build(options, base)
+    if min_probability or top:
+        predictor = MostProbable(predictor, min_probability, top)
     run = stage.run_record(lines, predictor, base, generation.seed, name=name, tags=tags(tag))
     if resume is None:
         streams.write(stage.infer(lines, predictor, run))

@@ -48,6 +48,8 @@ class Baseline(ABC):
     """What `fit` needs of a knowledge base: annotated training sessions, mined patterns, or nothing."""
     gives_probabilities: ClassVar[bool] = False
     """Whether its bundles have a probability."""
+    embeds: ClassVar[bool] = True
+    """Whether it compares titles with an embedder."""
     seen: SeenSessions = SeenSessions()
     """The sessions that something was fitted on, or a threshold chosen by."""
 

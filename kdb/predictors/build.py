@@ -35,10 +35,12 @@ class BaselinePredictor:
         self.settings: dict[str, Any] = {
             "baseline": options.baseline,
             "utility": config.utility,
+            **({"embedder": config.embedder} if self.model.embeds else {}),
             **self.model.settings,
         }
         self.measured: dict[str, Any] = {}
         self.seen, self.fits_kb = self.model.seen, True
+        self.gives_probabilities = self.model.gives_probabilities
 
     def predict(self, sessions: Sequence[Session]) -> list[Prediction]:
         """See `Predictor`."""

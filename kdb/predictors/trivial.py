@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Self
+from typing import ClassVar, Self
 
 from kdb.predictors.baseline import Baseline, BaselineConfig, item_ids
 from kdb.records import Bundle, Session
@@ -12,6 +12,8 @@ from kdb.retrieval.knowledge_base import KnowledgeBase
 
 class WholeSession(Baseline):
     """One bundle of everything."""
+
+    embeds: ClassVar[bool] = False
 
     @classmethod
     def fit(cls, base: KnowledgeBase, config: BaselineConfig) -> Self:
@@ -26,6 +28,8 @@ class WholeSession(Baseline):
 
 class AllPairs(Baseline):
     """Every pair is a bundle: no answer has a higher recall under the released protocol."""
+
+    embeds: ClassVar[bool] = False
 
     @classmethod
     def fit(cls, base: KnowledgeBase, config: BaselineConfig) -> Self:
