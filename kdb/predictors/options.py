@@ -47,24 +47,25 @@ class InferOptions:
         """The configuration that the student was trained with, or one without training."""
         if self.metadata is None:
             return StudentConfig(student=self.student, method=self.method, context=self.context)
-        from kdb.student.methods.build import read_config
+        from kdb.student.methods.build import answer_class, read_config
 
         config = read_config(self.metadata)
-        self._refuse_changes(config.method)
+        free = {"utility"} if answer_class(config.method).has_intents else {"utility", "intents"}
+        self._refuse_changes(config.method, free)
         given = [name for name in ContextConfig.__struct_fields__ if name in self.given]
         config.context = structs.replace(config.context, **{name: getattr(self.context, name) for name in given})
-        if "utility" in self.given:
-            config.method.utility = self.method.utility
+        for name in free & set(self.given):
+            setattr(config.method, name, getattr(self.method, name))
         # The base may have moved: whether it is the same is checked by its hash.
         if self.adapter is None or "student" in self.given:
             config.student = self.student
         return config
 
-    def _refuse_changes(self, trained: MethodConfig) -> None:
-        """UsageError where the command asks for another method than the student was trained with."""
+    def _refuse_changes(self, trained: MethodConfig, free: Collection[str]) -> None:
+        """UsageError where another method is asked for than the student was trained with, but for `free`."""
         for name in MethodConfig.__struct_fields__:
             asked, own = getattr(self.method, name), getattr(trained, name)
-            if name in self.given and name != "utility" and asked != own:
+            if name in self.given and name not in free and asked != own:
                 raise UsageError(
                     f"{name} is {asked}, but {self.metadata} was trained with {own}",
                     f"leave out --{name.replace('_', '-')}, or train another adapter",

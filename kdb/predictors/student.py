@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Sequence
+from pathlib import Path
 
 from kdb import console
 from kdb.predictors.options import InferOptions, student_settings
@@ -13,9 +14,11 @@ from kdb.retrieval import context
 from kdb.retrieval.config import ContextConfig
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.student.aggregation import permutations
+from kdb.student.config import StudentConfig
 from kdb.student.generation_config import GenerationConfig
+from kdb.student.intents import FOLDER, IntentWriter
 from kdb.student.methods.build import build_method
-from kdb.student.model import base_hash, load, supports_4bit
+from kdb.student.model import Student, base_hash, load, supports_4bit
 from kdb.student.seen_sessions import SeenSessions
 
 
@@ -61,6 +64,7 @@ class StudentPredictor:
             ]
             self.method.fit(base.training, queries, self.method.read(queries, self.batch_size))
             self.seen, self.fits_kb = SeenSessions.of(base.training, base.validation), True
+        self.intents = self._intent_writer(student, config, folder)
         self.settings = {
             **student_settings(options, config),
             "precision": str(student.model.dtype).removeprefix("torch."),
@@ -73,7 +77,13 @@ class StudentPredictor:
 
     def predict(self, sessions: Sequence[Session]) -> list[Prediction]:
         """See `Predictor`."""
-        return self.method.predict(self.builder.queries(sessions), self.batch_size)
+        found = self.method.predict(self.builder.queries(sessions), self.batch_size)
+        return self.intents.fill(sessions, found) if self.intents else found
+
+    def _intent_writer(self, student: Student, config: StudentConfig, folder: Path | None) -> IntentWriter | None:
+        """What writes intents, where an adapter for that lies beside the first."""
+        wanted = config.method.intents and folder and (folder / FOLDER).is_dir()
+        return IntentWriter(student, folder / FOLDER, self.batch_size) if folder and wanted else None
 
     def close(self) -> None:
         """See `Predictor`."""

@@ -18,10 +18,12 @@ from kdb.errors import UsageError
 from kdb.evaluation.matched_session import matched_f1
 from kdb.files import partial
 from kdb.records import Run
+from kdb.stages.train_intents import train_intents
 from kdb.stream import Line
 from kdb.student import adapter, distributed, router
 from kdb.student import config as configs
 from kdb.student.config import StudentConfig
+from kdb.student.methods.build import answer_class
 from kdb.student.seen_sessions import SeenSessions
 from kdb.student.setup import TrainingData, TrainingSetup, prepare
 from kdb.student.trainer import CHECKPOINT, Trainer, TrainerState, mean_loss
@@ -60,30 +62,48 @@ def train(lines: Iterable[Line], config: StudentConfig, options: TrainOptions) -
     check_output(options.folder, options.force)
     data = TrainingData.read(lines, config.training.seed)
     with distributed.process_group(options.device) as device, _working_folder(options) as part:
-        begun = distributed.broadcast(_begun(part) if options.resume and distributed.is_main() else None)
-        config.training.world_size = begun.config.training.world_size if begun else distributed.world_size()
-        setup = prepare(data, config, device)
-        if options.experts:
-            setup.student.model = router.RoutedModel(setup.student.model, options.experts)
-        else:
-            adapter.attach(setup.student, config.lora, config.training.seed)
-        if distributed.is_main():
-            _leave_state(part, TrainState(config, data.inputs, _machine(setup)), begun)
-        trainer = Trainer(setup.student, config.training, part)
-        if options.resume and trainer.resume():
-            console.say(f"going on from step {trainer.state.step}")
-        _say_start(setup, trainer)
-        if not distributed.is_main():
-            trainer.run(setup.training.examples, None)
-            return None
-        state = trainer.run(setup.training.examples, lambda: _validate(setup))
-        trainer.load_weights(trainer.weights())
-        _fit(setup)
-        record = setup.record(
-            {**_training_facts(setup, state), **_machine(setup), **_expert_weights(setup)}, options.tags
-        )
-        _write(setup, trainer, record, options.experts, part)
+        record = _train(data, config, options, device, part)
+        if config.method.intents and not answer_class(config.method).has_intents and not options.experts:
+            measured = train_intents(data.training, data.validation, config, device, part)
+            if record:
+                record.measured["intents"] = measured
+        if record:
+            _finish(record, part)
         return record
+
+
+def _train(data: TrainingData, config: StudentConfig, options: TrainOptions, device: str, part: Path) -> Run | None:
+    """Train the method that `config` names; in the main process, write all that it needs into `part`."""
+    begun = distributed.broadcast(_begun(part) if options.resume and distributed.is_main() else None)
+    config.training.world_size = begun.config.training.world_size if begun else distributed.world_size()
+    setup = prepare(data, config, device)
+    if options.experts:
+        setup.student.model = router.RoutedModel(setup.student.model, options.experts)
+    else:
+        adapter.attach(setup.student, config.lora, config.training.seed)
+    if distributed.is_main():
+        _leave_state(part, TrainState(config, data.inputs, _machine(setup)), begun)
+    trainer = Trainer(setup.student, config.training, part)
+    if options.resume and trainer.resume():
+        console.say(f"going on from step {trainer.state.step}")
+    _say_start(setup, trainer)
+    if not distributed.is_main():
+        trainer.run(setup.training.examples, None)
+        return None
+    state = trainer.run(setup.training.examples, lambda: _validate(setup))
+    trainer.load_weights(trainer.weights())
+    _fit(setup)
+    facts = {**_training_facts(setup, state), **_machine(setup), **_expert_weights(setup)}
+    record = setup.record(facts, options.tags)
+    _write(setup, trainer, record, options.experts, part)
+    return record
+
+
+def _finish(record: Run, part: Path) -> None:
+    """Write the `run` record, and let go of what only a stopped run needs."""
+    (part / adapter.RUN).write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+    for name in (CHECKPOINT, STATE):
+        (part / name).unlink(missing_ok=True)
 
 
 def _working_folder(options: TrainOptions) -> AbstractContextManager[Path]:
@@ -188,7 +208,7 @@ def _expert_weights(setup: TrainingSetup) -> dict[str, Any]:
 
 
 def _write(setup: TrainingSetup, trainer: Trainer, record: Run, experts: list[Path], part: Path) -> None:
-    """Write the adapter, its configuration and card, what the method learnt, and the `run` record."""
+    """Write the adapter, its configuration and card, and what the method learnt."""
     best = record.measured.get("best", {})
     card = {
         "sessions": str(len(setup.training.sessions)),
@@ -203,6 +223,3 @@ def _write(setup: TrainingSetup, trainer: Trainer, record: Run, experts: list[Pa
     adapter.write_card(setup.config, part, card)
     setup.method.save(part)
     SeenSessions.of(setup.training.sessions, setup.validation.sessions).save(part)
-    (part / adapter.RUN).write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
-    for name in (CHECKPOINT, STATE):
-        (part / name).unlink(missing_ok=True)

@@ -7,16 +7,23 @@ learns that from the intents of the training bundles, and writes in a grammar th
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec import structs
 
 from kdb import prompts
 from kdb.prompts.answers.intent_text import GRAMMAR, plain_intent
 from kdb.prompts.messages import Message
-from kdb.records import Bundle, Session
+from kdb.records import Bundle, Prediction, Session
+from kdb.student.adapter import load_adapter
 from kdb.student.examples import Example, length_grouped_batches, prompt_ids, text_example
 from kdb.student.generate import Generator
 from kdb.student.model import Student
 
+FOLDER = "intents"
+"""The folder of the second adapter in that of the first, and its name on the model."""
 PROMPT = "intent"
 TITLE_LENGTH = 60
 MAX_ITEMS = 8
@@ -63,3 +70,46 @@ def write_intents(student: Student, bundles: Sequence[Sequence[str]], batch_size
         for i, answer in zip(indices, made, strict=True):
             found[i] = plain_intent(answer.text)
     return found
+
+
+class IntentWriter:
+    """Writes the intents that predictions lack, with the second adapter beside the first on the same weights."""
+
+    def __init__(self, student: Student, folder: Path, batch_size: int) -> None:
+        import torch
+
+        dtype = student.model.dtype
+        student.model = load_adapter(student.model, folder, FOLDER)
+        for weight in filter(torch.is_floating_point, student.model.parameters()):
+            weight.data = weight.data.to(dtype)
+        student.model.to(student.device).eval()
+        self.student, self.batch_size = student, batch_size
+
+    def fill(self, sessions: Sequence[Session], predictions: Sequence[Prediction]) -> list[Prediction]:
+        """The predictions for these sessions, with an intent for each bundle that had none."""
+        wanted = [
+            bundle_titles(session, bundle)
+            for session, prediction in zip(sessions, predictions, strict=True)
+            for bundle in prediction.bundles
+            if not bundle.intent
+        ]
+        with self._active():
+            written = iter(write_intents(self.student, wanted, self.batch_size) if wanted else [])
+        return [
+            structs.replace(
+                prediction,
+                bundles=[b if b.intent else structs.replace(b, intent=next(written)) for b in prediction.bundles],
+            )
+            for prediction in predictions
+        ]
+
+    @contextmanager
+    def _active(self) -> Iterator[None]:
+        """Let the second adapter take the place of the first."""
+        model = self.student.model
+        first = model.active_adapter
+        model.set_adapter(FOLDER, inference_mode=True)
+        try:
+            yield
+        finally:
+            model.set_adapter(first, inference_mode=True)

@@ -161,7 +161,6 @@ def test_the_hash_of_weights_is_that_of_their_content(tiny_student, other_studen
         (("--answer", "list"), "answer is list, but"),
         (("--set", "pair_features=false"), "pair_features is False, but"),
         (("--set", "thoughts=first"), "thoughts is first, but"),
-        (("--no-intents",), "intents is False, but"),
     ],
 )
 def test_an_option_that_an_adapter_overrides_is_refused(kdb, adapter, asked, flags, said) -> None:
