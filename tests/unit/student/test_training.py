@@ -50,9 +50,14 @@ def test_the_run_record_and_the_folder(adapter):
     assert record["measured"]["steps"] == 12
     assert record["measured"]["losses"][-1] < record["measured"]["losses"][0]
     assert len(record["measured"]["validation"]) == 3
-    assert {"adapter_model.safetensors", "adapter_config.json", "kdb.json", "run.json", "README.md"} == {
-        p.name for p in folder.iterdir()
-    }
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "kdb.json",
+        "run.json",
+        "sessions.json",
+    ]
     config = json.loads((folder / "kdb.json").read_text())
     assert (config["v"], config["method"]["answer"]) == (2, "list")
     assert all(len(config[name]) == 16 for name in ("prompt_hash", "base"))
