@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -101,3 +102,20 @@ def test_without_pyspark_it_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setattr(spark, "find_spec", lambda name: None)
     with pytest.raises(KdbError, match=r"needs PySpark \(pip install 'kdb\[spark\]'\)"), spark.engine():
         pass
+
+
+@needs_spark
+def test_sessions_of_a_log_are_those_of_import(kdb, samples: Path, tmp_path: Path) -> None:
+    log, items = samples / "shop" / "clicks.csv", samples / "shop" / "items.csv"
+    submit = Path(sys.executable).with_name("spark-submit")
+    script = [samples / "spark" / "sessions.py", log, items, tmp_path / "out", "shop", "1800", "view,cart"]
+    environment = os.environ | {"PATH": f"{submit.parent}:{os.environ['PATH']}", "PYTHONPATH": str(samples.parent)}
+    subprocess.run([submit, "--master", "local[2]", *script], env=environment, check=True, capture_output=True)
+    lines = [line for part in sorted((tmp_path / "out").glob("part-*")) for line in part.open("rb")]
+    by_spark = {session["id"]: session for session in map(msgspec.json.decode, lines)}
+    argv = ["--catalogue", items, "--events", "view,cart", "--domain", "shop"]
+    ours = kdb("import", "--format", "events", log, *argv).records
+    assert len(lines) == len(ours) == 160
+    for session in ours:
+        del session["imported"]
+        assert by_spark[session["id"]] == session
