@@ -99,7 +99,7 @@ def _reference(streams: StreamOptions, given: str) -> Reference:
     from kdb.evaluation.reference import Reference
 
     if not given or not Path(given).is_file():
-        return Reference(given)
+        return Reference((given,) if given else ())
     lines = streams.read_files([Path(given)], ("metric",))
     return Reference.best_of((line.record for line in lines), given)
 

@@ -17,17 +17,16 @@ REFERENCE_HINT = "--reference METRICS takes the best one on validation"
 
 @dataclass(frozen=True)
 class Reference:
-    """A run by its name, its baseline or its id, and why it is the one.
+    """Runs by name, baseline or id, the best first: the first of them that is there is meant.
 
     Without a name it is the baseline of the strongest design, or where there is none the first run.
     """
 
-    name: str = ""
-    reason: str = "named"
+    names: tuple[str, ...] = ()
 
     @classmethod
     def best_of(cls, metrics: Iterable[Record | None], source: str) -> Reference:
-        """The baseline with the highest matched F1, the mean over domains, of metrics on other sessions."""
+        """Baselines by falling matched F1, the mean over domains, of metrics on other sessions."""
         values: dict[str, list[float]] = {}
         for metric in metrics:
             if not isinstance(metric, Metric) or metric.protocol != "strict" or metric.slice or metric.seeds:
@@ -36,15 +35,18 @@ class Reference:
                 values.setdefault(name_of(metric.settings), []).append(metric.values[PRIMARY_METRIC] or 0.0)
         if not values:
             raise KdbError(f"{source}: no metric of a baseline", "kdb eval VALIDATION_PREDICTIONS > metrics.jsonl")
-        return cls(max(values, key=lambda name: sum(values[name]) / len(values[name])), f"the best in {source}")
+        return cls(tuple(sorted(values, key=lambda name: -sum(values[name]) / len(values[name]))))
 
     def among(self, runs: Sequence[RunScores], domain: str) -> RunScores | None:
         """The run that is meant, or the one that stands in for it, which is said; None where a run is alone."""
-        if self.name:
+        for place, name in enumerate(self.names):
             for run in runs:
-                if self.name in (run.id, run.settings.get("name"), run.settings.get("baseline")):
+                if name in (run.id, run.settings.get("name"), run.settings.get("baseline")):
+                    if place:
+                        console.warn(f"{domain}: {self.names[0]} was not run here; compared with {name}")
                     return run
-            raise KdbError(f"--reference {self.name}: {domain!r} has no such run", "give its predictions too")
+        if self.names:
+            raise KdbError(f"--reference {self.names[0]}: {domain!r} has no such run", "give its predictions too")
         if len(runs) < 2:
             return None
         baseline = declared_baseline(runs)

@@ -17,7 +17,8 @@ from msgspec import structs
 
 from kdb.errors import UsageError
 from kdb.grid.matrix import KB, Cell, Extraction, Grid, cells
-from kdb.provenance import content_hash
+from kdb.provenance import content_hash, file_hash
+from kdb.sources.bundlerec import FILES
 from kdb.sources.policy import EXTRA_TITLES
 
 SPLIT_FILE = "split.json"
@@ -31,12 +32,20 @@ OUT := {out}
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: cells reports test-report validation-report
+.PHONY: always cells reports test-report validation-report
 
 # What a stopped run left is gone on with, unless what it was made from is newer.
 outdated = for file in $^; do [ ! "$$file" -nt $1.kdb-part ] || rm -rf $1.kdb-part; done
 going_on = $$([ -e $@.kdb-part ] && echo --resume || echo -o) $@ --force
+
+# Another teacher in the environment makes anew what was extracted: this file changes with it, and only then.
+$(OUT)/teacher: always
+	@mkdir -p $(OUT)
+	@printf '%s\\n' "$${{KDB_TEACHER_URL-}}" "$${{KDB_TEACHER_MODEL-}}" | sha256sum > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+always:
 """
+TEACHER = "$(OUT)/teacher"
 ATOMIC_REDIRECT = "> $@.new && mv $@.new $@"
 """A file is there when it is whole, even if make itself is killed."""
 
@@ -96,7 +105,7 @@ class MakefileBuilder:
 
     def _planned(self) -> list[Planned]:
         found = cells(self.grid)
-        planned: list[Planned] = [(cell.name, cell.split, self._run(cell)) for cell in found]
+        planned: list[Planned] = [(cell.recipe, cell.split, self._run(cell)) for cell in found]
         for name in dict.fromkeys(cell.select_best_as for cell in found if cell.select_best_as):
             group = [cell for cell in found if cell.select_best_as == name]
             planned.append((name, "test", self._choice(name, group)))
@@ -111,33 +120,37 @@ class MakefileBuilder:
         return f"$(OUT)/{folder}/{slug}-{content_hash(settings)[:8]}.jsonl"
 
     def _imported(self, split: str, *then: str) -> str:
-        """The sessions of a split, from all folders, through further commands."""
+        """The sessions of a split, from all folders, through further commands.
+
+        Its name holds the hash of what the folders hold, so that other data are another file, whatever their times.
+        """
         imports = [f"$(KDB) import {_import_flags(folder)} --split {split}" for folder in self.data]
         head = imports[0] if len(imports) == 1 else f"{{ {' && '.join(imports)}; }}"
-        files = sorted(str(file) for folder in self.data for file in folder.glob("*") if file.is_file())
-        target = self._file("data", split.replace(",", "-"), head, *then)
-        return self._add(target, files, f"{' | '.join([head, *then])} {ATOMIC_REDIRECT}")
+        files = [file for folder in self.data for file in _data_files(folder)]
+        hashes = [file_hash(file) for file in files]
+        target = self._file("data", split.replace(",", "-"), head, *then, *hashes)
+        needs = [*map(str, files), *([TEACHER] if any(_asks_teacher(command) for command in then) else [])]
+        return self._add(target, needs, f"{' | '.join([head, *then])} {ATOMIC_REDIRECT}")
 
-    def _known(self) -> str:
-        """Training and validation sessions with the knowledge drawn from them."""
-        return self._imported("train,validation", *_extractions(self.grid.extract))
-
-    def _kb(self, cell: Cell) -> str:
+    def _kb(self, cell: Cell, split: str) -> str:
         """What a cell learns from and looks up: knowledge is drawn from the sessions that it selects alone.
 
         Only where knowledge itself is selected, or selects by what rules say, is it drawn from all of them first.
+        Runs on validation sessions draw on training sessions alone: no number is of sessions that were learnt from.
         """
+        known, extract = "train,validation" if split == "test" else "train", _extractions(self.grid.extract)
         if not cell.select:
-            return self._known()
+            return self._imported(known, *extract)
         needs_rules = _selects_by_knowledge(cell.select)
-        source = self._known() if needs_rules else self._imported("train,validation")
-        then = [] if needs_rules else _extractions(self.grid.extract)
+        source = self._imported(known, *(extract if needs_rules else []))
+        then = [] if needs_rules else extract
+        needs = [source, *([TEACHER] if any(map(_asks_teacher, then)) else [])]
         command = " | ".join([f"$(KDB) select {source} {_recipe(cell.select)}", *then])
-        return self._add(self._file("kb", cell.select, source, command), [source], f"{command} {ATOMIC_REDIRECT}")
+        return self._add(self._file("kb", cell.select, source, command), needs, f"{command} {ATOMIC_REDIRECT}")
 
-    def _adapter(self, cell: Cell) -> str:
+    def _adapter(self, cell: Cell, split: str) -> str:
         """The `run` record of a training, beside which the adapter lies in a folder of that name."""
-        kb = self._kb(cell)
+        kb = self._kb(cell, split)
         target = self._file("adapters", f"{cell.select} {cell.train}", kb, cell.train or "")
         flags = f"{_recipe(cell.train or '')} --resume --force -o {_folder(target)}"
         outdated = f"@$(call outdated,{_folder(target)})"
@@ -145,10 +158,14 @@ class MakefileBuilder:
 
     def _infer_command(self, cell: Cell, name: str, split: str) -> tuple[list[str], str]:
         """What a run is made from, and the command that makes it, but for where it goes."""
-        sessions, kb = self._imported(split), self._kb(cell)
-        needs, flags = [sessions], _recipe(f"--name {shlex.quote(name)} {cell.infer}")
+        sessions, kb = self._imported(split), self._kb(cell, split) if KB in cell.infer else ""
+        tags = " ".join(f"--tag {shlex.quote(f'{key}={value}')}" for key, value in cell.tags.items())
+        needs, flags = (
+            [sessions],
+            _recipe(" ".join(filter(None, [f"--name {shlex.quote(name)}", tags, cell.infer]))),
+        )
         if cell.train is not None:
-            adapter = self._adapter(cell)
+            adapter = self._adapter(cell, split)
             needs.append(adapter)
             flags = f"--adapter {_folder(adapter)} {flags}"
         if KB in cell.infer:
@@ -156,7 +173,7 @@ class MakefileBuilder:
         return needs, f"$(KDB) infer {sessions} {flags.replace(KB, kb)}".rstrip()
 
     def _run(self, cell: Cell) -> str:
-        needs, command = self._infer_command(cell, cell.name, cell.split)
+        needs, command = self._infer_command(cell, cell.recipe, cell.split)
         target = self._file("runs", cell.name, command)
         return self._add(target, needs, "@$(call outdated,$@)", f"{command} $(going_on)")
 
@@ -165,7 +182,7 @@ class MakefileBuilder:
         tried = [self._run(cell) for cell in group]
         asked = [self._infer_command(cell, name, "test") for cell in group]
         cases = [
-            f"{_recipe(shlex.quote(cell.name))}) {command} $(going_on);;"
+            f"{_recipe(shlex.quote(cell.recipe))}) {command} $(going_on);;"
             for cell, (_, command) in zip(group, asked, strict=True)
         ]
         best = f'case "$$($(KDB) eval {" ".join(tried)} --best)" in'
@@ -180,14 +197,24 @@ class MakefileBuilder:
             return None
         folder, sessions = f"$(OUT)/{split}", self._imported(split)
         runs = f"$(wildcard {' '.join(target for _, target in own)})"
-        named = " ".join(f"--cell {shlex.quote(name)}" for name, _ in own)
+        named = " ".join(f"--cell {shlex.quote(name)}" for name in dict.fromkeys(name for name, _ in own))
         flags = _recipe(f"{named} --title {shlex.quote(f'{self.grid.title}: {split} sessions')}")
         recipe = [
             f"@mkdir -p {folder}",
-            f"$(KDB) eval {runs} {sessions} --force -o {folder}/metrics.jsonl",
+            f"$(KDB) eval {runs} {sessions}{self._reference(split)} --force -o {folder}/metrics.jsonl",
             f"$(KDB) report {folder}/metrics.jsonl {runs} {flags} --force -o {folder}",
         ]
-        return MakeRule(f"{split}-report", [sessions], recipe)
+        waits = ["|", "validation-report"] if split == "test" and self._chooses_baseline() else []
+        return MakeRule(f"{split}-report", [sessions, *waits], recipe)
+
+    def _chooses_baseline(self) -> bool:
+        """Whether baselines are on validation sessions, so that the best of them is the reference on test."""
+        return any(cell.split == "validation" and "--baseline" in cell.infer for cell in cells(self.grid))
+
+    def _reference(self, split: str) -> str:
+        if split == "test" and self._chooses_baseline():
+            return " --reference $(OUT)/validation/metrics.jsonl"
+        return f" --reference {_recipe(shlex.quote(self.grid.reference))}" if self.grid.reference else ""
 
 
 def _import_flags(folder: Path) -> str:
@@ -208,6 +235,17 @@ def _selects_by_knowledge(flags: str) -> bool:
     pairs = list(pairwise(words))
     by_rules = ("--difficulty", "rules") in pairs or not any(word.startswith("--difficulty") for word in words)
     return ("--of", "knowledge") in pairs or (("--strategy", "difficulty") in pairs and by_rules)
+
+
+def _asks_teacher(command: str) -> bool:
+    """Whether a command may ask the teacher that the environment names."""
+    return bool(re.search(r"extract (rule|thought|label)", command)) and "--teacher annotations" not in command
+
+
+def _data_files(folder: Path) -> list[Path]:
+    """What `kdb import` reads of a folder; other files in it, whatever they are called, matter to nobody."""
+    names = [*(f"{name}.csv" for name in (*FILES, "user_session")), EXTRA_TITLES, SPLIT_FILE]
+    return [folder / name for name in names if (folder / name).is_file()]
 
 
 def _folder(record: str) -> str:

@@ -27,7 +27,7 @@ class CellTemplate(Struct, frozen=True, forbid_unknown_fields=True):
     """Cells of one kind: one for each combination of the values in `matrix`.
 
     `split` says of which split, or of `both`. With `select_best_as`, cells on validation: the best of them is asked
-    about the test sessions, under that name.
+    about the test sessions, under that name. `tags` say what the cell is: the questions are answered by them.
     """
 
     name: str
@@ -37,6 +37,7 @@ class CellTemplate(Struct, frozen=True, forbid_unknown_fields=True):
     split: Literal["test", "validation", "both"] = "test"
     select_best_as: str = ""
     matrix: dict[str, list[Value]] = {}
+    tags: dict[str, str] = {}
 
 
 class Extraction(Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,23 +50,32 @@ class Extraction(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Grid(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the file says. `title` stands above the report; what selects or trains is repeated for all `seeds`."""
+    """What the file says. `title` stands above the report; what selects or trains is repeated for all `seeds`.
+
+    `reference` is the baseline that students are compared with where no baseline is on validation sessions.
+    """
 
     title: str
     cells: list[CellTemplate]
     extract: Extraction = field(default_factory=Extraction)
     seeds: list[int] = field(default_factory=lambda: [0])
+    reference: str = ""
 
 
 class Cell(Struct, frozen=True):
-    """One run; without `train` the student is asked as it is, without `select` all of the data is drawn on."""
+    """One run; without `train` the student is asked as it is, without `select` all of the data is drawn on.
+
+    `recipe` is the name that it shares with the other seeds.
+    """
 
     name: str
+    recipe: str
     select: str
     train: str | None
     infer: str
     split: Split
     select_best_as: str = ""
+    tags: dict[str, str] = {}
 
 
 def read(path: Path) -> Grid:
@@ -103,8 +113,11 @@ def _cells(template: CellTemplate, seeds: list[int]) -> Iterator[Cell]:
         for seed in seeds if is_seeded else seeds[:1]:
             suffix = f", seed {seed}" if is_seeded and len(seeds) > 1 else ""
             flag = f"--seed {seed}"
+            recipe = _filled(template, template.name, fields)
+            tags = {key: _filled(template, value, fields) for key, value in template.tags.items()}
             yield Cell(
-                name=_filled(template, template.name, fields) + suffix,
+                name=recipe + suffix,
+                recipe=recipe,
                 select=f"{_flags(template, template.select, fields)} {flag}" if template.select else "",
                 train=None
                 if template.train is None
@@ -112,6 +125,7 @@ def _cells(template: CellTemplate, seeds: list[int]) -> Iterator[Cell]:
                 infer=_flags(template, template.infer, {**fields, "kb": KB}),
                 split=split,
                 select_best_as=template.select_best_as and template.select_best_as + suffix,
+                tags={**tags, "seed": str(seed)} if suffix else tags,
             )
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ matrix.name = ["clusters", "pattern-matching"]
 name = "SFT, {percent} %"
 select = "--strategy random --ratio {ratio}"
 train = "--max-steps 1"
+tags = { quantity = "{percent} %" }
 matrix.percent = [{ percent = 10, ratio = 0.1 }, { percent = 50, ratio = 0.5 }]
 [[cells]]
 name = "zero-shot"
@@ -63,10 +65,12 @@ def test_cells_of_a_file(small: Path) -> None:
     ]
     assert found[3] == Cell(
         name="SFT, 10 %, seed 1",
+        recipe="SFT, 10 %",
         select="--strategy random --ratio 0.1 --seed 1",
         train="--max-steps 1 --seed 1",
         infer="",
         split="test",
+        tags={"quantity": "10 %", "seed": "1"},
     )
     assert (found[-1].train, found[-1].split) == (None, "validation")
 
@@ -184,7 +188,7 @@ def test_a_folder_that_make_cannot_name_is_refused(small: Path, tmp_path: Path) 
 def make(folder: Path, *goals: str) -> Result:
     command = ["make", "-k", "-f", folder / "grid.mk", f"KDB={sys.executable} -m kdb", *goals]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=300)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=900)
     return Result(done.returncode, done.stdout, done.stderr.decode())
 
 
@@ -252,3 +256,48 @@ infer = "--baseline {name} --kb {kb}"
 select_best_as = "the chosen one"
 matrix.name = ["all-pairs", "whole-session"]
 """
+
+
+def test_runs_on_validation_learn_from_training_alone(tmp_path: Path) -> None:
+    text = SMALL.replace("split =", 'infer = "--kb {kb}"\nsplit =')
+    made = rules(read(written(tmp_path, text)), [0], [ROOT / "samples" / "kitchen"], Path("out"))
+    assert re.search(r"--split train \| \$\(KDB\) extract", made)
+    (asked,) = [line for line in made.splitlines() if "--name zero-shot" in line]
+    assert "/data/validation-" in asked and "--kb $(OUT)/data/train-" in asked and "train-validation" not in asked
+
+
+def test_tags_and_seeds_go_into_the_run_record(small: Path) -> None:
+    text = rules(read(small), [], [ROOT / "samples" / "kitchen"], Path("out"))
+    assert "--name 'SFT, 10 %' --tag 'quantity=10 %' --tag seed=1" in text
+    assert text.count("--cell 'SFT, 10 %'") == 1
+
+
+def test_other_data_are_another_file_and_odd_files_beside_them_do_no_harm(tmp_path: Path, samples: Path) -> None:
+    folder = tmp_path / "shop"
+    shutil.copytree(samples / "kitchen", folder)
+    grid = read(written(tmp_path, 'title = "t"\n[[cells]]\nname = "w"\ninfer = "--baseline whole-session"\n'))
+    before = rules(grid, [], [folder], Path("out"))
+    for odd in ("notes (copy).txt", ".~lock.titles.csv#", "a b"):
+        (folder / odd).touch()
+    assert rules(grid, [], [folder], Path("out")) == before
+    titles = folder / "item_titles.csv"
+    titles.write_text(titles.read_text().replace("a", "e"))
+    assert rules(grid, [], [folder], Path("out")) != before
+
+
+def test_another_teacher_in_the_environment_makes_anew(tmp_path: Path, samples: Path) -> None:
+    text = 'title = "t"\n[extract]\nthought = ""\n[[cells]]\nname = "c"\ninfer = "--baseline clusters --kb {kb}"\n'
+    made = rules(read(written(tmp_path, text)), [], [samples / "kitchen"], Path("out"))
+    (tmp_path / "grid.mk").write_text(made)
+    assert re.search(r"(?m)^\$\(OUT\)/data/train-validation-\S+: .*\$\(OUT\)/teacher$", made)
+
+    def stamp(model: str) -> tuple[bytes, int]:
+        environment = {**os.environ, "KDB_TEACHER_URL": "http://here", "KDB_TEACHER_MODEL": model}
+        subprocess.run(["make", "-s", "-f", "grid.mk", "out/teacher"], cwd=tmp_path, env=environment, check=True)
+        file = tmp_path / "out" / "teacher"
+        return file.read_bytes(), file.stat().st_mtime_ns
+
+    first = stamp("one")
+    assert stamp("one") == first
+    assert stamp("two")[0] != first[0]
+    assert b"here" not in first[0]  # an address may hold a key
