@@ -202,7 +202,7 @@ class MakefileBuilder:
         recipe = [
             f"@mkdir -p {folder}",
             f"$(KDB) eval {runs} {sessions}{self._reference(split)} --force -o {folder}/metrics.jsonl",
-            f"$(KDB) report {folder}/metrics.jsonl {runs} {flags} --force -o {folder}",
+            f"$(KDB) report {folder}/metrics.jsonl {runs} {sessions} {flags} --force -o {folder}",
         ]
         waits = ["|", "validation-report"] if split == "test" and self._chooses_baseline() else []
         return MakeRule(f"{split}-report", [sessions, *waits], recipe)

@@ -14,7 +14,7 @@ from kdb.report.drawing import Drawing
 from kdb.report.examples import Example, examples
 from kdb.report.questions import QUESTIONS, questions
 from kdb.report.results import PRIMARY, Results
-from kdb.report.sentences import MISSING, sentences
+from kdb.report.sentences import sentences
 from kdb.report.table_formats import markdown, markdown_text
 from kdb.report.tables import Table, tables
 from kdb.stream import Line
@@ -87,10 +87,8 @@ def _parts(results: Results, lines: Sequence[Line], name: str) -> list[Part]:
     for n, factor in enumerate((f for f in found if f not in QUESTIONS), 7):
         drawn[factor] = figures.of_declared(found[factor], n)
     parts = [
-        Part(f"{name}-{factor}", found[factor].title, [one] if one else [], "" if one else MISSING.get(factor, ""))
-        for factor, one in drawn.items()
-        if one or factor in MISSING
-    ]
+        Part(f"{name}-{factor}", found[factor].title, [one]) for factor, one in drawn.items() if one
+    ]  # of a question without runs a sentence on top has said so
     shown = sorted(results.recipes, key=lambda one: results.value(one, PRIMARY) or 0.0, reverse=True)
     costs = figures.of_cost(results, [one for one in shown if one not in results.duplicates])
     parts.append(Part(f"{name}-cost", "Cost", costs, "" if costs else NO_TIMES))

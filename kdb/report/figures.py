@@ -57,7 +57,7 @@ def _blocks(results: Results) -> list[tuple[str, list[tuple[str, Recipe]]]]:
         blocks.append((f"{factor.capitalize()}: {setting}" if setting else factor.capitalize(), members))
     inside = {one for _, members in blocks for _, one in members}
     others = [one for one in results.against_baseline if one not in inside and one not in results.duplicates]
-    return [*blocks, ("Other students", [(one.name, one) for one in others])]
+    return [*blocks, ("Other students" if blocks else "Students", [(one.name, one) for one in others])]
 
 
 def _block(heading: str, members: Sequence[tuple[str, Recipe]], contrasts: Mapping[Recipe, Contrast]) -> list[Row]:

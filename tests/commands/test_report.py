@@ -333,7 +333,7 @@ def test_the_data_policy_is_what_import_stamped(kdb, samples, tmp_path) -> None:
     assert "**split** 0.7:0.1:0.2, seed 0" in text and "kdb report --note" not in text
     # A question without runs takes one line, and one run is no comparison.
     assert "no student was run; whole-session reaches a matched F1 of" in text
-    assert text.count("no two runs differ in") == 2 * 3  # as a sentence, and in place of its figure
+    assert text.count("no two runs differ in") == 3
     assert not (tmp_path / "r" / "figures").exists()
 
 
