@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from msgspec import structs
+
 from kdb.errors import KdbError, UsageError
 from kdb.evaluation import PRIMARY_METRIC as PRIMARY
 from kdb.evaluation import titles
@@ -68,7 +70,7 @@ class Results:
         first = {run: metric for (run, _), metric in reversed(self.metrics.items())}
         merged = {seed for metric in first.values() for seed in metric.seeds}
         kept = [first[run] for run in dict.fromkeys(run for run, _ in self.metrics) if run not in merged]
-        names = labels(kept)
+        names = labels(structs.replace(metric, seeds=[]) for metric in kept)
         return [Recipe(names[m.run], m.run, tuple(m.seeds), m.settings) for m in kept]
 
     def value(self, recipe: Recipe, metric: str, protocol: str = "strict") -> float | None:
