@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import UnsetType
+
 from kdb import console
 from kdb.evaluation import titles
 from kdb.records import Bundle, Item, Prediction, Session
@@ -56,13 +58,21 @@ def _bundles(run_view: RunView, numbers: Numbers) -> Table:
         verdict = "hit" if match.hit else "no hit" if match.predicted else "missed"
         table.add_row(
             _bundle(match.true, true, numbers),
-            _bundle(match.predicted, said, numbers),
+            _bundle(match.predicted, said, numbers) + _probability(match.predicted, run_view.prediction.bundles),
             f"{match.jaccard:.2f}" if match.true and match.predicted else "–",
             verdict if run_view.scores else "",
         )
     if not run_view.matches:
         table.add_row("–", "–", "–", "")
     return table
+
+
+def _probability(items: Sequence[str], bundles: Sequence[Bundle]) -> str:
+    """E.g. ` (p 0.83)`: how probable the predictor holds it that the bundle lies within a true one."""
+    for bundle in bundles:
+        if set(bundle.items) == set(items) and not isinstance(bundle.probability, UnsetType):
+            return f" (p {bundle.probability:.2f})"
+    return ""
 
 
 def _intents(bundles: Sequence[Bundle]) -> dict[frozenset[str], str]:

@@ -23,6 +23,8 @@ class Reference:
     """
 
     names: tuple[str, ...] = ()
+    source: str = ""
+    """The file that ranked them; named by a person without one, the run has to be there."""
 
     @classmethod
     def best_of(cls, metrics: Iterable[Record | None], source: str) -> Reference:
@@ -35,7 +37,7 @@ class Reference:
                 values.setdefault(name_of(metric.settings), []).append(metric.values[PRIMARY_METRIC] or 0.0)
         if not values:
             raise KdbError(f"{source}: no metric of a baseline", "kdb eval VALIDATION_PREDICTIONS > metrics.jsonl")
-        return cls(tuple(sorted(values, key=lambda name: -sum(values[name]) / len(values[name]))))
+        return cls(tuple(sorted(values, key=lambda name: -sum(values[name]) / len(values[name]))), source)
 
     def among(self, runs: Sequence[RunScores], domain: str) -> RunScores | None:
         """The run that is meant, or the one that stands in for it, which is said; None where a run is alone."""
@@ -45,7 +47,9 @@ class Reference:
                     if place:
                         console.warn(f"{domain}: {self.names[0]} was not run here; compared with {name}")
                     return run
-        if self.names:
+        if self.names and self.source:
+            console.warn(f"{domain}: no baseline of {self.source} was run here")
+        elif self.names:
             raise KdbError(f"--reference {self.names[0]}: {domain!r} has no such run", "give its predictions too")
         if len(runs) < 2:
             return None

@@ -16,7 +16,11 @@ def session(identity: str, domain: str = "shop", split: str = "test") -> Session
 
 
 def prediction(identity: str, run: str = "r", **fields: object) -> Prediction:
-    given: dict = {"domain": "shop", "bundles": [Bundle(["b", "a"], "tea"), Bundle(["c", "d"])], "status": "ok"}
+    given: dict = {
+        "domain": "shop",
+        "bundles": [Bundle(["b", "a"], "tea", 0.83), Bundle(["c", "d"])],
+        "status": "ok",
+    }
     truth = [Bundle(["a", "b"], "tea time"), Bundle(["b", "c", "d"], "ride")]
     return Prediction(id=identity, items=list(TITLES), run=run, **{**given, "truth": truth, **fields})
 
@@ -50,7 +54,7 @@ def test_everything_about_a_session(kdb, files) -> None:
     assert lines[0] == "Session 7 of shop, test, 4 items"
     assert lines[1:5] == ["1 a Tea pot [red]", "2 b Tea cup", "3 c Bicycle [31mlamp", "4 d Saddle :smile:"]
     assert "mine (run r): repaired" in lines
-    assert "1, 2 tea time 1, 2 tea 1.00 hit" in lines
+    assert "1, 2 tea time 1, 2 tea (p 0.83) 1.00 hit" in lines
     assert "2, 3, 4 ride 3, 4 0.67 hit" in lines
     assert (
         "score: precision 1.000, recall 1.000, coverage 0.833, matched F1 0.833, exact no, pair F1 0.667" in lines
