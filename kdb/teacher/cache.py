@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
+from kdb import console
 from kdb.disk_cache import DiskCache
 from kdb.errors import KdbError
 from kdb.provenance import content_hash
@@ -24,6 +25,8 @@ from kdb.teacher import Answer, Identity, Request
 from kdb.teacher.answer_check import problem
 
 FILE = "answers.sqlite"
+OLD_FILE = "ledger.sqlite"
+"""The cache of version 1, whose answers name no server: nobody can tell who gave them."""
 POLL = 0.05
 """Seconds between two looks for an answer that another process waits for."""
 
@@ -49,6 +52,8 @@ class AnswerCache:
 
     def __init__(self, folder: Path) -> None:
         hint = "move it away, or name another folder with --cache"
+        if (folder / OLD_FILE).exists() and not (folder / FILE).exists():
+            console.say(f"{folder / OLD_FILE}: of an earlier version; its answers name no server and are not used")
         self._entries = DiskCache(folder / FILE, hint=hint)
         self.path = self._entries.path
         try:

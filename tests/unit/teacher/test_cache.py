@@ -116,6 +116,13 @@ def test_one_process_waits_while_another_asks_and_no_longer_than_that_lives(tmp_
         assert time.monotonic() >= killed
 
 
+def test_answers_that_name_no_server_are_not_used_and_that_is_said(tmp_path: Path, capfd) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"")
+    AnswerCache(tmp_path)
+    AnswerCache(tmp_path)
+    assert capfd.readouterr().err.count("are not used") == 1
+
+
 def test_broken_cache_is_one_line_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"this is no database" * 100)
     with pytest.raises(KdbError, match=r"cache cannot be used: .*move it away"):
