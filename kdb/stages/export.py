@@ -15,7 +15,7 @@ from kdb.errors import KdbError
 from kdb.files import atomic_folder
 from kdb.prompts.messages import Query
 from kdb.records import Bundle, Item, Run, Session
-from kdb.student import adapter, seen_sessions
+from kdb.student import adapter, intents, seen_sessions
 from kdb.student import config as configs
 from kdb.student.config import StudentConfig
 from kdb.student.examples import length_grouped_batches
@@ -100,6 +100,8 @@ def export(sessions: Sequence[Session], options: ExportOptions) -> Run:
     if config.load_in_4bit:
         console.warn("the adapter was trained on weights in 4 bits, and is merged with all bits")
         config.load_in_4bit = False
+    if (options.adapter / intents.FOLDER).is_dir():
+        console.warn("the adapter that writes intents is not merged: bundles of the model have none")
     own = _own_sessions()
     sessions = sessions or own
     with atomic_folder(options.folder, options.force, marker="config.json") as part:
