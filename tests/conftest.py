@@ -59,7 +59,7 @@ def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    from kdb import weights
+    from kdb.student import weights
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     tokenizer = AutoTokenizer.from_pretrained(weights.student_path(weights.STUDENT))

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from typer import Option
 
-from kdb import weights
 from kdb.cli.options import Given, command
 from kdb.cli.streams import StreamOptions
 from kdb.cli.student import HardwareOptions, Tag, tags
 from kdb.predictors import PREDICTORS
 from kdb.retrieval.config import ContextConfig
+from kdb.student import weights
 from kdb.student.config import AskedConfig, MethodConfig
 from kdb.student.generation_config import GenerationConfig
 from kdb.teacher.config import StudentServerConfig

@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 
 from typer import Option
 
-from kdb import weights
 from kdb.cli.options import command
 from kdb.cli.streams import StreamOptions
 from kdb.cli.student import Formats, names
 from kdb.cli.student import formats as known_formats
 from kdb.errors import UsageError
+from kdb.retrieval.packaged import EMBEDDER
+from kdb.student import weights
 
 Of = Annotated[Literal["sessions", "knowledge"], Option(help="What is ranked; the other goes with it.")]
 Strategy = Annotated[
@@ -44,7 +45,7 @@ def select(
     per_domain: PerDomain = False,
     formats: Formats = "",
     predictions: Predictions = None,
-    embedder: Annotated[str, Option(help="For diversity.")] = weights.EMBEDDER,
+    embedder: Annotated[str, Option(help="For diversity.")] = EMBEDDER,
     student: Annotated[
         str,
         Option(

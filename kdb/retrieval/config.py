@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from kdb.records import KnowledgeFormat
 from kdb.retrieval import RETRIEVERS
-from kdb.weights import EMBEDDER
+from kdb.retrieval.packaged import EMBEDDER
 
 RARE = {"rare": True}
 

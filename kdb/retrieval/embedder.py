@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdb import console, weights
+from kdb import console
 from kdb.disk_cache import DiskCache
 from kdb.errors import KdbError
 from kdb.files import cache_folder
 from kdb.provenance import file_hash
+from kdb.retrieval.packaged import EMBEDDER, embedder_path
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -29,7 +30,7 @@ _BLOCK = 256
 class Embedder:
     """A sentence-transformers model by name, folder or hub id; loaded when a new text first needs it."""
 
-    def __init__(self, name: str = weights.EMBEDDER) -> None:
+    def __init__(self, name: str = EMBEDDER) -> None:
         self.name = name
 
     def encode(self, texts: Sequence[str]) -> Array:
@@ -71,7 +72,7 @@ class Embedder:
 
     @cached_property
     def _model(self) -> SentenceTransformer:
-        path = weights.embedder_path(self.name)
+        path = embedder_path(self.name)
         import transformers
         from sentence_transformers import SentenceTransformer
 

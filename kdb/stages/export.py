@@ -22,7 +22,7 @@ from kdb.student.examples import length_grouped_batches
 from kdb.student.methods.build import build_method, read_config
 from kdb.student.methods.method import AnswerMethod
 from kdb.student.model import Student, answer_logits, base_hash, load
-from kdb.weights import hub_name
+from kdb.student.weights import hub_name
 
 BATCH = 16
 TOLERANCE = {"fp32": 0.01, "bf16": 2.0}

@@ -12,7 +12,7 @@ from kdb.errors import KdbError
 from kdb.records import Run
 from kdb.student.config import LoraConfig, StudentConfig
 from kdb.student.tensors import HINT, check_shapes, first_line
-from kdb.weights import hub_name
+from kdb.student.weights import hub_name
 
 if TYPE_CHECKING:
     import torch

@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from kdb import weights
 from kdb.errors import KdbError
 from kdb.retrieval.config import RARE, ContextConfig
-from kdb.student import config_v1
+from kdb.student import config_v1, weights
 from kdb.student.methods import ANSWERS
 
 FILE = "kdb.json"

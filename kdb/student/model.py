@@ -13,9 +13,8 @@ from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdb import weights
 from kdb.errors import KdbError, UsageError
-from kdb.student import attention
+from kdb.student import attention, weights
 from kdb.student import config as configs
 from kdb.student.adapter import check_base, load_adapter
 from kdb.student.examples import Example
@@ -78,7 +77,7 @@ def load(
     device: str = "",
     load_in_4bit: bool = False,
 ) -> Student:
-    """Load the weights of `name` (see `kdb.weights`), and an adapter over them.
+    """Load the weights of `name` (see `weights`), and an adapter over them.
 
     `precision` auto is bf16 where the processor or GPU computes in it, else fp32; the device is the GPU if
     there is one. KdbError where the weights or the adapter cannot be loaded, or do not belong together.

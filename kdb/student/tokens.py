@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdb import weights
 from kdb.errors import KdbError
+from kdb.student import weights
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

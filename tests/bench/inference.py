@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rows import Row, conclude
 
-from kdb import stream, weights
+from kdb import stream
 from kdb.prompts.messages import Query
+from kdb.student import weights
 from kdb.student.examples import length_grouped_batches
 from kdb.student.methods.pair_prompts import EncodedQuery, PairPrompts, log_odds
 from kdb.student.model import Student, load

@@ -15,10 +15,10 @@ import datasets
 from rows import Row, conclude
 from trl import SFTConfig, SFTTrainer
 
-from kdb import stream, weights
+from kdb import stream
 from kdb.prompts.answers import text_format
 from kdb.prompts.messages import Query, messages, truth_text
-from kdb.student import adapter
+from kdb.student import adapter, weights
 from kdb.student.config import LoraConfig, TrainingConfig
 from kdb.student.examples import text_example
 from kdb.student.model import load

@@ -9,10 +9,10 @@ from support.command_line import Result, run_kdb
 from support.fake_teacher import FakeTeacher, running
 from support.serving import recorded, transformers_serve
 
-from kdb import weights
 from kdb.prompts.answers.list import ListFormat
 from kdb.records import Session
 from kdb.student import config as configs
+from kdb.student import weights
 from kdb.student.methods.build import prompt_hash
 
 SESSIONS = 4

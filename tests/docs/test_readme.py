@@ -20,10 +20,10 @@ import pytest
 from support.command_line import ROOT, SAMPLES
 from support.fake_teacher import FakeTeacher, running
 
-from kdb import weights
 from kdb.grid.makefile import rules
 from kdb.grid.matrix import read
 from kdb.records import Session
+from kdb.student import weights
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ADDRESSES = ("https://api.openai.com/v1", "http://localhost:8000/v1")

@@ -7,7 +7,7 @@ from support.fake_teacher import FakeTeacher, running
 from support.killing import kill_often
 from support.serving import recorded, transformers_serve
 
-from kdb import weights
+from kdb.student import weights
 
 
 def test_packaged_student_serves_as_teacher(samples: Path, tmp_path: Path) -> None:

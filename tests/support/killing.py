@@ -88,7 +88,7 @@ def _wait_for_a_request(recorder: Recorder, before: int, run: subprocess.Popen) 
 
 
 def main() -> None:
-    from kdb import weights
+    from kdb.student import weights
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--sessions", type=int, default=20)

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdb import weights
 from kdb.errors import UsageError
 from kdb.prompts.answers import AnswerError
 from kdb.prompts.answers.intent_text import GRAMMAR, plain_intent
 from kdb.prompts.answers.labels import LETTERS, LabelFormat
 from kdb.prompts.answers.list import MOST_BUNDLES, ListFormat
+from kdb.student import weights
 
 FORMATS = {"list": ListFormat, "labels": LabelFormat}
 SIZES = st.integers(2, 12)

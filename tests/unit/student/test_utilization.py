@@ -313,7 +313,7 @@ def test_trl_trains_on_what_is_emitted(kdb, kb, tmp_path) -> None:
     import datasets
     from trl import SFTConfig, SFTTrainer
 
-    from kdb import weights
+    from kdb.student import weights
 
     file = tmp_path / "examples.jsonl"
     argv = (

