@@ -47,7 +47,7 @@ demo: install
 	rm -rf $(DEMO) && mkdir -p $(DEMO)
 	$(KDB) import samples/sessions.jsonl --format jsonl --split train,validation \
 	  | $(KDB) extract pattern | $(KDB) extract thought --teacher annotations \
-	  | $(KDB) select --strategy random --ratio 0.9 > $(DEMO)/kb.jsonl
+	  | $(KDB) select --strategy random --amount 0.9 > $(DEMO)/kb.jsonl
 	$(KDB) import samples/sessions.jsonl --format jsonl --split test > $(DEMO)/test.jsonl
 	$(KDB) train $(DEMO)/kb.jsonl --num-train-epochs 1 -o $(DEMO)/adapter > $(DEMO)/train.jsonl
 	$(KDB) infer $(DEMO)/test.jsonl --adapter $(DEMO)/adapter -o $(DEMO)/student.jsonl

@@ -1,1 +1,9 @@
-"""Which sessions and which knowledge are taken, and how much."""
+"""Which sessions and which knowledge are taken, and how much: one file a strategy."""
+
+STRATEGIES = {
+    "random": "kdb.selection.random:Random",
+    "length": "kdb.selection.length:Length",
+    "diversity": "kdb.selection.diversity:Diversity",
+    "difficulty": "kdb.selection.difficulty:Difficulty",
+}
+"""The class of each strategy (`kdb.selection.strategy.Strategy`)."""

@@ -1,17 +1,62 @@
-"""How hard a session is: 1 - F1 of what was first said about it, by the teacher or by a student."""
+"""How hard a session is: 1 - F1 of what was first said about it, or the loss of a student."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from msgspec import UnsetType
 
+from kdb import console, stream
+from kdb.errors import KdbError
 from kdb.evaluation.matched_session import matched_f1
-from kdb.records import FirstAttempt, Knowledge, Prediction, SessionKey
+from kdb.records import FirstAttempt, Knowledge, Prediction, Session, SessionKey
+from kdb.selection.config import RULES, SelectionConfig
+from kdb.selection.orderings import by_value
+from kdb.selection.strategy import Records, Strategy
 
 
-def of_rules(knowledge: Iterable[Knowledge]) -> dict[SessionKey, float]:
-    """The teacher's first-round error on each session that a rule was drawn from."""
+class Difficulty(Strategy):
+    """The hardest first, the easiest, or some of each."""
+
+    preferences = {"hard": "high", "easy": "low", "spread": "spread"}  # noqa: RUF012
+    uses = ("difficulty",)
+
+    def __init__(self, config: SelectionConfig, offered: Records) -> None:
+        super().__init__(config, offered)
+        self.known = measured(config.difficulty, offered)
+
+    def order(self, records: Records) -> list[int]:
+        """By difficulty; what is not known comes last. KdbError where it is known of none."""
+        values = [self.known.get(r.key) if isinstance(r, Session) else of_knowledge(r, self.known) for r in records]
+        missing = values.count(None)
+        if missing == len(values):
+            raise KdbError(
+                "nothing says how difficult these records are",
+                "extract rules before, or name predictions, an adapter or a student by --difficulty",
+            )
+        if missing:
+            console.say(f"{missing} of {len(values)} records have no known difficulty and come last")
+        return by_value(values, self.preferences[self.prefer], self.config.seed)
+
+
+def measured(source: str, offered: Records) -> dict[SessionKey, float]:
+    """The difficulty of sessions by the teacher, a file of predictions, an adapter folder or a student."""
+    if source == RULES:
+        return from_teacher(record for record in offered if isinstance(record, Knowledge))
+    path = Path(source)
+    if path.is_file() or source.endswith(".jsonl"):
+        lines = stream.read([path], ("prediction",))
+        return from_predictions(line.record for line in lines if isinstance(line.record, Prediction))
+    from kdb.student.config import FILE
+    from kdb.student.session_loss import session_losses
+
+    adapter = path if (path / FILE).is_file() else None
+    return session_losses((r for r in offered if isinstance(r, Session)), source, adapter)
+
+
+def from_teacher(knowledge: Iterable[Knowledge]) -> dict[SessionKey, float]:
+    """The teacher's first error on each session that a rule was drawn from."""
     errors: dict[SessionKey, list[float]] = {}
     for piece in knowledge:
         for session, first in _first_attempts(piece).items():
@@ -19,7 +64,7 @@ def of_rules(knowledge: Iterable[Knowledge]) -> dict[SessionKey, float]:
     return {key: sum(own) / len(own) for key, own in errors.items()}
 
 
-def of_predictions(predictions: Iterable[Prediction]) -> dict[SessionKey, float]:
+def from_predictions(predictions: Iterable[Prediction]) -> dict[SessionKey, float]:
     """1 - matched Jaccard F1 of each session with a known truth, the mean over its predictions."""
     errors: dict[SessionKey, list[float]] = {}
     for prediction in predictions:

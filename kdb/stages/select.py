@@ -7,79 +7,49 @@ choice (validation and test sessions, other kinds) passes through untouched.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Collection, Iterable, Iterator
 
 from kdb import console
 from kdb.errors import KdbError
-from kdb.records import Knowledge, Prediction, Session, SessionKey
-from kdb.selection import difficulty, ranking
-from kdb.selection.ranking import Quantity, Ranking
+from kdb.records import SHOWN_AS, Knowledge, Session
+from kdb.registry import load
+from kdb.selection import STRATEGIES
+from kdb.selection.amount import Amount
+from kdb.selection.config import Of, SelectionConfig
+from kdb.selection.strategy import Strategy
 from kdb.stream import Line
 
 KINDS = ("session", "knowledge")
 
-Of = Literal["sessions", "knowledge"]
 Offered = dict[int, Session | Knowledge]
 """Records that are up for choice, by their place in the stream."""
 
 
-@dataclass(frozen=True)
-class Selection:
-    """What is ranked (`of`), from which domains and formats (None: all), how, and how much is taken.
-
-    `judge` names who says what is difficult.
-    """
-
-    of: Of
-    domains: Collection[str] | None
-    formats: Collection[str] | None
-    per_domain: bool
-    ranking: Ranking
-    quantity: Quantity
-    judge: str = ""
-
-
-Judge = Callable[[Collection[Session | Knowledge]], dict[SessionKey, float]]
-"""Says how difficult the sessions behind what is up for choice are."""
-
-
-def rules(records: Collection[Session | Knowledge]) -> dict[SessionKey, float]:
-    """Judge by the teacher's first answers, as the stream's rules record them."""
-    return difficulty.of_rules(record for record in records if isinstance(record, Knowledge))
-
-
-def predictions(lines: Iterable[Line]) -> Judge:
-    """Judge by a student's predictions."""
-    return lambda _: difficulty.of_predictions(line.record for line in lines if isinstance(line.record, Prediction))
-
-
-def losses(student: str, adapter: Path | None) -> Judge:
-    """Judge by a student's loss on each session."""
-    from kdb.student.session_loss import session_losses
-
-    return lambda records: session_losses((r for r in records if isinstance(r, Session)), student, adapter)
-
-
-def run(lines: Iterable[Line], selection: Selection, judge: Judge = rules) -> Iterator[Line]:
-    """What is chosen, stamped `selected`, and what goes with it or is not up for choice, in order.
+def select(lines: Iterable[Line], config: SelectionConfig) -> Iterator[Line]:
+    """What is chosen, with a field `selected`, and what goes with it or is not up for choice, in order.
 
     Knowledge goes with the sessions that are chosen, unless it was drawn only from others; sessions go with
-    the knowledge that is chosen. The judge is asked where difficulty matters.
+    the knowledge that is chosen.
     """
+    amount = Amount.parse(config.amount)
     everything = list(lines)
     offered = {n: record for n, line in enumerate(everything) if (record := _offered(line)) is not None}
-    wanted = {n: record for n, record in offered.items() if _is_wanted(record, selection)}
-    hard = judge(list(offered.values())) if selection.ranking.strategy == "difficulty" else {}
-    ranks = _ranks(wanted, selection, hard)
-    company = _company(wanted, ranks, selection.of)
-    _report(offered, ranks.keys() | company)
+    wanted = {n: record for n, record in offered.items() if _is_wanted(record, config)}
+    strategy: Strategy = load(STRATEGIES, config.strategy, "--strategy")(config, list(offered.values()))
+    ranks = _ranks(wanted, config, strategy, amount)
+    kept = ranks.keys() | _dependents(wanted, ranks, config.of)
+    settings = {
+        "of": config.of,
+        **strategy.settings(),
+        "amount": amount.stated(config.of),
+        "per_domain": config.per_domain,
+    }
+    settings = {name: value for name, value in settings.items() if value != ""}
+    _report(offered, kept)
     for n, line in enumerate(everything):
         if n in ranks:
-            yield line.with_fields(selected=_stamp(selection, ranks[n]))
-        elif n in company or n not in offered:
+            yield line.with_fields(selected={**settings, "rank": ranks[n]})
+        elif n in kept or n not in offered:
             yield line
 
 
@@ -90,39 +60,38 @@ def _offered(line: Line) -> Session | Knowledge | None:
     return record if isinstance(record, Knowledge) else None
 
 
-def _is_wanted(record: Session | Knowledge, selection: Selection) -> bool:
-    if selection.domains is not None and record.domain not in selection.domains:
+def _is_wanted(record: Session | Knowledge, config: SelectionConfig) -> bool:
+    if config.domains and record.domain not in config.domains:
         return False
-    return isinstance(record, Session) or selection.formats is None or record.format in selection.formats
+    return isinstance(record, Session) or not config.formats or record.format in config.formats
 
 
-def _ranks(wanted: Offered, selection: Selection, difficulties: dict[SessionKey, float]) -> dict[int, int]:
+def _ranks(wanted: Offered, config: SelectionConfig, strategy: Strategy, amount: Amount) -> dict[int, int]:
     """The chosen records with their rank, counted from 1, in their domain if domains are ranked apart."""
-    kind = Session if selection.of == "sessions" else Knowledge
+    kind = Session if config.of == "sessions" else Knowledge
     groups: dict[str, list[int]] = {}
     for n, record in wanted.items():
         if isinstance(record, kind):
-            groups.setdefault(record.domain if selection.per_domain else "", []).append(n)
+            groups.setdefault(record.domain if config.per_domain else "", []).append(n)
     if not groups:
         what = "training sessions" if kind is Session else "knowledge"
-        raise KdbError(f"the stream holds no {what} to select from", _remedy(wanted, selection))
+        raise KdbError(f"the stream holds no {what} to select from", _remedy(wanted, config))
     ranks: dict[int, int] = {}
     for places in groups.values():
         records = [wanted[n] for n in places]
-        order = ranking.order(records, selection.ranking, difficulties)
-        chosen = ranking.head(order, records, selection.quantity)
+        chosen = amount.head(strategy.order(records), records, config.student)
         ranks.update((places[i], rank) for rank, i in enumerate(chosen, 1))
     return ranks
 
 
-def _remedy(wanted: Offered, selection: Selection) -> str:
-    if selection.domains is not None or (selection.formats is not None and selection.of == "knowledge"):
+def _remedy(wanted: Offered, config: SelectionConfig) -> str:
+    if config.domains or (config.formats and config.of == "knowledge"):
         return "check --domains and --formats"
-    other = "knowledge" if selection.of == "sessions" else "sessions"
+    other = "knowledge" if config.of == "sessions" else "sessions"
     return f"pass --of {other}" if wanted else "import with --split train"
 
 
-def _company(wanted: Offered, ranks: dict[int, int], of: Of) -> set[int]:
+def _dependents(wanted: Offered, ranks: dict[int, int], of: Of) -> set[int]:
     """The records that were not ranked themselves and stay."""
     if of == "knowledge":
         return {n for n, record in wanted.items() if isinstance(record, Session)}
@@ -136,24 +105,6 @@ def _company(wanted: Offered, ranks: dict[int, int], of: Of) -> set[int]:
     return {n for n, record in wanted.items() if isinstance(record, Knowledge) and stays(record)}
 
 
-def _stamp(selection: Selection, rank: int) -> dict[str, Any]:
-    how, much = selection.ranking, selection.quantity
-    settings = {
-        "of": selection.of,
-        "strategy": how.strategy,
-        "prefer": how.prefer,
-        "embedder": how.embedder if how.strategy == "diversity" else "",
-        "judge": selection.judge,
-        "ratio": much.ratio,
-        "count": much.count,
-        "tokens": much.tokens,
-        "seed": how.seed,
-        "per_domain": selection.per_domain,
-        "rank": rank,
-    }
-    return {name: value for name, value in settings.items() if value not in ("", None)}
-
-
 def _report(offered: Offered, kept: Collection[int]) -> None:
     """Say for each domain how many of its sessions and of each format are kept."""
     names = {n: "sessions" if isinstance(r, Session) else f"{r.format}s" for n, r in offered.items()}
@@ -165,4 +116,5 @@ def _report(offered: Offered, kept: Collection[int]) -> None:
 
 
 def _place(group: tuple[str, str]) -> int:
-    return ("sessions", "patterns", "rules", "thoughts").index(group[1])
+    """Sessions first, then knowledge in the order of its formats."""
+    return ["sessions", *(f"{name}s" for name in SHOWN_AS)].index(group[1])

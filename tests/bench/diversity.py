@@ -17,7 +17,7 @@ import numpy as np
 from rows import Row, conclude
 
 GOAL_SECONDS, GOAL_MIB = 60, 2000
-COMMAND = ["select", "--of", "knowledge", "--strategy", "diversity", "--ratio", "0.1"]
+COMMAND = ["select", "--of", "knowledge", "--strategy", "diversity", "--amount", "0.1"]
 
 
 def synthetic(count: int, width: int = 384) -> np.ndarray:

@@ -12,7 +12,7 @@ import pytest
 COMMANDS: dict[str, list[str]] = {
     "import": ["import", "--format", "jsonl"],
     "extract pattern": ["extract", "pattern"],
-    "select": ["select", "--strategy", "random", "--ratio", "1"],
+    "select": ["select", "--strategy", "random", "--amount", "1.0"],
     "extract thought": ["extract", "thought", "--teacher", "annotations"],
     "train": ["train", "-o", "adapter"],
     "infer": ["infer", "--baseline", "whole-session"],

@@ -28,7 +28,7 @@ infer = "--baseline {name} --kb {kb}"
 matrix.name = ["clusters", "pattern-matching"]
 [[cells]]
 name = "SFT, {percent} %"
-select = "--strategy random --ratio {ratio}"
+select = "--strategy random --amount {ratio}"
 train = "--max-steps 1"
 tags = { quantity = "{percent} %" }
 matrix.percent = [{ percent = 10, ratio = 0.1 }, { percent = 50, ratio = 0.5 }]
@@ -66,7 +66,7 @@ def test_cells_of_a_file(small: Path) -> None:
     assert found[3] == Cell(
         name="SFT, 10 %, seed 1",
         recipe="SFT, 10 %",
-        select="--strategy random --ratio 0.1 --seed 1",
+        select="--strategy random --amount 0.1 --seed 1",
         train="--max-steps 1 --seed 1",
         infer="",
         split="test",
@@ -119,18 +119,18 @@ def test_the_paper_asks_its_three_questions() -> None:
     ],
 )
 def test_knowledge_is_drawn_from_what_is_selected(flags: str, knowledge_first: bool, tmp_path: Path) -> None:
-    grid = written(tmp_path, SMALL.replace("--strategy random --ratio {ratio}", flags + " --ratio {ratio}"))
+    grid = written(tmp_path, SMALL.replace("--strategy random --amount {ratio}", flags + " --amount {ratio}"))
     text = rules(read(grid), [0], [ROOT / "samples" / "kitchen"], Path("out"))
     commands = re.findall(r"(?m)^\t(\$\(KDB\) select .*)$", text)
     assert len(commands) == 2
     for command in commands:
         assert (" | $(KDB) extract pattern >" in command) is not knowledge_first
-        assert ("--ratio 0.1" in command or "--ratio 0.5" in command) and flags in command
+        assert ("--amount 0.1" in command or "--amount 0.5" in command) and flags in command
 
 
 def test_a_sample_knows_nothing_of_the_rest(kdb, samples: Path) -> None:
     lines = [line for line in (samples / "sessions.jsonl").open("rb") if b'"split":"train"' in line]
-    chosen = kdb("select", "--strategy", "random", "--ratio", "0.25", stdin=b"".join(lines)).out
+    chosen = kdb("select", "--strategy", "random", "--amount", "0.25", stdin=b"".join(lines)).out
     ids = {(record["domain"], record["id"]) for record in map(msgspec.json.decode, chosen.splitlines())}
     records = [(line, msgspec.json.decode(line)) for line in lines]
     alone = b"".join(line for line, record in records if (record["domain"], record["id"]) in ids)

@@ -25,9 +25,9 @@ CASES = {
     "pattern": "extract pattern known.jsonl -o patterns.jsonl",
     "rule": "extract rule patterns.jsonl --teacher annotations -o rules.jsonl",
     "thought": "extract thought rules.jsonl --teacher annotations -o kb.jsonl",
-    "select-random": "select kb.jsonl --strategy random --ratio 0.3",
-    "select-length": "select kb.jsonl --strategy length --ratio 0.3",
-    "select-diversity": "select kb.jsonl --strategy diversity --ratio 0.3",
+    "select-random": "select kb.jsonl --strategy random --amount 0.3",
+    "select-length": "select kb.jsonl --strategy length --amount 0.3",
+    "select-diversity": "select kb.jsonl --strategy diversity --amount 0.3",
     "whole-session": "infer test.jsonl --baseline whole-session -o whole-session.jsonl",
     "clusters": "infer test.jsonl --baseline clusters --kb kb.jsonl -o clusters.jsonl",
     "patterns": "infer test.jsonl --baseline pattern-matching --kb kb.jsonl",
@@ -74,7 +74,7 @@ def recorded(folder: Path) -> dict[str, str]:
 def _shown(line: str) -> str:
     if line.startswith("{"):
         return msgspec.json.encode(stable(msgspec.json.decode(line))).decode()
-    line = re.sub(r"\b[0-9a-f]{12,64}\b", "HASH", line).replace(str(SAMPLES), "samples")
+    line = re.sub(r"\b[0-9a-f]{12,64}\b|(?<=-)[0-9a-f]{8}\b", "HASH", line).replace(str(SAMPLES), "samples")
     return re.sub(r"\d+\.\d+ s(econds)?\b", "SECONDS", line).replace(sys.executable, "python")
 
 

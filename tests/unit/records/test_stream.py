@@ -94,7 +94,7 @@ def test_dash_is_stdin_between_files(kdb, tmp_path: Path) -> None:
     first, second = LINE.replace(b'"1"', b'"2"'), LINE.replace(b'"1"', b'"3"')
     (tmp_path / "a").write_bytes(first)
     (tmp_path / "b").write_bytes(second)
-    done = kdb("select", "--ratio", "1", "a", "-", "b", stdin=LINE, cwd=tmp_path)
+    done = kdb("select", "--amount", "1.0", "a", "-", "b", stdin=LINE, cwd=tmp_path)
     assert done.code == 0, done.stderr
     assert [record["id"] for record in done.records] == ["2", "1", "3"]
 
