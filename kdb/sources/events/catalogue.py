@@ -48,12 +48,15 @@ def read_items(files: Sequence[Path], log: Log, config: ImportConfig, rejects: R
     catalogue = Catalogue(log.items(), titles, None if itself else rejects)
     if itself and not columns.named.get("title"):
         return catalogue.items()
-    for path in find_files(config.log.catalogue or files):
+    lacking = {role for role in ("title", "category") if columns.named.get(role)}
+    tables = find_files(config.log.catalogue or files)
+    for path in tables:
         header = columns.header if itself or columns.named.get("product", "").isdecimal() else ()
         table = open_table(path, columns.separator, columns.quoted, header)
         if not table.header:
             console.warn(f"{path}: empty")
             continue
+        lacking = {role for role in lacking if not columns.find(role, table.header)}
         try:
             catalogue.read(table, columns)
         except pl.exceptions.PolarsError as error:
@@ -61,6 +64,9 @@ def read_items(files: Sequence[Path], log: Log, config: ImportConfig, rejects: R
                 raise KdbError(f"{path}: {str(error).splitlines()[0]}") from None
             table, _ = rewrite(table, log.folder, catalogue.rejects or Rejects(Path(os.devnull)))
             catalogue.read(table, columns)
+    if lacking:
+        role = max(lacking)
+        raise KdbError(f"{tables[0]}: no column {columns.named[role]!r} for the {role}", f"--columns {role}=NAME")
     return catalogue.items()
 
 

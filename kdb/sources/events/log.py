@@ -135,7 +135,7 @@ class _Part:
             self.log.read += lost.total()
             self._cut(table, wanted)
         if not self.said:
-            named = ", ".join(f"{role}={name}" for role, name in self.columns.items())
+            named = ", ".join(f"{role}={name.strip()}" for role, name in self.columns.items())
             console.say(f"{self.table.path}: {named}; times are {rows.time_rule(table, self.columns['time'])}")
         if table.original:
             table.path.unlink()
@@ -175,6 +175,6 @@ class _Part:
         places = locate(table, (faulty["row"] - (self.number << 40)).to_list())
         for fault, (place, text, fields) in zip(faulty["fault"], places, strict=True):
             role, colon, wrong = rows.FAULTS[fault].partition(":")
-            reason = f"{self.columns.get(role, role)}{colon}{wrong}"
+            reason = f"{self.columns.get(role, role).strip()}{colon}{wrong}"
             rejects.add(place, f"{reason}{f' ({fields})' if fields else ''}", text)
             self.log.dropped[f"{reason} (put aside)"] += 1

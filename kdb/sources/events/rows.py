@@ -111,13 +111,13 @@ def milliseconds(table: TableFile, name: str, kinds: Mapping[str, pl.DataType]) 
     if kind.is_temporal():
         time = column.cast(pl.Datetime("ms")).dt.epoch("ms")
     elif kind.is_numeric() or is_numeric(table, base):
-        number = column.cast(pl.Float64, strict=False)
+        number = _number(column, kind)
         unit = pl.when(number < SECONDS).then(1000.0).when(number < MILLISECONDS).then(1.0).otherwise(0.001)
         time = (number * unit).round().cast(pl.Int64, strict=False)
     else:
         time = _iso(column)
     if offset:
-        time = time + pl.col(offset[0]).cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)
+        time = time + _number(pl.col(offset[0]), kinds[offset[0]]).cast(pl.Int64, strict=False)
     return pl.when(time.is_between(0, LATEST)).then(time)
 
 
@@ -132,7 +132,15 @@ def is_numeric(table: TableFile, name: str) -> bool:
 
     column = pl.col(name)
     sample = table.scan([name]).head(1000).filter(~missing(column)).collect()
-    return 2 * sample.select(column.cast(pl.Float64, strict=False).count()).item() > len(sample)
+    return 2 * sample.select(_number(column, pl.String()).count()).item() > len(sample)
+
+
+def _number(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """A column as floats, null where it holds no number."""
+    import polars as pl
+
+    text = column.str.strip_chars() if kind == pl.String else column
+    return text.cast(pl.Float64, strict=False)
 
 
 def time_rule(table: TableFile, name: str) -> str:

@@ -120,6 +120,19 @@ def test_ids_that_are_numbers_are_the_same_with_and_without_a_point(imported) ->
     assert (session["user"], [item["id"] for item in session["items"]]) == ("7", ["100", "a"])
 
 
+def test_blanks_around_names_and_values(imported) -> None:
+    [session] = imported("user, item, time\nu, a, 1\n u ,b , 2\n").records
+    assert (session["id"], [item["id"] for item in session["items"]]) == ("u@1", ["a", "b"])
+
+
+def test_a_named_column_must_be_there(imported) -> None:
+    assert "items.csv:1: no column for the title" in imported(GOOD, "--columns", "title=missing").stderr
+    for role in ("user", "item", "time", "session", "event", "category"):
+        refused = imported(GOOD, "--columns", f"{role}=missing")
+        assert refused.code == 1
+        assert f"no column 'missing' for the {role}" in refused.stderr.splitlines()[-1]
+
+
 def test_a_clock_that_goes_back_is_sorted_and_said(imported) -> None:
     done = imported("user,item,time\nu,b,200\nu,a,100\nu,c,150\n")
     assert [item["id"] for item in done.records[0]["items"]] == ["a", "c", "b"]
