@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from kdb import weights
+from kdb.retrieval.packaged import EMBEDDER
 from kdb.selection import STRATEGIES
+from kdb.student.weights import STUDENT
 
 Of = Literal["sessions", "knowledge"]
 RULES = "rules"
@@ -52,5 +53,5 @@ class SelectionConfig:
         list[str], Meta(description="Only knowledge of these formats, by commas.", extra=_COMMAS)
     ] = field(default_factory=list)
     per_domain: Annotated[bool, Meta(description="Rank and take in each domain by itself.")] = False
-    embedder: Annotated[str, Meta(description="Compares texts, for diversity.")] = weights.EMBEDDER
-    student: Annotated[str, Meta(description="Whose tokens --amount counts.")] = weights.STUDENT
+    embedder: Annotated[str, Meta(description="Compares texts, for diversity.")] = EMBEDDER
+    student: Annotated[str, Meta(description="Whose tokens --amount counts.")] = STUDENT
