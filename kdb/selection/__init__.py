@@ -5,5 +5,6 @@ STRATEGIES = {
     "length": "kdb.selection.length:Length",
     "diversity": "kdb.selection.diversity:Diversity",
     "difficulty": "kdb.selection.difficulty:Difficulty",
+    "value": "kdb.selection.value:Value",
 }
 """The class of each strategy (`kdb.selection.strategy.Strategy`)."""
