@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from kdb.records import Usage
 
-Array = np.ndarray
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray
 
 _NEGATION = re.compile(
     r"(?i)\b(?:(?:do|does|should|must|can) ?not|(?:do|does|should|must|ca)n['’]t|not|never|avoid)\b"
@@ -61,6 +63,8 @@ def consolidate(rules: Sequence[RawRule], vectors: Array, threshold: float) -> l
     Each rule joins the first group whose first member is most alike, so that no chain of small steps joins
     rules that are far apart. A group speaks with the text of its most central member.
     """
+    import numpy as np
+
     heads: list[int] = []
     groups: dict[int, list[int]] = {}
     for n, rule in enumerate(rules):
@@ -78,6 +82,8 @@ def consolidate(rules: Sequence[RawRule], vectors: Array, threshold: float) -> l
 
 
 def _central(members: Sequence[int], vectors: Array) -> int:
+    import numpy as np
+
     own = vectors[list(members)]
     return members[int(np.argmax(np.round(own @ own.sum(axis=0), 6)))]
 
@@ -85,6 +91,8 @@ def _central(members: Sequence[int], vectors: Array) -> int:
 def _flag(
     merged: list[RuleCluster], heads: list[int], rules: Sequence[RawRule], vectors: Array, threshold: float
 ) -> None:
+    import numpy as np
+
     if not heads:
         return
     alike = np.round(vectors[heads] @ vectors[heads].T, 6) >= threshold
