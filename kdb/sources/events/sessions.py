@@ -95,8 +95,8 @@ def _in_order(events: pl.DataFrame, key: str) -> pl.DataFrame:
     return events.with_columns(_both=both).sort("_both", maintain_order=True)
 
 
-def as_lines(frame: pl.DataFrame, domain: str, imported: str) -> pl.Series:
-    """Each session as the JSON text of its record, with its `split` where there is one; `imported` is JSON text."""
+def as_lines(frame: pl.DataFrame, domain: str, imported: str) -> bytes:
+    """The records of the sessions as JSON lines, with a `split` where they have one; `imported` is JSON text."""
     import polars as pl
 
     version = pl.lit(SCHEMA_VERSION)
@@ -114,4 +114,4 @@ def as_lines(frame: pl.DataFrame, domain: str, imported: str) -> pl.Series:
         tail.str.strip_suffix("}"),
         pl.lit(f',"imported":{imported}}}'),
     )
-    return frame.select(line.alias("line"))["line"]
+    return str(frame.select(line.str.join("\n")).item()).encode()

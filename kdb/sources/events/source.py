@@ -104,7 +104,7 @@ class _Writer:
             kept["users"] += frame["user"].n_unique()
             first, last = min(first, _seconds(frame, "min", first)), max(last, _seconds(frame, "max", last))
             for block in frame.iter_slices(LINES):
-                yield "\n".join(as_lines(block, config.domain, stamp).to_list()).encode()
+                yield as_lines(block, config.domain, stamp)
         self._say(kept, first, last)
 
     def _build(self, number: int) -> Sessions:
