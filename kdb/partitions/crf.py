@@ -253,6 +253,11 @@ class Distribution:
         own = self.labels[:, list(group)]
         return min(1.0, float(self.probabilities[(own == own[:, :1]).all(1)].sum()))
 
+    def pairs(self) -> NDArray[np.float64]:
+        """The probability that two items share a true bundle: (n, n)."""
+        together = [(self.labels == own[:, None]).T @ self.probabilities for own in self.labels.T]
+        return np.array(together)
+
 
 def distribution(pairs: Floats, weights: Weights) -> Distribution:
     """Of a session with (n, n, k) pair features and 1 to MAX_ITEMS items.

@@ -9,8 +9,9 @@ category if and only if it is in some bundle.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,20 @@ class PairFeatures:
     category_ids: NDArray[np.int64]
     association: Floats
     scale: Floats
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that is to be kept, by name."""
+        return {
+            "vectors": self.vectors,
+            "category_ids": self.category_ids,
+            "association": self.association,
+            "feature_scale": self.scale,
+        }
+
+    @classmethod
+    def from_arrays(cls, embedder: Embedder, kept: Mapping[str, NDArray[Any]]) -> PairFeatures:
+        """The same again; KeyError where one is missing."""
+        return cls(embedder, *(kept[name] for name in ("vectors", "category_ids", "association", "feature_scale")))
 
     def pairs(self, items: Sequence[Item]) -> Floats:
         """(n, n, N_FEATURES), standardised; symmetric."""

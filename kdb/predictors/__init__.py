@@ -14,6 +14,8 @@ PREDICTORS = {
     "clusters": "kdb.predictors.clusters:Clusters",
     "pattern-matching": "kdb.predictors.pattern_matching:PatternMatching",
     "pair-classifier": "kdb.predictors.pair_classifier:PairClassifier",
+    "embedder": "kdb.predictors.finetuned_embedder:FinetunedEmbedder",
+    "partition-crf-frozen": "kdb.predictors.partition_crf:FrozenPartitionCrf",
     "partition-crf": "kdb.predictors.partition_crf:PartitionCrf",
 }
 """The baselines, by the names that `--baseline` takes; each is a `kdb.predictors.baseline.Baseline`."""

@@ -25,7 +25,7 @@ SETTINGS = {
 
 VALUES: dict[str, dict[Any, Any]] = {
     "thoughts": {"answer": "none", "thought+answer": "first", "both": "auxiliary"},
-    "baseline": {"patterns": "pattern-matching", "posterior": "partition-crf"},
+    "baseline": {"patterns": "pattern-matching", "posterior": "partition-crf-frozen"},
 }
 """By setting: old and new values."""
 

@@ -186,7 +186,12 @@ def _outputs(
     import torch
 
     method = _method(student, config, folder)
-    bundles = [found.bundles for found in method.predict([[Query(session)] for session in sessions], BATCH)]
+    predictions = method.predict([[Query(session)] for session in sessions], BATCH)
+    bundles = [found.bundles for found in predictions]
+    precision = "bf16" if student.model.dtype == torch.bfloat16 else "fp32"
+    if not method.has_tokens:
+        odds = [float(value) for found in predictions for value in found.raw.split()]
+        return ModelOutputs(bundles, odds, precision, student.parameters)
     answered = [
         msgspec.structs.replace(session, bundles=own)
         for session, own in zip(sessions, answers or bundles, strict=True)
@@ -198,7 +203,6 @@ def _outputs(
             part = [examples[i] for i in indices]
             labels = [label for example in part for label in example.labels]
             logits += answer_logits(student, part)[range(len(labels)), labels].tolist()
-    precision = "bf16" if student.model.dtype == torch.bfloat16 else "fp32"
     return ModelOutputs(bundles, logits, precision, student.parameters)
 
 

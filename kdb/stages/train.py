@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import resource
+import shutil
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from kdb.evaluation.matched_session import matched_f1
 from kdb.files import partial
 from kdb.records import Run
 from kdb.stages.train_intents import train_intents
+from kdb.stages.train_pairs import CROSS_FITTING, train_pairs
 from kdb.stream import Line
 from kdb.student import adapter, distributed, router
 from kdb.student import config as configs
@@ -77,6 +79,10 @@ def _train(data: TrainingData, config: StudentConfig, options: TrainOptions, dev
     begun = distributed.broadcast(_begun(part) if options.resume and distributed.is_main() else None)
     config.training.world_size = begun.config.training.world_size if begun else distributed.world_size()
     setup = prepare(data, config, device)
+    if not setup.method.has_tokens and not options.experts:
+        if distributed.is_main():
+            _leave_state(part, TrainState(config, data.inputs, _machine(setup)), begun)
+        return train_pairs(setup, device, part, options.tags, _machine(setup))
     if options.experts:
         setup.student.model = router.RoutedModel(setup.student.model, options.experts)
     else:
@@ -104,6 +110,8 @@ def _finish(record: Run, part: Path) -> None:
     (part / adapter.RUN).write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
     for name in (CHECKPOINT, STATE):
         (part / name).unlink(missing_ok=True)
+    if (part / CROSS_FITTING).exists():
+        shutil.rmtree(part / CROSS_FITTING)
 
 
 def _working_folder(options: TrainOptions) -> AbstractContextManager[Path]:

@@ -38,8 +38,11 @@ It answers in the format `{answer}`; the settings and the hash of the prompts ar
 """
 
 
-def attach(student: Student, lora: LoraConfig, seed: int) -> None:
-    """Put a new adapter on the student, its start drawn from `seed`; all other weights stay as they are."""
+def attach(student: Student, lora: LoraConfig, seed: int, blocks: int = 0) -> None:
+    """Put a new adapter on the student, its start drawn from `seed`; all other weights stay as they are.
+
+    It is on the first `blocks` blocks or, where that is 0, on the top ones (`depth`).
+    """
     import peft
     import torch
 
@@ -50,7 +53,7 @@ def attach(student: Student, lora: LoraConfig, seed: int) -> None:
         lora_alpha=lora.lora_alpha,
         lora_dropout=lora.lora_dropout,
         target_modules=_linear_layers(student) if names == ["all-linear"] else names,
-        layers_to_transform=_layers(student, lora.depth),
+        layers_to_transform=list(range(blocks)) if blocks else _layers(student, lora.depth),
         task_type="CAUSAL_LM",
     )
     logging.getLogger("peft").setLevel(logging.ERROR)

@@ -41,6 +41,9 @@ class MethodConfig(Struct, kw_only=True):
     pair_features: Annotated[
         bool, Meta(description="Decode titles, categories and patterns with the student's answers (pairs).")
     ] = True
+    encoder_layers: Annotated[
+        int, Meta(ge=0, description="Blocks of the student that are read (pairs); 0: all.", extra=RARE)
+    ] = 8
     utility: Annotated[Utility, Meta(description="What decisions aim at (pairs).")] = "f1"
 
 
@@ -78,7 +81,9 @@ class TrainingConfig(Struct, kw_only=True):
     """The training loop: Transformers' own settings under their names."""
 
     learning_rate: Annotated[float, Meta(ge=0, description="Peak learning rate.")] = 5e-4
-    num_train_epochs: Annotated[float, Meta(ge=0, description="Passes over the sessions.")] = 1
+    num_train_epochs: Annotated[
+        float, Meta(ge=0, description="Passes over the sessions; 0: 2 for pairs, else 1.")
+    ] = 0
     max_steps: Annotated[int, Meta(ge=0, description="Optimiser steps; if not 0, instead of epochs.")] = 0
     per_device_train_batch_size: Annotated[
         int, Meta(ge=1, description="Examples in a batch of one process.", extra=RARE)

@@ -16,6 +16,8 @@ TRAINING = {
 }
 METHOD = {"answer": "answer", "intents": "intents", "max_thought_tokens": "max_thought_tokens"}
 METHOD |= {"evidence": "pair_features", "objective": "utility"}
+ANSWERS = {"pairs": "pair-prompts"}
+"""Answer formats that have another name today; `pairs` was the default."""
 CONTEXT = {"demos": "demos", "knowledge": "knowledge", "formats": "formats", "neighbours": "retrieval"}
 
 
@@ -25,10 +27,11 @@ def upgrade(old: dict[str, Any]) -> dict[str, Any]:
     thoughts = old.get("target", "answer")
     if thoughts not in THOUGHTS:
         raise ValueError(f"target: {thoughts!r} is none of {', '.join(THOUGHTS)}")
+    answer = old.get("answer", "pairs")
     return {
         **{name: old[name] for name in top if name in old},
         "prompt_hash": old.get("prompt", ""),
-        "method": {**_renamed(old, METHOD), "thoughts": THOUGHTS[thoughts]},
+        "method": {**_renamed(old, METHOD), "answer": ANSWERS.get(answer, answer), "thoughts": THOUGHTS[thoughts]},
         "context": _renamed(old, CONTEXT),
         "lora": _all_renamed(old.get("lora", {}), LORA),
         "training": _all_renamed(old.get("training", {}), TRAINING),

@@ -87,6 +87,16 @@ def broadcast(value: T) -> T:
     return box[0]
 
 
+def wait_for_all() -> None:
+    """Return when every process has come this far."""
+    if world_size() == 1:
+        return
+    from torch import distributed
+
+    with _peer_errors():
+        distributed.barrier()
+
+
 @contextmanager
 def _peer_errors() -> Iterator[None]:
     """Say in one line that the others are not there."""

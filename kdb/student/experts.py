@@ -11,7 +11,7 @@ import msgspec
 from kdb.errors import UsageError
 from kdb.provenance import file_hash
 from kdb.student.config import StudentConfig
-from kdb.student.methods.build import read_config
+from kdb.student.methods.build import answer_class, read_config
 
 
 def routed_config(config: StudentConfig, experts: Sequence[Path]) -> StudentConfig:
@@ -26,6 +26,8 @@ def routed_config(config: StudentConfig, experts: Sequence[Path]) -> StudentConf
     for folder, own in zip(experts, configs, strict=True):
         if own.experts:
             raise UsageError(f"{folder} is a router itself", "name its experts")
+        if not answer_class(own.method).is_text and not answer_class(own.method).has_tokens:
+            raise UsageError(f"{folder} reads a session as a whole", "route experts of another answer format")
         if own.method.thoughts == "first":
             raise UsageError(
                 f"{folder} writes a thought before its answer", "route experts of --thoughts none or auxiliary"

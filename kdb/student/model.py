@@ -88,8 +88,10 @@ def load(
     _quieten()
     import torch
 
-    device = device or _device()
-    dtype = torch.bfloat16 if precision == "bf16" or (precision == "auto" and _bf16(device)) else torch.float32
+    device = device or default_device()
+    dtype = (
+        torch.bfloat16 if precision == "bf16" or (precision == "auto" and supports_bf16(device)) else torch.float32
+    )
     if load_in_4bit and not supports_4bit(device):
         raise UsageError("4 bits need bitsandbytes and a CUDA device", "leave load_in_4bit out, or kdb[4bit] there")
     tokenizer, model = _pretrained(name, dtype, _four_bits(dtype, device) if load_in_4bit else {})
@@ -263,7 +265,8 @@ def _repeated(prefix: Prefix, count: int) -> Any:
     return cache
 
 
-def _device() -> str:
+def default_device() -> str:
+    """The GPU if there is one, else the processor."""
     import torch
 
     if torch.cuda.is_available():
@@ -271,7 +274,7 @@ def _device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _bf16(device: str) -> bool:
+def supports_bf16(device: str) -> bool:
     """Whether the device computes in bf16 natively; emulation would be slower than fp32."""
     import torch
 

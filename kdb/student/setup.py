@@ -86,6 +86,7 @@ def prepare(data: TrainingData, config: StudentConfig, device: str) -> TrainingS
     counts = _limit_thoughts(student, config, learnt)
     config.base, config.prompt_hash = base_hash(config.student), prompt_hash(config)
     method = build_method(student, config)
+    config.training.num_train_epochs = config.training.num_train_epochs or method.epochs
 
     def examples(sessions: list[Session]) -> TrainingSet:
         contexts = retrieve_context(known, config.context, sessions)

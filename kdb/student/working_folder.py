@@ -10,7 +10,16 @@ from pathlib import Path
 from kdb.errors import UsageError
 from kdb.files import atomic_folder, partial
 
-OURS = ("README.md", "experts", "intents", "*.json", "*.safetensors", "checkpoint.pt", "checkpoint.pt.part")
+OURS = (
+    "README.md",
+    "experts",
+    "intents",
+    "cross_fitting",
+    "*.json",
+    "*.safetensors",
+    "checkpoint.pt",
+    "checkpoint.pt.part",
+)
 """What a training writes; a folder that holds anything else is not deleted."""
 
 

@@ -32,7 +32,7 @@ CASES = {
     "clusters": "infer test.jsonl --baseline clusters --kb kb.jsonl -o clusters.jsonl",
     "patterns": "infer test.jsonl --baseline pattern-matching --kb kb.jsonl",
     "pair-classifier": "infer test.jsonl --baseline pair-classifier --kb kb.jsonl",
-    "partition": "infer test.jsonl --baseline partition-crf --kb kb.jsonl -o partition.jsonl",
+    "partition": "infer test.jsonl --baseline partition-crf-frozen --kb kb.jsonl -o partition.jsonl",
     "eval": "eval whole-session.jsonl clusters.jsonl partition.jsonl -o metrics.jsonl",
     "eval-scores": "eval clusters.jsonl --per-session",
     "why": "why 5 --domain kitchen --run partition.jsonl --kb kb.jsonl",

@@ -2,6 +2,7 @@
 
 ANSWERS = {
     "pairs": "kdb.student.methods.pairs:PairMethod",
+    "pair-prompts": "kdb.student.methods.prompted_pairs:PromptedPairMethod",
     "list": "kdb.prompts.answers.list:ListFormat",
     "labels": "kdb.prompts.answers.labels:LabelFormat",
 }

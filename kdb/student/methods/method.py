@@ -25,6 +25,10 @@ class AnswerMethod(ABC, Generic[Output]):
     has_intents: ClassVar[bool] = False
     can_serve: ClassVar[bool] = False
     can_sample: ClassVar[bool] = False
+    epochs: ClassVar[float] = 1
+    """Passes over the sessions, unless another number is asked for."""
+    has_tokens: ClassVar[bool] = True
+    """Whether it is trained on answer tokens (`examples`)."""
 
     @abstractmethod
     def examples(self, query: Query) -> list[Example]:

@@ -1,141 +1,120 @@
-"""The answer format `pairs`: the student says yes or no to each pair, and its probabilities are decoded.
+"""The answer format `pairs`: the student reads a session once and compares its items.
 
-A small student learns to compare two products long before it learns to write a whole answer. For each item,
-the anchor, it reads the other items one after another and is asked at each whether it was bought together
-with the anchor. No answer is written, so all questions about an anchor cost one reading (see `pair_prompts`). The
-log odds, and what needs no student unless that is turned off, are decoded (`kdb.partitions`): they go into a
-distribution over bundlings, of which the prediction is taken that suits the utility.
+Each item has a state (`session_encoder`), two states have log odds to share a bundle, and the partition model
+decodes them together with what needs no student (`kdb.student.pairwise.stack`). Nothing is written, so nothing can
+be invalid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kdb.errors import KdbError, UsageError
-from kdb.partitions import crf, mbr, pair_features
-from kdb.partitions.pair_features import PairFeatures
-from kdb.prompts.messages import Query, positions
-from kdb.records import Bundle, Item, Prediction, Session, Usage
+from kdb.partitions import mbr
+from kdb.prompts.messages import Query
+from kdb.records import Bundle, Prediction, Usage
 from kdb.retrieval.config import ContextConfig
 from kdb.retrieval.embedder import Embedder
 from kdb.student.config import MethodConfig
 from kdb.student.examples import Example
 from kdb.student.methods.method import AnswerMethod, prediction
-from kdb.student.methods.pair_prompts import Floats, PairPrompts, co_bundled, log_odds, reorder
 from kdb.student.model import Student
-from kdb.student.tensors import read_tensors
+from kdb.student.pairwise import stack
+from kdb.student.pairwise.learner import PairLearner
+from kdb.student.pairwise.session_encoder import PROMPT, SessionEncoder
+from kdb.student.pairwise.stack import Floats, PairStack
+from kdb.student.pairwise.title_encoder import TitleEncoder
 
-FILE = "posterior.safetensors"
-ANCHORS = 3
-"""So many prompts about a session are trained on an epoch; which ones, the order of its items decides."""
-PRIOR_PRECISION = 5.0
-"""How hard the weights learnt without the student are held to while those of the student are learnt."""
-FEATURES = ("vectors", "memberships", "association", "evidence_scale")
+STUDENT, EMBEDDER = "student", "embedder"
+HEAD = "head.safetensors"
+EMBEDDER_WEIGHTS = "embedder.safetensors"
 
 
 class PairMethod(AnswerMethod[Floats]):
-    """Decodes pair probabilities. Learns pair features, the partition model's weights, the scale of logits."""
+    """Decodes a fitted `PairStack`. It is trained by `kdb.stages.train_pairs`, not on answer tokens."""
+
+    epochs = SessionEncoder.epochs
+    has_tokens = False
 
     def __init__(self, student: Student, config: MethodConfig, context: ContextConfig) -> None:
-        if config.thoughts == "first":
+        if config.thoughts != "none":
+            raise UsageError("the answer format pairs writes nothing, so no thought", "use --answer list")
+        if context.demos or context.knowledge:
             raise UsageError(
-                "the answer format pairs writes nothing, so no thought",
-                "use --thoughts auxiliary, or --answer list",
+                "the answer format pairs reads titles only",
+                "leave out --demos and --knowledge, or --answer pair-prompts",
             )
         self.student, self.config = student, config
         self.embedder = Embedder(context.embedder)
-        self.pair_features: PairFeatures | None = None
-        self.weights: crf.Weights | None = None
-        self.scale = np.array([0.0, 1.0], dtype=np.float32)
-        self._prior: crf.Weights | None = None
-        self._prompts = PairPrompts(student, context.max_prompt_tokens)
+        self.stack: PairStack | None = None
 
     @classmethod
     def prompts(cls, intents: bool) -> list[str]:
         """The names of the prompts that such a student is asked with."""
-        return ["pairs", "pairs_item"]
+        return [PROMPT]
 
     def examples(self, query: Query) -> list[Example]:
-        """See `AnswerMethod`: the prompts about the first ANCHORS items."""
-        own = self._prompts.encode(query)
-        together = co_bundled([item.id for item in own.items], query.bundles)
-        anchors = range(min(ANCHORS, len(own.items)))
-        return [self._prompts.anchor_prompt(own.items, n, together[n]).with_prefix(own.prefix) for n in anchors]
-
-    def read(self, queries: Sequence[Query], batch_size: int) -> list[Floats]:
-        """See `AnswerMethod`: the log odds that two items share a bundle, the mean over both anchors: (n, n)."""
-        encoded = [self._prompts.encode(query) for query in queries]
-        found = log_odds(self.student, self._prompts, encoded, batch_size)
-        return [np.asarray((own + own.T) / 2, dtype=np.float32) for own in found]
-
-    def fit(self, training: Sequence[Session], validation: Sequence[Query], outputs: Sequence[Floats]) -> None:
-        """See `AnswerMethod`. Without the student first, from the training sessions; then with it, from the others.
-
-        The student has seen the training sessions, so only what it says of the validation sessions counts.
-        """
-        if self._prior is None:
-            self._prior = self._fit_without_student(training)
-        flat = np.concatenate([own[np.triu_indices(len(own), 1)] for own in outputs])
-        self.scale = np.array([flat.mean(), flat.std() + 1e-6], dtype=np.float32)
-        items = [query.items[: len(own)] for query, own in zip(validation, outputs, strict=True)]
-        features = [self._features(own, odds) for own, odds in zip(items, outputs, strict=True)]
-        truth = [positions(own, query.bundles) for own, query in zip(items, validation, strict=True)]
-        self.weights = crf.fit(features, truth, self._prior, PRIOR_PRECISION)
-
-    def _fit_without_student(self, training: Sequence[Session]) -> crf.Weights:
-        if self.config.pair_features:
-            self.pair_features, pairs = pair_features.fit(self.embedder, training)
-        else:
-            pairs = [np.zeros((len(s.items), len(s.items), 0), dtype=np.float32) for s in training]
-        weights = crf.fit(pairs, [positions(s.items, s.truth or []) for s in training])
-        kinds = pairs[0].shape[2]
-        return np.insert(weights, [kinds, 2 * kinds], 0.0)  # the student is the last feature
-
-    def decode(self, queries: Sequence[Query], outputs: Sequence[Floats]) -> Prediction:
-        """See `AnswerMethod`: the mean of the log odds is decoded; KdbError where nothing was fitted."""
-        if self.weights is None:
-            raise KdbError("the answer format pairs has learnt nothing yet", "use an adapter, or pass --kb")
-        encoded = [self._prompts.encode(query) for query in queries]
-        first, items = encoded[0], encoded[0].items
-        odds = np.mean([reorder(own, one, first) for own, one in zip(encoded, outputs, strict=True)], axis=0)
-        decoded = mbr.decode(self._features(items, odds), self.weights, self.config.utility)
-        return prediction(
-            queries[0],
-            [Bundle([items[n].id for n in own.positions], probability=own.probability) for own in decoded],
-            context=first.context,
-            raw=" ".join(f"{value:.2f}" for value in odds[np.triu_indices(len(items), 1)]),
-            usage=Usage(prompt_tokens=sum(self._prompts.tokens(own) for own in encoded)),
-            context_dropped=first.context_dropped,
+        """See `AnswerMethod`."""
+        raise UsageError(
+            "the answer format pairs has no answer tokens", "use --answer pair-prompts, list or labels"
         )
 
-    def _features(self, items: Sequence[Item], odds: Floats) -> Floats:
-        """All features of the pairs, the student's last: (n, n, k)."""
-        own = ((odds - self.scale[0]) / self.scale[1])[:, :, None]
-        return own if self.pair_features is None else np.concatenate([self.pair_features.pairs(items), own], -1)
+    def read(self, queries: Sequence[Query], batch_size: int) -> list[Floats]:
+        """See `AnswerMethod`: the features of all pairs, (n, n, k); KdbError where nothing was fitted."""
+        if self.stack is None:
+            raise KdbError(
+                "the answer format pairs has learnt nothing yet", "pass --adapter, or --answer pair-prompts"
+            )
+        return self.stack.pairs([query.items for query in queries])
+
+    def decode(self, queries: Sequence[Query], outputs: Sequence[Floats]) -> Prediction:
+        """See `AnswerMethod`: the mean over the orders of a session's items is decoded."""
+        assert self.stack is not None
+        items = queries[0].items[: len(outputs[0])]
+        if len(items) < len(queries[0].items):
+            queries, outputs = queries[:1], outputs[:1]  # each order leaves out other items
+        place = {item.id: n for n, item in enumerate(items)}
+        same = []
+        for query, own in zip(queries, outputs, strict=True):
+            order = np.argsort([place[item.id] for item in query.items[: len(items)]])
+            same.append(own[np.ix_(order, order)])
+        pairs = np.mean(same, axis=0)
+        decoded = mbr.decode(pairs, self.stack.weights, self.config.utility)
+        calibrated = self.stack.calibrate
+        tokens = sum(self.stack.length([item.title for item in query.items[: len(items)]]) for query in queries)
+        return prediction(
+            queries[0],
+            [
+                Bundle([items[n].id for n in own.positions], probability=calibrated(own.probability))
+                for own in decoded
+            ],
+            raw=" ".join(f"{value:.2f}" for value in self.stack.log_odds(STUDENT, pairs)),
+            usage=Usage(prompt_tokens=tokens),
+        )
 
     def save(self, folder: Path) -> None:
-        """See `AnswerMethod`."""
-        from safetensors.numpy import save_file
-
-        assert self.weights is not None
-        kept: dict[str, NDArray[Any]] = {"weights": self.weights, "scale": self.scale}
-        if self.pair_features is not None:
-            own = self.pair_features
-            kept |= dict(zip(FEATURES, (own.vectors, own.category_ids, own.association, own.scale), strict=True))
-        save_file(kept, folder / FILE)
+        """See `AnswerMethod`: the head, the embedder if it is read, and what was fitted."""
+        assert self.stack is not None
+        self.stack.save(folder)
+        student = self.stack.learners.get(STUDENT)
+        if isinstance(student, SessionEncoder):
+            student.save_head(folder / HEAD)
+        if EMBEDDER in self.stack.learners:
+            self.stack.learners[EMBEDDER].save(folder / EMBEDDER_WEIGHTS)
 
     def load(self, folder: Path) -> None:
         """See `AnswerMethod`."""
-        names = FEATURES if self.config.pair_features else ()
-        kept = read_tensors(folder / FILE, dict.fromkeys(("weights", "scale", *names)))
-        features = pair_features.N_FEATURES if self.config.pair_features else 0
-        count = crf.n_weights(features + 1)
-        if kept["weights"].shape != (count,):
-            raise KdbError(f"{folder / FILE}: not the {count} weights that kdb.json asks for", "train it anew")
-        self.weights, self.scale = kept["weights"], kept["scale"]
-        self.pair_features = PairFeatures(self.embedder, *(kept[name] for name in names)) if names else None
+
+        def learner(name: str) -> PairLearner:
+            if name == STUDENT:
+                found = SessionEncoder(self.student, layers=self.config.encoder_layers)
+                found.load_head(folder / HEAD)
+                return found
+            embedder = TitleEncoder(self.embedder.name, device=str(self.student.device))
+            embedder.load(folder / EMBEDDER_WEIGHTS)
+            return embedder
+
+        self.stack = stack.read(folder, self.embedder, learner)

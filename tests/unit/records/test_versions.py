@@ -33,7 +33,7 @@ def test_predictions_and_their_runs() -> None:
     assert not {"neighbours", "target", "objective", "evidence", "free"} & set(run.settings)
     assert [p.context_dropped for p in predictions if isinstance(p, Prediction)] == [8, 8]
     baseline = read("posterior")[0]
-    assert isinstance(baseline, Run) and baseline.settings["baseline"] == "partition-crf"
+    assert isinstance(baseline, Run) and baseline.settings["baseline"] == "partition-crf-frozen"
 
 
 def test_metrics() -> None:

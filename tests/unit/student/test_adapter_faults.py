@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from support.shop import TRAINING, session
 
-FEW = ("--max-steps", "2", "--set", "per_device_train_batch_size=4", "--set", "r=2")
+FEW = ("--answer", "pair-prompts", "--max-steps", "2", "--set", "per_device_train_batch_size=4", "--set", "r=2")
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_what_was_trained_on_is_no_fair_result(kdb, adapter, kb, asked) -> None:
     assert "trained_on" not in other.records[0]["measured"]
 
 
-@pytest.mark.parametrize("how", [("--baseline", "partition-crf"), ("--answer", "pairs")])
+@pytest.mark.parametrize("how", [("--baseline", "partition-crf"), ("--answer", "pair-prompts")])
 def test_what_would_be_learnt_from_is_not_predicted(kdb, kb, tiny_student, how) -> None:
     student = () if "--baseline" in how else ("--student", tiny_student)
     done = kdb("infer", kb, "--kb", kb, *student, *how)

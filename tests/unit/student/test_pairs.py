@@ -1,4 +1,4 @@
-"""The answer format pairs: rows ask about each pair, training teaches it, decisions stay in the closed world."""
+"""The answer format pair-prompts: each pair is asked about, and decisions stay in the closed world."""
 
 import msgspec
 import numpy as np
@@ -8,10 +8,10 @@ from kdb.partitions import pair_features
 from kdb.prompts.messages import Query
 from kdb.records import Bundle, Item, Session
 from kdb.retrieval.embedder import Embedder
-from kdb.student.config import StudentConfig
+from kdb.student.config import MethodConfig, StudentConfig
 from kdb.student.methods.build import build_method
 
-TRAIN = ("--max-steps", "6", "--set", "per_device_train_batch_size=4", "--set", "r=4")
+TRAIN = ("--answer", "pair-prompts", "--max-steps", "6", "--set", "per_device_train_batch_size=4", "--set", "r=4")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_without_evidence_nothing_else_is_kept(kdb, splits, tiny_student, tmp_pa
 
 
 def test_without_an_adapter_the_posterior_is_learnt_from_the_kb(kdb, splits, tiny_student):
-    argv = ("infer", splits / "test.jsonl", "--student", tiny_student, "--answer", "pairs")
+    argv = ("infer", splits / "test.jsonl", "--student", tiny_student, "--answer", "pair-prompts")
     done = kdb(*argv)
     assert done.code == 1
     assert "--kb" in done.stderr
@@ -86,7 +86,7 @@ def test_without_an_adapter_the_posterior_is_learnt_from_the_kb(kdb, splits, tin
 def test_a_prompt_asks_about_every_other_item(student):
     items = [Item(str(n), f"thing {n}") for n in range(4)]
     query = Query(Session(id="1", domain="d", items=items, bundles=[Bundle(["0", "2"])]))
-    prompts = build_method(student, StudentConfig()).examples(query)
+    prompts = build_method(student, StudentConfig(method=MethodConfig(answer="pair-prompts"))).examples(query)
     tokenizer = student.tokenizer
     assert [tokenizer.decode(t) for t in prompts[0].labels] == [" no", " yes", " no"]
     assert [tokenizer.decode(t) for t in prompts[1].labels] == [" no", " no", " no"]

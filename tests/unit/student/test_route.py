@@ -165,7 +165,12 @@ def test_a_prompt_is_weighed_the_same_in_any_batch(routed, tiny_student):
 def test_pairs_with_demonstrations_are_routed(splits, tiny_student, tmp_path):
     """Experts of different depth and rank; rows are read after a prefix."""
     for name, lora in (("deep", LoraConfig(r=2, depth=1)), ("high", LoraConfig())):
-        config = StudentConfig(student=str(tiny_student), context=ContextConfig(demos=1), lora=lora)
+        config = StudentConfig(
+            student=str(tiny_student),
+            method=MethodConfig(answer="pair-prompts"),
+            context=ContextConfig(demos=1),
+            lora=lora,
+        )
         trained(splits, tmp_path / name, config, steps=1)
     both = [tmp_path / "high", tmp_path / "deep"]
     record = trained(splits, tmp_path / "out", routed_config(StudentConfig(), both), steps=1, experts=both)

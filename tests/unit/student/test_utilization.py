@@ -109,7 +109,9 @@ def test_training_and_inference_show_the_same_tokens_in_pairs(student, tiny_stud
     from kdb.student.methods.pair_prompts import PairPrompts, log_odds
 
     context = ContextConfig(demos=2, knowledge=2, max_prompt_tokens=380)
-    taught = taught_prompts(StudentConfig(context=context), tiny_student)
+    taught = taught_prompts(
+        StudentConfig(method=MethodConfig(answer="pair-prompts"), context=context), tiny_student
+    )
     prompts = PairPrompts(student, 380)
     contexts = ContextRetriever(KnowledgeBase(TRAINING, [], PIECES), context, Embedder()).shown(TRAINING)
     asked = [prompts.encode(Query(s, own)) for s, own in zip(TRAINING, contexts, strict=True)]
@@ -233,7 +235,10 @@ def replace_text(piece: Knowledge, name: str, text: str) -> Knowledge:
 
 @pytest.mark.parametrize(
     "how",
-    [("pairs", "--samples", "2"), ("labels", "--samples", "2", "--temperature", "1", "--set", "aggregate=pairs")],
+    [
+        ("pair-prompts", "--samples", "2"),
+        ("labels", "--samples", "2", "--temperature", "1", "--set", "aggregate=pairs"),
+    ],
 )
 def test_shown_without_an_adapter(kdb, kb, test_sessions, tiny_student, how) -> None:
     argv = ("infer", "--student", tiny_student, "--kb", kb, "--answer", *how)
@@ -271,7 +276,7 @@ def test_reasoning_is_learnt_and_written_before_the_answer(kdb, kb, tiny_student
 
 
 def test_a_thought_as_a_second_task(kdb, kb, tiny_student, test_sessions, tmp_path) -> None:
-    argv = ("train", kb, "--student", tiny_student, "-o", tmp_path / "adapter", *FEW)
+    argv = ("train", kb, "--student", tiny_student, "-o", tmp_path / "adapter", "--answer", "pair-prompts", *FEW)
     done = kdb(*argv, "--thoughts", "auxiliary", "--demos", "1", "--knowledge", "1")
     assert done.code == 0, done.stderr
     done = kdb("infer", "--adapter", tmp_path / "adapter", "--kb", kb, stdin=test_sessions)

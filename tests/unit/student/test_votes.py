@@ -79,7 +79,7 @@ def test_pairs_average_over_orders(student) -> None:
 
     from kdb.student.methods.build import build_method
 
-    method = build_method(student, StudentConfig(method=MethodConfig(pair_features=False)))
+    method = build_method(student, StudentConfig(method=MethodConfig(answer="pair-prompts", pair_features=False)))
     known = [Query(session) for session in TRAINING[8:14]]
     method.fit(TRAINING[:8], known, method.read(known, 8))
     queries = permutations(Query(TRAINING[23]), 3, seed=0)

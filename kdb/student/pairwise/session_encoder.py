@@ -1,0 +1,128 @@
+"""The student as session encoder: one forward pass reads all titles, each item's state goes to the pair head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdb import prompts
+from kdb.student import adapter
+from kdb.student.config import LoraConfig
+from kdb.student.examples import token_ids
+from kdb.student.model import Student, load
+from kdb.student.pairwise.head import PairHead
+from kdb.student.pairwise.learner import TITLE_LENGTH, PairLearner, Titles
+from kdb.student.pairwise.training import FitSettings, Maker
+from kdb.student.tensors import read_tensors
+
+if TYPE_CHECKING:
+    import torch
+
+PROMPT = "session_encoder"
+
+
+class SessionEncoder(PairLearner):
+    """A causal language model with a LoRA adapter; an item's state is the mean over its title.
+
+    (The mean tells more than the last state, which a language model keeps for what comes next.)
+
+    It has read the items before, so the order of items matters.
+    """
+
+    learning_rate = 5e-4
+    epochs = 2
+    reads_order = True
+
+    def __init__(self, student: Student, seed: int = 0, dropout: float = 0.1, layers: int = 0) -> None:
+        import torch
+
+        self.student, self.layers = student, layers
+        torch.manual_seed(seed)
+        self.head = PairHead(student.model.config.hidden_size, dropout, student.device)
+        self._prefix = token_ids(student.tokenizer, prompts.template(PROMPT) + "\n")
+        self._ids: dict[str, list[int]] = {}
+
+    def encoder_weights(self) -> dict[str, torch.nn.Parameter]:
+        """See `PairLearner`: the weights of the adapter."""
+        return {name: p for name, p in self.student.model.named_parameters() if p.requires_grad}
+
+    def length(self, titles: Titles) -> int:
+        """See `PairLearner`."""
+        return len(self._prefix) + sum(len(self._line(title)) for title in titles)
+
+    def states(self, sessions: Sequence[Titles]) -> list[torch.Tensor]:
+        """See `PairLearner`. Padded on the right, where no causal attention looks."""
+        import torch
+
+        sequences, places = [], []
+        for titles in sessions:
+            ids, spans = list(self._prefix), []
+            for title in titles:
+                line = self._line(title)
+                spans.append(slice(len(ids), len(ids) + max(1, len(line) - 1)))  # without the end of the line
+                ids += line
+            sequences.append(ids)
+            places.append(spans)
+        width = max(map(len, sequences))
+        padded = torch.tensor([ids + [0] * (width - len(ids)) for ids in sequences], device=self.student.device)
+        with _first_blocks(self._base(), self.layers) as base:
+            hidden = base(input_ids=padded, use_cache=False).last_hidden_state
+        return [torch.stack([hidden[n, span].float().mean(0) for span in spans]) for n, spans in enumerate(places)]
+
+    def set_training(self, on: bool) -> None:
+        """See `PairLearner`."""
+        self.student.model.train(on)
+        self.head.layers.train(on)
+
+    def save_head(self, file: Path) -> None:
+        """Write the weights of the pair head; those of the adapter are written by `kdb.student.adapter`."""
+        from safetensors.torch import save_file
+
+        save_file({name: w.detach().cpu() for name, w in self.head.layers.state_dict().items()}, file)
+
+    def load_head(self, file: Path) -> None:
+        """Take the head that `save_head` wrote; KdbError where it is broken or does not fit."""
+        import torch
+
+        own = self.head.layers.state_dict()
+        kept = read_tensors(file, {name: tuple(w.shape) for name, w in own.items()})
+        self.head.layers.load_state_dict({name: torch.as_tensor(values) for name, values in kept.items()})
+        self.set_training(False)
+
+    def _base(self) -> Any:
+        """The model without its output layer."""
+        model = self.student.model
+        return (model.get_base_model() if hasattr(model, "get_base_model") else model).base_model
+
+    def _line(self, title: str) -> list[int]:
+        if title not in self._ids:
+            self._ids[title] = token_ids(self.student.tokenizer, prompts.sanitized(title, TITLE_LENGTH) + "\n")
+        return self._ids[title]
+
+
+def maker(name: str, lora: LoraConfig, settings: FitSettings, layers: int, precision: str, device: str) -> Maker:
+    """How the encoder of this student is made: its first `layers` blocks (0: all) with a new adapter."""
+
+    def make() -> SessionEncoder:
+        student = load(name, precision=precision, device=device)
+        count = min(layers, int(student.model.config.num_hidden_layers))
+        adapter.attach(student, lora, settings.seed, count)
+        return SessionEncoder(student, settings.seed, layers=layers)
+
+    return Maker(make, settings)
+
+
+@contextmanager
+def _first_blocks(base: Any, count: int) -> Iterator[Any]:
+    """The model with its first `count` blocks (0: all): later ones turn from what was read to what comes next."""
+    from torch.nn import Identity
+
+    blocks, norm = base.layers, base.norm
+    if 0 < count < len(blocks):
+        base.layers, base.norm = blocks[:count], Identity()  # the norm was made for the last block
+    try:
+        yield base
+    finally:
+        base.layers, base.norm = blocks, norm

@@ -1,0 +1,211 @@
+"""A partition model on everything known of a pair: titles and categories, and what cross-fitted learners say.
+
+Fitted on training sessions alone. A learner that does not help out of fold has no weight and is not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdb import console
+from kdb.errors import KdbError
+from kdb.partitions import calibration, crf, pair_features, stacking
+from kdb.partitions.calibration import Calibration
+from kdb.partitions.enumeration import upper
+from kdb.partitions.pair_features import PairFeatures
+from kdb.prompts.messages import positions
+from kdb.records import Item, Session
+from kdb.retrieval.embedder import Embedder
+from kdb.student import distributed
+from kdb.student.pairwise.cross_fitting import cross_fit, fold_numbers, mean_loss, n_folds
+from kdb.student.pairwise.learner import LogOdds, PairLearner
+from kdb.student.pairwise.training import FitReport, Maker
+from kdb.student.pairwise.training import fit as fit_learner
+
+FILE = "pairs.safetensors"
+Floats = NDArray[np.float32]
+
+
+@dataclass
+class PairStack:
+    """`weights` of the partition model over the pair features and the log odds of `learners`, in their order.
+
+    `scale` (2, learners) holds mean and standard deviation of the log odds. Learners that did not help are left
+    out.
+    """
+
+    pair_features: PairFeatures | None
+    learners: dict[str, PairLearner]
+    scale: Floats
+    weights: crf.Weights
+    calibrate: Calibration = field(default_factory=Calibration)
+
+    def pairs(self, sessions: Sequence[Sequence[Item]]) -> list[Floats]:
+        """The features of all pairs, by the first MAX_ITEMS items: (n, n, k) a session."""
+        sessions = [items[: crf.MAX_ITEMS] for items in sessions]
+        titles = [[item.title for item in items] for items in sessions]
+        said = [learner.log_odds(titles) for learner in self.learners.values()]
+        known = [self.pair_features.pairs(items) if self.pair_features else None for items in sessions]
+        return [joined(own, [odds[n] for odds in said], self.scale) for n, own in enumerate(known)]
+
+    def log_odds(self, name: str, pairs: Floats) -> list[float]:
+        """What a learner said of each pair, given their features (n, n, k); nothing where it is not read."""
+        if name not in self.learners:
+            return []
+        column = list(self.learners).index(name)
+        own = upper(pairs)[:, column - len(self.learners)]
+        found: list[float] = (own * self.scale[1, column] + self.scale[0, column]).tolist()
+        return found
+
+    def length(self, titles: Sequence[str]) -> int:
+        """How many tokens the learners read for a session."""
+        return sum(learner.length(titles[: crf.MAX_ITEMS]) for learner in self.learners.values())
+
+    def save(self, folder: Path) -> None:
+        """Write what was fitted, without the learners."""
+        from safetensors.numpy import save_file
+
+        kept: dict[str, NDArray[Any]] = {"weights": self.weights, "scale": self.scale}
+        kept["calibration"] = np.array([self.calibrate.slope, self.calibrate.intercept])
+        if self.pair_features:
+            kept |= self.pair_features.arrays()
+        save_file(kept, folder / FILE, {"learners": ",".join(self.learners)})
+
+
+def read(folder: Path, embedder: Embedder, load: Callable[[str], PairLearner]) -> PairStack:
+    """What `save` wrote, with the learners that `load` gives by name; KdbError where it cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / FILE, "np") as file:
+            kept = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = [name for name in (file.metadata() or {}).get("learners", "").split(",") if name]
+        known = PairFeatures.from_arrays(embedder, kept) if "association" in kept else None
+        return PairStack(
+            known,
+            {name: load(name) for name in names},
+            kept["scale"],
+            kept["weights"],
+            Calibration(*kept["calibration"].tolist()),
+        )
+    except (OSError, SafetensorError, KeyError) as error:
+        raise KdbError(f"{folder / FILE}: {error}", "train the adapter anew") from None
+
+
+@dataclass
+class StackReport:
+    """What each learner gained out of fold and its loss there, its last training, and the learner itself."""
+
+    gains: dict[str, stacking.Gain]
+    held_out: dict[str, float]
+    trainings: dict[str, FitReport] = field(default_factory=dict)
+    trained: dict[str, PairLearner] = field(default_factory=dict)
+
+
+def fit(
+    embedder: Embedder,
+    training: Sequence[Session],
+    makers: Mapping[str, Maker],
+    folder: Path,
+    use_features: bool = True,
+    always: Sequence[str] = (),
+    utility: str = "f1",
+) -> tuple[PairStack, StackReport]:
+    """Cross-fit the learners, fit the partition model on what they say out of fold, then train those that help.
+
+    Those in `always` are trained even if they do not help. All is done in `folder`, and what is there already is
+    not done again. Several processes share the folds; each has the result. KdbError for a single session.
+    """
+    training = [cut(session) for session in training if len(session.items) > 1]
+    truth = [positions(session.items, session.truth or []) for session in training]
+    titles, targets = training_pairs(training)
+    if not any(own.any() for own in targets):
+        raise KdbError("no training session has a bundle", "kdb import DATA --split train,validation")
+    known, pairs = pair_features.fit(embedder, training) if use_features else (None, [None] * len(training))
+    folds = [0] * len(training)
+    if makers:
+        folds = fold_numbers([f"{s.domain}/{s.id}" for s in training], n_folds(len(training)))
+    odds, report = [], StackReport({}, {})
+    for name, maker in makers.items():
+        odds.append(cross_fit(name, maker.make, titles, targets, folds, maker.settings, folder))
+        report.held_out[name] = mean_loss(odds[-1], targets)
+    scale = scale_of(odds)
+    features = [joined(own, [each[n] for each in odds], scale) for n, own in enumerate(pairs)]
+    stacked = stacking.fit(features, truth, folds, len(makers))
+    report.gains = dict(zip(makers, stacked.gains, strict=True))
+    for name, gain in report.gains.items():
+        console.say(f"{name}: {gain} out of fold" + ("" if gain.helps else ", so it has no weight"))
+    kept = [n for n, gain in enumerate(stacked.gains) if gain.helps]
+    helping = [list(makers)[n] for n in kept]
+    for name in dict.fromkeys([*helping, *always]):
+        report.trained[name], training_report = _trained(name, makers[name], titles, targets, folder)
+        if training_report:
+            report.trainings[name] = training_report
+    weights = stacked.weights[crf.active_weights(stacked.active)]
+    active = [own[:, :, stacked.active] for own in features]
+    calibrate = calibration.cross_fit(active, truth, weights, utility)
+    learners = {name: report.trained[name] for name in helping}
+    return PairStack(known, learners, scale[:, kept], weights, calibrate), report
+
+
+def _trained(
+    name: str, maker: Maker, titles: Sequence[Sequence[str]], targets: Sequence[LogOdds], folder: Path
+) -> tuple[PairLearner, FitReport | None]:
+    """The learner trained on all sessions by the main process, or as it lies in the folder."""
+    learner, report, file = maker.make(), None, folder / f"{name}.safetensors"
+    if distributed.is_main() and not file.exists():
+        report = fit_learner(learner, titles, targets, maker.settings, name)
+        folder.mkdir(parents=True, exist_ok=True)
+        learner.save(file)
+    distributed.wait_for_all()
+    learner.load(file)
+    return learner, report
+
+
+def training_pairs(training: Sequence[Session]) -> tuple[list[list[str]], list[LogOdds]]:
+    """The titles of each session of two or more items, and which of its pairs share a bundle."""
+    sessions = [cut(session) for session in training if len(session.items) > 1]
+    titles = [[item.title for item in session.items] for session in sessions]
+    truth = [positions(session.items, session.truth or []) for session in sessions]
+    return titles, [together(len(own), groups) for own, groups in zip(titles, truth, strict=True)]
+
+
+def cut(session: Session) -> Session:
+    """The session's first MAX_ITEMS items, and of its bundles what is left of them."""
+    from msgspec.structs import replace
+
+    if len(session.items) <= crf.MAX_ITEMS:
+        return session
+    items = session.items[: crf.MAX_ITEMS]
+    ids = {item.id for item in items}
+    bundles = [replace(b, items=[i for i in b.items if i in ids]) for b in session.truth or []]
+    return replace(session, items=items, bundles=[b for b in bundles if len(b.items) > 1])
+
+
+def together(items: int, groups: Sequence[Sequence[int]]) -> LogOdds:
+    """1 where two different items share a group of positions, else 0: (items, items)."""
+    found = np.zeros((items, items), dtype=np.float32)
+    for group in groups:
+        found[np.ix_(list(group), list(group))] = 1
+    np.fill_diagonal(found, 0)
+    return found
+
+
+def scale_of(odds: Sequence[Sequence[LogOdds]]) -> Floats:
+    """Mean and standard deviation of each learner's log odds: (2, learners)."""
+    flat = [np.concatenate([own[np.triu_indices(len(own), 1)] for own in each]) for each in odds]
+    return np.array([[own.mean() for own in flat], [own.std() + 1e-6 for own in flat]], dtype=np.float32).reshape(
+        2, -1
+    )
+
+
+def joined(known: Floats | None, odds: Sequence[LogOdds], scale: Floats) -> Floats:
+    """The pair features of one session beside the standardised log odds of each learner: (n, n, k)."""
+    columns = [((own - mean) / spread)[:, :, None] for own, mean, spread in zip(odds, *scale, strict=True)]
+    return np.concatenate([*([] if known is None else [known]), *columns], -1).astype(np.float32)
