@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from kdb import provenance, weights
+from kdb import files, provenance
 from kdb.predictors.baseline import BaselineConfig, Needs
 from kdb.predictors.clusters import Clusters, tuning_sessions
 from kdb.records import Session
@@ -32,7 +32,7 @@ class FinetunedEmbedder(Clusters):
         """See `Baseline`."""
         made = maker(config.text_embedder.name, FitSettings(seed=config.seed))
         learner = made.make()
-        folder = cache_folder(base.training, config)
+        folder = learner_folder(base.training, config)
         file = folder / f"{NAME}.safetensors"
         if not file.exists():
             folder.mkdir(parents=True, exist_ok=True)
@@ -49,9 +49,9 @@ class FinetunedEmbedder(Clusters):
         return found
 
 
-def cache_folder(training: Sequence[Session], config: BaselineConfig) -> Path:
+def learner_folder(training: Sequence[Session], config: BaselineConfig) -> Path:
     """The folder for what is learnt of these sessions: titles, bundles and settings are in its name."""
     learnt = [[[i.title for i in s.items], [b.items for b in s.truth or []], s.domain, s.id] for s in training]
     settings = [TITLE_LENGTH, TitleEncoder.learning_rate, TitleEncoder.epochs, config.seed, config.embedder]
     name = provenance.content_hash([learnt, settings, provenance.versions()])
-    return weights.cache_folder() / "pair_learners" / name
+    return files.cache_folder() / "pair_learners" / name

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kdb import weights
 from kdb.errors import KdbError
 from kdb.prompts import sanitized
+from kdb.retrieval.packaged import EMBEDDER, embedder_path
 from kdb.student.pairwise.head import PairHead
 from kdb.student.pairwise.learner import TITLE_LENGTH, PairLearner, Titles
 from kdb.student.pairwise.training import FitSettings, Maker
@@ -29,7 +29,7 @@ class TitleEncoder(PairLearner):
     epochs = 2
     reads_order = False
 
-    def __init__(self, name: str = weights.EMBEDDER, seed: int = 0, dropout: float = 0.1, device: str = "") -> None:
+    def __init__(self, name: str = EMBEDDER, seed: int = 0, dropout: float = 0.1, device: str = "") -> None:
         import torch
         from transformers import AutoModel, AutoTokenizer
 
@@ -37,7 +37,7 @@ class TitleEncoder(PairLearner):
 
         self.device = device or default_device()
         self.bf16 = supports_bf16(self.device)
-        path = weights.embedder_path(name)
+        path = embedder_path(name)
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
             self.model: Any = AutoModel.from_pretrained(path, dtype=torch.float32).to(self.device)
