@@ -40,12 +40,14 @@ def train(
 ) -> None:
     """Train a LoRA adapter on the training sessions of the input; prints a `run` record.
 
-    All input is read before training begins. Sessions with split `validation` choose the best epoch;
-    without any, a tenth of the training sessions is held out for that. Work lies in OUTPUT.kdb-part
+    All input is read before training begins. The answer format pairs (the default) trains an embedder and the
+    student in folds over the training sessions: each has a weight in the answer only if it helps on sessions that
+    it was not trained on. With other formats, sessions with split `validation` choose the best epoch; without
+    any, a tenth of the training sessions is held out for that. Work lies in OUTPUT.kdb-part
     until it is complete.
 
     Patterns and rules that bear on a session stand in its prompt (--knowledge), thoughts in demonstrations
-    (--demos). To learn thoughts, use --thoughts.
+    (--demos). To learn thoughts, use --thoughts. Pairs shows none of them: use another --answer.
 
     With --route only the weights of the adapters are learnt, for each prompt anew.
 

@@ -22,7 +22,15 @@ QUESTIONS = {"format": "none", "strategy": "random", "quantity": "100 %", "utili
 """The tags that ask a question, each with the level that the others are compared with."""
 DATA_VARIES = ("strategy", "quantity")
 """The questions whose levels differ in the data by design."""
-STRENGTH = ("whole-session", "all-pairs", "pattern-matching", "clusters", "embedder", "pair-classifier")
+STRENGTH = (
+    "whole-session",
+    "all-pairs",
+    "pattern-matching",
+    "clusters",
+    "pair-classifier",
+    "embedder",
+    "partition-crf-frozen",
+)
 """Baselines from the weakest design on; any other one is stronger. Fixed before any result is seen."""
 
 Settings = Mapping[str, Any]
@@ -76,7 +84,7 @@ def data_source(settings: Settings) -> frozenset[str]:
     """What the run learnt from or looked up, however: training, demonstrations, knowledge, fitted pair features."""
     has_adapter = bool(settings.get("adapter"))
     reads_kb = bool(settings.get("demos") or settings.get("knowledge") or settings.get("baseline"))
-    fits_pairs = settings.get("answer") == "pairs" and not has_adapter
+    fits_pairs = settings.get("answer") == "pair-prompts" and not has_adapter
     sources = [settings.get("trained")] if has_adapter else []
     sources += [settings.get("kb")] if reads_kb or fits_pairs else []
     return frozenset(_source(source) for source in sources if source)

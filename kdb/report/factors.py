@@ -35,7 +35,7 @@ def _of_student(settings: Settings) -> Factors:
     answer = str(settings.get("answer", ""))
     demos = settings.get("demos", 0)
     found = {"student": _last(settings["student"]), "answer": answer, **_utility(settings)}
-    if answer == "pairs" and not settings.get("pair_features", True):
+    if answer in ("pairs", "pair-prompts") and not settings.get("pair_features", True):
         found["pair features"] = NONE
     if settings.get("unconstrained"):
         found["grammar"] = NONE

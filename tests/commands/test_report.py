@@ -441,7 +441,7 @@ def test_a_trained_student_that_reads_patterns_is_not_in_context_learning() -> N
 
 
 def test_a_zero_shot_student_with_pair_features_draws_on_their_sessions() -> None:
-    fitted = {**STUDENT, "answer": "pairs", "kb": {"sessions": 623}}
+    fitted = {**STUDENT, "answer": "pair-prompts", "kb": {"sessions": 623}}
     assert factors(fitted)["quantity"] == "100 %" and "quantity" not in factors(STUDENT)
 
 
