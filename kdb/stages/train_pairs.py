@@ -71,7 +71,9 @@ def makers(config: StudentConfig, device: str) -> dict[str, Maker]:
     settings = FitSettings(training.num_train_epochs, steps, training.learning_rate, seed)
     return {
         EMBEDDER: title_encoder.maker(embedder, FitSettings(steps=steps, seed=seed), device),
-        STUDENT: session_encoder.maker(config.student, config.lora, settings, layers, training.precision, device),
+        STUDENT: session_encoder.maker(
+            config.student, config.lora, settings, layers, training.precision, device, config.load_in_4bit
+        ),
     }
 
 

@@ -102,11 +102,19 @@ class SessionEncoder(PairLearner):
         return self._ids[title]
 
 
-def maker(name: str, lora: LoraConfig, settings: FitSettings, layers: int, precision: str, device: str) -> Maker:
+def maker(
+    name: str,
+    lora: LoraConfig,
+    settings: FitSettings,
+    layers: int,
+    precision: str,
+    device: str,
+    load_in_4bit: bool = False,
+) -> Maker:
     """How the encoder of this student is made: its first `layers` blocks (0: all) with a new adapter."""
 
     def make() -> SessionEncoder:
-        student = load(name, precision=precision, device=device)
+        student = load(name, precision=precision, device=device, load_in_4bit=load_in_4bit)
         count = min(layers, int(student.model.config.num_hidden_layers))
         adapter.attach(student, lora, settings.seed, count)
         return SessionEncoder(student, settings.seed, layers=layers)
