@@ -37,10 +37,11 @@ check: develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 tests/unit
 
 test: check
-	$(BIN)/pytest -n 2 --ignore tests/unit
+	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/unit
 
 # The pipe of the README. Files under $(DEMO) are made anew each time.
 DEMO := $(OUT)/demo

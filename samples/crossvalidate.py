@@ -20,10 +20,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from kdb import stream
 from kdb.evaluation.matched_session import MatchedSession
 from kdb.evaluation.metrics.containment import precision
 from kdb.evaluation.metrics.matching import matched_f1
+from kdb.io import stream
 from kdb.partitions import crf, mbr, pair_features, stacking
 from kdb.prompts.messages import positions
 from kdb.records import Session

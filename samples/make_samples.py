@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kdb import stream
+from kdb.io import stream
+from kdb.io.stream import Line, Rejects
 from kdb.records import Bundle, Record
 from kdb.sources import splits
 from kdb.sources.config import ImportConfig
 from kdb.sources.truth import minimal
 from kdb.stages.import_ import import_sessions
-from kdb.stream import Line, Rejects
 
 HERE = Path(__file__).parent
 DOMAINS = ("kitchen", "outdoor")

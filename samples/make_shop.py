@@ -16,11 +16,11 @@ import msgspec
 from make_samples import SEED, Session, draw_sessions, read_shop
 
 from kdb import records
+from kdb.io.stream import Rejects
 from kdb.records import Bundle
 from kdb.sources.config import EventConfig, ImportConfig
 from kdb.sources.sheet import sheet_rows
 from kdb.stages.import_ import import_sessions
-from kdb.stream import Rejects
 
 HERE = Path(__file__).parent
 SESSIONS, LABELLED, USERS = 160, 60, 70

@@ -51,8 +51,8 @@ def export(
 
     Example: kdb export --adapter adapter/ -o model/
     """
-    from kdb import stream
     from kdb.errors import KdbError
+    from kdb.io import stream
     from kdb.records import Session
     from kdb.stages import export as stage
 
@@ -75,7 +75,7 @@ def export(
 
 
 def _write_sheet(streams: RecordOptions, sheet: Path, force: bool) -> None:
-    from kdb import stream
+    from kdb.io import stream
     from kdb.records import Session
     from kdb.sources.sheet import sheet_rows
 

@@ -24,9 +24,9 @@ def grid(
 
     Example: kdb grid samples/grids/paper.toml --data electronic --out out > grid.mk && make -k -f grid.mk cells
     """
-    from kdb import stream
     from kdb.grid.makefile import rules
     from kdb.grid.matrix import read
+    from kdb.io import stream
 
     text = rules(read(file), seed or [], data, out)
     with stream.output(streams.output, streams.force) as output:

@@ -67,7 +67,7 @@ def infer(
 
     Example: kdb import DATA --split test | kdb infer --adapter adapter/ | kdb eval
     """
-    from kdb import stream
+    from kdb.io import stream
     from kdb.predictors.build import build
     from kdb.predictors.most_probable import MostProbable
     from kdb.predictors.options import InferOptions
@@ -106,5 +106,6 @@ def infer(
     with stream.resume_output(resume) as (file, done):
         kept = stage.whole_windows(lines, run, done)
         file.seek(sum(len(line.text.encode()) + 1 for line in done[:kept]))
+        file.truncate()
         stream.write(stage.infer(lines, predictor, run, kept), file)
     streams.finish()

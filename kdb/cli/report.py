@@ -35,7 +35,7 @@ def report(
 
     Example: kdb report metrics.jsonl zero-shot.jsonl tuned.jsonl test.jsonl -o report/
     """
-    from kdb import stream
+    from kdb.io import stream
     from kdb.stages import report as stage
 
     if table:

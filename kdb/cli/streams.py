@@ -9,10 +9,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from kdb import stream
 from kdb.errors import KdbError
+from kdb.io import stream
+from kdb.io.stream import Line, Rejects
 from kdb.records import Record
-from kdb.stream import Line, Rejects
 
 Paths = Annotated[
     list[Path] | None, Meta(description="Record files; '-' or none: stdin.", extra={"argument": True})

@@ -5,11 +5,12 @@ from typing import Annotated
 
 from typer import Option
 
-from kdb import console, stream
+from kdb import console
 from kdb.cli.options import Given, command
 from kdb.cli.streams import RecordOptions
 from kdb.cli.student import DeviceOptions, Tag, tags
 from kdb.errors import UsageError
+from kdb.io import stream
 from kdb.records import Run
 from kdb.student.config import ContextConfig, LoraConfig, MethodConfig, StudentConfig
 

@@ -12,8 +12,8 @@ from kdb.errors import KdbError
 from kdb.evaluation.matched_session import MatchedSession
 from kdb.evaluation.metrics.definition import Count
 from kdb.evaluation.score_table import ScoreTable, columns
+from kdb.io.stream import Line, Rejects
 from kdb.records import End, ImportInfo, Prediction, Run, Session, SessionScore
-from kdb.stream import Line, Rejects
 
 KINDS = ("session", "prediction", "run", "end")
 SESSIONS = "the session records"

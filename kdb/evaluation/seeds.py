@@ -14,7 +14,7 @@ from msgspec import structs
 from kdb.evaluation.families import SEED, tags
 from kdb.evaluation.matched_session import DIGITS
 from kdb.evaluation.score_table import MetricDefinitions, ResampledSums, RunScores, metric_values
-from kdb.provenance import content_hash
+from kdb.io.provenance import content_hash
 
 
 def over_seeds(runs: Sequence[RunScores]) -> list[RunScores]:

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from kdb import prompts
 from kdb.errors import KdbError
-from kdb.provenance import content_hash
+from kdb.io.provenance import content_hash
+from kdb.io.stream import Line
 from kdb.records import Knowledge, Session
-from kdb.stream import Line
 from kdb.teacher import ANNOTATIONS, Answer, Sampling, Teacher, total
 
 T = TypeVar("T")

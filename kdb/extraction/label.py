@@ -16,8 +16,8 @@ from kdb.extraction import attempts
 from kdb.extraction.format import Format, written
 from kdb.extraction.label_votes import consensus, read
 from kdb.extraction.thought_text import prompt_fields
+from kdb.io.stream import Line
 from kdb.records import Bundle, Knowledge, Session, SessionKey, Source
-from kdb.stream import Line
 from kdb.teacher import ANNOTATIONS, Answer, Message, Request, Sampling, Teacher
 
 PROMPTS = ("teacher", "label")

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from kdb.extraction.association_rules import MIN_BUNDLES, MiningConfig, Path, mine, transactions
+from kdb.io.provenance import content_hash
 from kdb.prompts import sanitized
-from kdb.provenance import content_hash
 from kdb.records import Knowledge, Session, Source
+from kdb.retrieval.association_rules import MIN_BUNDLES, MiningConfig, Path, mine, transactions
 from kdb.teacher import ANNOTATIONS
 
 APART = 0.8

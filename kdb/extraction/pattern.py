@@ -1,4 +1,4 @@
-"""Patterns: which categories are bought together (see `kdb.extraction.association_rules`)."""
+"""Patterns: which categories are bought together (see `kdb.retrieval.association_rules`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kdb.records import Knowledge, Session
 from kdb.teacher import Sampling, Teacher
 
 if TYPE_CHECKING:
-    from kdb.extraction.association_rules import Transaction
+    from kdb.retrieval.association_rules import Transaction
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -59,7 +59,7 @@ class PatternFormat(Format["list[Transaction]"]):
 
     def draw(self, session: Session, teacher: Teacher) -> list[Transaction]:
         """The bundles of the session as transactions."""
-        from kdb.extraction.association_rules import transactions
+        from kdb.retrieval.association_rules import transactions
 
         return list(transactions(session, self.config.level))
 
@@ -70,8 +70,9 @@ class PatternFormat(Format["list[Transaction]"]):
 
     def conclude(self, teacher: Teacher) -> Iterator[Knowledge]:
         """The patterns of each domain, in the order in which the domains came."""
-        from kdb.extraction import itemsets, spark
-        from kdb.extraction.association_rules import MiningConfig, mine
+        from kdb.extraction import spark
+        from kdb.retrieval import itemsets
+        from kdb.retrieval.association_rules import MiningConfig, mine
 
         own = self.config
         mining = MiningConfig(own.level, own.min_support, own.min_confidence, own.max_size)

@@ -13,7 +13,7 @@ from kdb.extraction import attempts
 from kdb.extraction.format import Format
 from kdb.extraction.reflection import Reflection, reflect
 from kdb.extraction.rule_merging import RawRule, RuleCluster, consolidate
-from kdb.provenance import content_hash
+from kdb.io.provenance import content_hash
 from kdb.records import FirstAttempt, Knowledge, Session, Source
 from kdb.teacher import ANNOTATIONS, Sampling, Teacher, shares, sum_usage
 

@@ -15,9 +15,9 @@ from itertools import combinations
 
 from msgspec import UNSET, UnsetType
 
-from kdb.extraction.association_rules import SEPARATOR
 from kdb.extraction.rule_merging import is_negative
 from kdb.records import Knowledge, Session
+from kdb.retrieval.association_rules import SEPARATOR
 
 LEVEL = 4
 """How many names of a category path make a category, as rules are mined by default."""

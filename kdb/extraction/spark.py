@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from kdb.errors import KdbError
-from kdb.extraction.itemsets import Engine, Itemsets, T, Transactions
+from kdb.retrieval.itemsets import Engine, Itemsets, T, Transactions
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -25,7 +25,7 @@ LOCAL = "local[*]"
 
 @contextmanager
 def engine(master: str = LOCAL) -> Iterator[Engine[Any]]:
-    """What `kdb.extraction.itemsets.frequent` is, computed by Spark, which runs until the block ends."""
+    """What `kdb.retrieval.itemsets.frequent` is, computed by Spark, which runs until the block ends."""
     if not find_spec("pyspark"):
         raise KdbError("--spark needs PySpark", "pip install 'kdb[spark]'")
     if not java():

@@ -17,7 +17,7 @@ from msgspec import structs
 
 from kdb.errors import UsageError
 from kdb.grid.matrix import KB, Cell, Extraction, Grid, cells
-from kdb.provenance import content_hash, file_hash
+from kdb.io.provenance import content_hash, file_hash
 from kdb.sources.bundlerec import FILES
 from kdb.sources.policy import EXTRA_TITLES
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from kdb import files, provenance
+from kdb.io import files, provenance
 from kdb.predictors.baseline import BaselineConfig, Needs
 from kdb.predictors.clusters import Clusters, tuning_sessions
 from kdb.records import Session

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from kdb import provenance
 from kdb.errors import UsageError
+from kdb.io import provenance
 from kdb.retrieval.config import ContextConfig
 from kdb.student.config import AskedConfig, MethodConfig, StudentConfig, config_folder, settings
 from kdb.student.generation_config import GenerationConfig

@@ -9,9 +9,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from kdb.errors import UsageError
-from kdb.extraction.association_rules import SEPARATOR
 from kdb.predictors.baseline import Baseline, BaselineConfig, Needs, item_ids
 from kdb.records import Bundle, Knowledge, Session
+from kdb.retrieval.association_rules import SEPARATOR
 from kdb.retrieval.embedder import Embedder, nearest
 from kdb.retrieval.knowledge_base import KnowledgeBase
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from msgspec import structs
 
-from kdb import console, provenance
+from kdb import console
 from kdb.errors import UsageError
+from kdb.io import provenance
 from kdb.predictors.options import InferOptions, student_settings
 from kdb.predictors.student import QueryBuilder
 from kdb.prompts import replies

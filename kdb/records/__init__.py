@@ -1,7 +1,7 @@
 """The kinds of record that flow between stages, and their validation.
 
 Every record is one JSON object with a `kind`; fields that are not named here pass through untouched,
-because a stage hands on the line that it read (see `kdb.stream`).
+because a stage hands on the line that it read (see `kdb.io.stream`).
 """
 
 from kdb.records.base import SCHEMA_VERSION, SHOWN_AS, KnowledgeFormat, Record, SessionKey, Split, Status, Usage

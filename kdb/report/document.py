@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
+from kdb.io.stream import Line
 from kdb.records import Run
 from kdb.report import facts, figures, svg
 from kdb.report.drawing import Drawing
@@ -17,7 +18,6 @@ from kdb.report.results import PRIMARY, Results
 from kdb.report.sentences import sentences
 from kdb.report.table_formats import markdown, markdown_text
 from kdb.report.tables import Table, tables
-from kdb.stream import Line
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kdb.evaluation.matched_session import MatchedSession, matched_f1
+from kdb.io.stream import Line
 from kdb.records import Bundle, Match, Prediction, Session, SessionKey
 from kdb.report.results import Recipe, Results
-from kdb.stream import Line
 
 KINDS = ("prediction", "session")
 

@@ -15,9 +15,9 @@ from kdb.evaluation import titles
 from kdb.evaluation.contrasts import Contrast, family, references
 from kdb.evaluation.families import BASELINE, BASELINES, is_baseline
 from kdb.evaluation.labels import labels
+from kdb.io.stream import Line
 from kdb.records import Calibration, Comparison, Metric
 from kdb.report.factors import Factors, Settings, factors, tags_of
-from kdb.stream import Line
 
 CHOSEN = "chosen on validation"
 
@@ -83,9 +83,7 @@ class Results:
         found = self.metrics.get((recipe.run, "strict"))
         return found.spread.get(metric) if found else None
 
-    def interval(
-        self, recipe: Recipe, metric: str = PRIMARY, protocol: str = "strict"
-    ) -> tuple[float, float] | None:
+    def interval(self, recipe: Recipe, metric: str = PRIMARY, protocol: str = "strict") -> list[float] | None:
         """Its 95 % interval."""
         found = self.metrics.get((recipe.run, protocol))
         return found.intervals.get(metric) if found else None

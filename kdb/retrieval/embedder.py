@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdb import console
-from kdb.disk_cache import DiskCache
 from kdb.errors import KdbError
-from kdb.files import cache_folder
-from kdb.provenance import file_hash
+from kdb.io.disk_cache import DiskCache
+from kdb.io.files import cache_folder
+from kdb.io.provenance import file_hash
 from kdb.retrieval.packaged import EMBEDDER, embedder_path
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kdb.errors import KdbError
+from kdb.io.stream import Line
 from kdb.records import SHOWN_AS, Knowledge, KnowledgeFormat, Session
 from kdb.retrieval.knowledge_base_summary import KnowledgeBaseSummary, selection_of, shared_settings
-from kdb.stream import Line
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from kdb.stream import Line
+from kdb.io.stream import Line
 
 
 class KnowledgeBaseSummary(Struct, omit_defaults=True):

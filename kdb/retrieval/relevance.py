@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kdb.extraction.association_rules import SEPARATOR
 from kdb.records import Knowledge
+from kdb.retrieval.association_rules import SEPARATOR
 from kdb.retrieval.embedder import Embedder, cosines
 
 MIN_RELEVANCE = 0.35

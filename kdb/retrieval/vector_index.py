@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from kdb import console
-from kdb.files import cache_folder
+from kdb.io.files import cache_folder
 from kdb.retrieval.embedder import Array, Embedder, nearest
 
 MAX_EXACT = 50_000

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from msgspec import UnsetType
 
-from kdb import console, stream
+from kdb import console
 from kdb.errors import KdbError
 from kdb.evaluation.matched_session import matched_f1
+from kdb.io import stream
 from kdb.records import FirstAttempt, Knowledge, Prediction, Session, SessionKey
 from kdb.selection.config import RULES, SelectionConfig
 from kdb.selection.orderings import by_value

@@ -15,14 +15,14 @@ from pathlib import Path
 from msgspec import UNSET
 
 from kdb.errors import UsageError
-from kdb.provenance import content_hash, file_hash
+from kdb.io.provenance import content_hash, file_hash
+from kdb.io.stream import Rejects
 from kdb.records import Bundle, Item, Session, check_bundles
 from kdb.sources.categories import parse
 from kdb.sources.config import ImportConfig
 from kdb.sources.csv_rows import rows
 from kdb.sources.policy import apply_policy
 from kdb.sources.titles import clean, clean_title
-from kdb.stream import Rejects
 
 TITLES = ("item ID", "titles")
 FILES = ("session_item", "session_bundle", "bundle_item", "bundle_intent", "item_titles", "item_categories")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kdb.errors import KdbError
-from kdb.stream import Rejects
+from kdb.io.stream import Rejects
 
 LONGEST_FIELD = 2**31 - 1  # the csv module stops at 131,072 characters unless told otherwise
 

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 from msgspec import UnsetType, structs
 
-from kdb import stream
 from kdb.errors import KdbError
+from kdb.io import stream
+from kdb.io.stream import Line, Rejects
 from kdb.records import ImportInfo, Session, Split
 from kdb.sources.bundlerec import read_titles
 from kdb.sources.categories import named
@@ -19,7 +20,6 @@ from kdb.sources.config import ImportConfig
 from kdb.sources.policy import assign_splits, say_left_out
 from kdb.sources.titles import is_missing
 from kdb.sources.truth import minimal
-from kdb.stream import Line, Rejects
 
 
 def read(paths: Sequence[Path], config: ImportConfig, rejects: Rejects) -> Iterator[Line]:

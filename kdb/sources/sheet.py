@@ -17,7 +17,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from kdb.errors import KdbError
-from kdb.provenance import content_hash, file_hash
+from kdb.io.provenance import content_hash, file_hash
+from kdb.io.stream import Rejects
 from kdb.records import Bundle, Item, Session, check_bundles
 from kdb.sources import categories
 from kdb.sources.bundlerec import id_order
@@ -27,7 +28,6 @@ from kdb.sources.events.text_records import TextRecord, records
 from kdb.sources.policy import apply_policy
 from kdb.sources.splits import SPLITS
 from kdb.sources.titles import clean, is_missing
-from kdb.stream import Rejects
 
 FILLED = ("session", "item", "title", "bundle", "intent")
 KEPT = ("domain", "split", "user", "time", "category")

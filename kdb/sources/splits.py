@@ -12,7 +12,7 @@ from typing import Literal, TypeVar, get_args
 import msgspec
 
 from kdb.errors import KdbError, UsageError
-from kdb.provenance import file_hash
+from kdb.io.provenance import file_hash
 from kdb.records import Split
 
 SPLITS: tuple[Split, ...] = get_args(Split)

@@ -17,8 +17,8 @@ from msgspec import UNSET, Meta
 from kdb import console
 from kdb.collection.occurrences import Occurrences
 from kdb.errors import KdbError
+from kdb.io.stream import Line
 from kdb.records import CollectedBundle, Item, Prediction, Session
-from kdb.stream import Line
 
 if TYPE_CHECKING:
     import polars as pl

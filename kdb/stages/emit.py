@@ -9,8 +9,8 @@ import msgspec
 
 from kdb import console
 from kdb.errors import UsageError
+from kdb.io.stream import Line
 from kdb.records import Run
-from kdb.stream import Line
 from kdb.student.config import StudentConfig
 from kdb.student.methods.build import answer_class
 from kdb.student.setup import TrainingData, prepare

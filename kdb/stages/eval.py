@@ -23,8 +23,8 @@ from kdb.evaluation.score_stream import KINDS, ScoredStream
 from kdb.evaluation.score_table import Intervals, ResampledSums, RunScores, Values
 from kdb.evaluation.seeds import over_seeds, spread
 from kdb.evaluation.significance import compare
+from kdb.io.stream import Line, Rejects
 from kdb.records import Calibration, Comparison, Metric, Record
-from kdb.stream import Line, Rejects
 
 __all__ = ["KINDS", "SLICES", "EvalOptions", "evaluate"]
 

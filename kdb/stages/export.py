@@ -10,9 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from kdb import console, provenance
+from kdb import console
 from kdb.errors import KdbError
-from kdb.files import atomic_folder
+from kdb.io import provenance
+from kdb.io.files import atomic_folder
 from kdb.prompts.messages import Query
 from kdb.records import Bundle, Item, Run, Session
 from kdb.student import adapter, intents, seen_sessions

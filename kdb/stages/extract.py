@@ -10,9 +10,9 @@ from msgspec import Meta
 
 from kdb import console
 from kdb.extraction.format import Format, test_split_error
-from kdb.provenance import content_hash, versions
+from kdb.io.provenance import content_hash, versions
+from kdb.io.stream import Line
 from kdb.records import Record, Run, Session, Usage
-from kdb.stream import Line
 from kdb.teacher import RequestFailed, Teacher, Unanswered, sum_usage, without_usage
 from kdb.teacher.cached import finish
 from kdb.teacher.ordered_map import ordered_map

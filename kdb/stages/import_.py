@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from kdb.io.stream import Line, Rejects
 from kdb.records import Record
 from kdb.registry import load
 from kdb.sources import SOURCES
 from kdb.sources.config import ImportConfig
-from kdb.stream import Line, Rejects
 
 
 def import_sessions(

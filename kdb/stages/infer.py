@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from kdb import console, provenance
+from kdb import console
 from kdb.errors import KdbError
+from kdb.io import provenance
+from kdb.io.stream import Line
 from kdb.predictors import Predictor
 from kdb.records import End, Record, Run, Session, SessionKey
 from kdb.retrieval.knowledge_base import KnowledgeBase
-from kdb.stream import Line
 
 WINDOW = 64
 """So many sessions are answered together, grouped by length, and then come out in the order of the input."""

@@ -9,8 +9,8 @@ import msgspec
 from kdb import console
 from kdb.evaluation import intent_ratings
 from kdb.evaluation.matched_session import MatchedSession
+from kdb.io.stream import Line
 from kdb.records import Prediction, Rating, Session
-from kdb.stream import Line
 from kdb.teacher import Request, RequestFailed, Sampling, Teacher, Unanswered
 from kdb.teacher.cached import finish
 from kdb.teacher.ordered_map import Job, ordered_map

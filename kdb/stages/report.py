@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from kdb.errors import UsageError
+from kdb.io.stream import Line
 from kdb.records import Prediction, Run, Session
 from kdb.report import document, facts, svg, table_formats
 from kdb.report.examples import KINDS as EXAMPLE_KINDS
@@ -14,7 +15,6 @@ from kdb.report.examples import candidates
 from kdb.report.options import ReportOptions
 from kdb.report.results import collect
 from kdb.report.tables import tables
-from kdb.stream import Line
 
 SCORES = ("metric", "comparison", "calibration", "run")
 KINDS = (*SCORES, *EXAMPLE_KINDS)

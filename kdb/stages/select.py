@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterable, Iterator
 
 from kdb import console
 from kdb.errors import KdbError
+from kdb.io.stream import Line
 from kdb.records import SHOWN_AS, Knowledge, Session
 from kdb.registry import load
 from kdb.selection import STRATEGIES
 from kdb.selection.amount import Amount
 from kdb.selection.config import Of, SelectionConfig
 from kdb.selection.strategy import Strategy
-from kdb.stream import Line
 
 KINDS = ("session", "knowledge")
 

@@ -17,11 +17,11 @@ from msgspec import Struct
 from kdb import console
 from kdb.errors import UsageError
 from kdb.evaluation.matched_session import matched_f1
-from kdb.files import partial
+from kdb.io.files import partial
+from kdb.io.stream import Line
 from kdb.records import Run
 from kdb.stages.train_intents import train_intents
 from kdb.stages.train_pairs import CROSS_FITTING, train_pairs
-from kdb.stream import Line
 from kdb.student import adapter, distributed, router
 from kdb.student import config as configs
 from kdb.student.config import StudentConfig

@@ -9,8 +9,8 @@ from kdb.errors import KdbError
 from kdb.evaluation import definitions
 from kdb.evaluation.labels import label
 from kdb.evaluation.matched_session import MatchedSession
+from kdb.io.stream import Line
 from kdb.records import Item, Knowledge, Match, Prediction, Run, Session
-from kdb.stream import Line
 
 KINDS = ("prediction", "run", "session", "knowledge")
 

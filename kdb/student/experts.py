@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from kdb.errors import UsageError
-from kdb.provenance import file_hash
+from kdb.io.provenance import file_hash
 from kdb.student.config import StudentConfig
 from kdb.student.methods.build import answer_class, read_config
 

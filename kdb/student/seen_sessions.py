@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from kdb import console
 from kdb.errors import KdbError
-from kdb.provenance import content_hash
+from kdb.io.provenance import content_hash
 from kdb.records import Session
 
 FILE = "sessions.json"

@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 
-from kdb import console, provenance
+from kdb import console
 from kdb.errors import KdbError
+from kdb.io import provenance
+from kdb.io.stream import Line
 from kdb.prompts import sanitized_text
 from kdb.records import Run, Session
 from kdb.retrieval.context import retrieve_context
 from kdb.retrieval.knowledge_base import KnowledgeBase, thoughts
-from kdb.stream import Line
 from kdb.student.config import StudentConfig, settings
 from kdb.student.examples import token_ids
 from kdb.student.methods.build import build_method, prompt_hash

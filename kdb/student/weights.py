@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from kdb.files import cache_folder
+from kdb.io.files import cache_folder
 from kdb.retrieval.packaged import package_folder
 
 STUDENT = "smollm2-135m"

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from kdb.errors import UsageError
-from kdb.files import atomic_folder, partial
+from kdb.io.files import atomic_folder, partial
 
 OURS = (
     "README.md",

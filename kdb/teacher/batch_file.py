@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 
 from kdb import console
 from kdb.errors import KdbError, UsageError
-from kdb.files import atomic_file
+from kdb.io.files import atomic_file
 from kdb.teacher import Answer, Backend, Identity, NotAnAnswer, Request, Unanswered
 from kdb.teacher.cache import AnswerCache
 from kdb.teacher.metered import same_model

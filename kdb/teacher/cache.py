@@ -18,9 +18,9 @@ import msgspec
 from msgspec import Struct, structs
 
 from kdb import console
-from kdb.disk_cache import DiskCache
 from kdb.errors import KdbError
-from kdb.provenance import content_hash
+from kdb.io.disk_cache import DiskCache
+from kdb.io.provenance import content_hash
 from kdb.teacher import Answer, Identity, Request
 from kdb.teacher.answer_check import problem
 

@@ -10,8 +10,8 @@ from msgspec import structs
 
 from kdb import console
 from kdb.errors import UsageError
-from kdb.files import cache_folder
-from kdb.provenance import file_hash
+from kdb.io.files import cache_folder
+from kdb.io.provenance import file_hash
 from kdb.registry import load
 from kdb.teacher import ANNOTATIONS, BACKENDS, Backend, Identity, Teacher
 from kdb.teacher.batch_file import import_results

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from kdb import console
-from kdb.provenance import content_hash, versions
+from kdb.io.provenance import content_hash, versions
 from kdb.records import Run, Usage
 from kdb.teacher import Answer, Backend, Identity, Layer, Request, Teacher
 from kdb.teacher.cache import AnswerCache

@@ -34,9 +34,9 @@ def synthetic(count: int, width: int = 384) -> np.ndarray:
 
 def prepare(file: Path, count: int) -> None:
     """Write `count` records to the file, and their embeddings to the cache."""
+    from kdb.io.stream import write
     from kdb.records import Knowledge
     from kdb.retrieval.embedder import Embedder
-    from kdb.stream import write
 
     texts = [f"Bundles with product {n} also hold product {n * 7 % count}." for n in range(count)]
     records = (Knowledge(id=str(n), format="rule", domain="bench", text=t) for n, t in enumerate(texts))

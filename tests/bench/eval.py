@@ -20,8 +20,8 @@ from rows import Row, conclude
 
 from kdb.evaluation.bootstrap import resampled_sums
 from kdb.evaluation.score_table import columns
+from kdb.io.stream import write
 from kdb.records import Bundle, Prediction
-from kdb.stream import write
 
 GOAL_SECONDS, GOAL_MIB, GOAL_BOOTSTRAP, GOAL_SMALL = 120, 1000, 30, 1
 

@@ -61,7 +61,7 @@ def code(letter: str, name: str):
 
 
 def by_kdb(folder: Path, output: Path) -> None:
-    from kdb import stream
+    from kdb.io import stream
     from kdb.sources.config import EventConfig, ImportConfig
     from kdb.stages.import_ import import_sessions
 

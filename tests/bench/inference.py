@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rows import Row, conclude
 
-from kdb import stream
+from kdb.io import stream
 from kdb.prompts.messages import Query
 from kdb.student import weights
 from kdb.student.examples import length_grouped_batches

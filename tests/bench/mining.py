@@ -38,7 +38,7 @@ def transactions(count: int) -> Iterator[tuple[str, ...]]:
 
 
 def by_kdb(given: list[tuple[str, ...]], fewest: int) -> dict[frozenset[str], int]:
-    from kdb.extraction.itemsets import frequent
+    from kdb.retrieval.itemsets import frequent
 
     return frequent(given, fewest, MOST)
 

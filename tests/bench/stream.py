@@ -19,7 +19,7 @@ from kdb.records import Bundle, Item, Session
 GOAL_SECONDS, GOAL_MIB = 60, 100
 STAGE = """
 import sys
-from kdb import stream
+from kdb.io import stream
 stream.write(stream.read([], ["session"]), sys.stdout.buffer)
 """
 

@@ -15,7 +15,7 @@ import datasets
 from rows import Row, conclude
 from trl import SFTConfig, SFTTrainer
 
-from kdb import stream
+from kdb.io import stream
 from kdb.prompts.answers import text_format
 from kdb.prompts.messages import Query, messages, truth_text
 from kdb.student import adapter, weights

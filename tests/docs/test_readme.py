@@ -1,7 +1,8 @@
-"""The README holds: its commands run, they print what it shows, and what it names is there.
+"""Every README holds: its commands run, they print what it shows, and what it names is there.
 
-Blocks run in order in one folder. A server is played by the fake teacher, and `make` only says what it would do.
-Numbers are compared as they stand, but not where a language model made them: processors round differently.
+The blocks of one README run in order in one folder. A server is played by the fake teacher, and `make` only says
+what it would do. Numbers are compared as they stand, but not where a language model made them, as processors round
+differently.
 """
 
 import os
@@ -25,7 +26,15 @@ from kdb.grid.matrix import read
 from kdb.records import Session
 from kdb.student import weights
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PATHS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in [
+        ROOT / "README.md",
+        *(f for top in ("kdb", "samples", "tests") for f in (ROOT / top).rglob("README.md")),
+    ]
+)
+TEXTS = {path: (ROOT / path).read_text(encoding="utf-8") for path in PATHS}
+README = TEXTS["README.md"]
 ADDRESSES = ("https://api.openai.com/v1", "http://localhost:8000/v1")
 SERVER = re.compile(r"transformers serve .*&")
 EVERYWHERE = {"--help"}
@@ -34,6 +43,7 @@ OF_OTHERS = {"--dtype", "--port", "--nproc-per-node"}  # of `transformers serve`
 
 @dataclass(frozen=True)
 class Block:
+    path: str
     heading: str
     language: str
     text: str
@@ -47,15 +57,15 @@ class Block:
         return [(command, shown.splitlines()) for command, _, shown in (part.partition("\n") for part in parts)]
 
 
-def blocks() -> Iterator[Block]:
+def blocks(path: str) -> Iterator[Block]:
     heading = ""
-    for match in re.finditer(r"(?ms)^#+ ([^\n]+)$|^( *)```(\w*)\n(.*?)^\2```$", README):
+    for match in re.finditer(r"(?ms)^#+ ([^\n]+)$|^( *)```(\w*)\n(.*?)^\2```$", TEXTS[path]):
         heading = match[1] or heading
         if match[4]:
-            yield Block(heading, match[3], textwrap.dedent(match[4]))
+            yield Block(path, heading, match[3], textwrap.dedent(match[4]))
 
 
-BLOCKS = list(blocks())
+BLOCKS = [block for path in PATHS for block in blocks(path)]
 RUN = [block for block in BLOCKS if block.language in ("sh", "console")]
 
 
@@ -115,8 +125,9 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    return Shell(tmp_path_factory.mktemp("readme"))
+def shells(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shell]:
+    """A shell for each README."""
+    return {path: Shell(tmp_path_factory.mktemp("readme")) for path in PATHS}
 
 
 @pytest.fixture
@@ -135,15 +146,15 @@ def server() -> Iterator[tuple[FakeTeacher, str]]:
         yield teacher, address
 
 
-@pytest.mark.parametrize("block", RUN, ids=[f"{n}-{block.heading}" for n, block in enumerate(RUN)])
+@pytest.mark.parametrize("block", RUN, ids=[f"{block.path}-{n}-{block.heading}" for n, block in enumerate(RUN)])
 def test_commands_print_what_is_shown(
-    block: Block, shell: Shell, cache: Path, server: tuple[FakeTeacher, str]
+    block: Block, shells: dict[str, Shell], cache: Path, server: tuple[FakeTeacher, str]
 ) -> None:
     teacher, address = server
     # Where the packaged student is the teacher, all answers are cut off, as its would be.
     teacher.fault, teacher.times = ("cut", -1) if SERVER.search(block.text) else ("", 0)
     modelled = bool(SERVER.search(block.text) or "kdb train" in block.text)
-    results = shell.run(block, address, cache)
+    results = shells[block.path].run(block, address, cache)
     assert len(results) == len(block.commands) > 0
     for (command, shown), (code, output) in zip(block.commands, results, strict=True):
         stopped = any("have no answer" in line for line in shown)
@@ -187,7 +198,7 @@ def test_a_pattern_can_fail() -> None:
 
 
 def test_blocks_without_a_language_hold_no_commands() -> None:
-    assert {block.language for block in BLOCKS} == {"sh", "console", "json", ""}
+    assert {block.language for block in BLOCKS} == {"sh", "console", "json", "python", ""}
     for block in BLOCKS:
         if block.language == "":
             assert not re.search(r"(?m)^(\$ |kdb |make )", block.text), block
@@ -203,7 +214,7 @@ def test_all_commands_and_only_flags_that_exist_are_named() -> None:
     described = {name.removeprefix("kdb ") for name in re.findall(r"(?m)^\| `(kdb [a-z ]+)` \|", README)}
     assert described | {"prompts list", "prompts show"} == {*commands, "prompts"}
     known = {flag for flags in commands.values() for flag in flags}
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", README))
+    named = {flag for text in TEXTS.values() for flag in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text)}
     assert len(named) > 20
     assert named - known - EVERYWHERE - OF_OTHERS == set()
 
@@ -223,16 +234,24 @@ def _commands() -> Iterator[tuple[str, set[str]]]:
     yield from walk("", get_command(app))
 
 
-def test_the_layout_names_what_is_there() -> None:
-    named = set(re.findall(r"`((?:kdb|samples|tests)/[\w./]*)`", README))
-    assert [name for name in named if not (ROOT / name).exists()] == []
-    folders = {f"{p.parent.relative_to(ROOT)}/" for p in (ROOT / "kdb").glob("*/__init__.py")}
-    assert folders and folders <= named
+def test_files_that_are_named_are_there() -> None:
+    for path, text in TEXTS.items():
+        named = set(re.findall(r"`((?:kdb|samples|tests)/[\w./]*)`", text))
+        assert [name for name in named if not (ROOT / name).exists()] == [], path
+    folders = {f"{p.parent.name}/" for p in (ROOT / "kdb").glob("*/__init__.py")}
+    shown = set(re.findall(r"(?m)^\| `(\w+/)` \|", TEXTS["kdb/README.md"]))
+    assert folders and folders == shown
+
+
+def test_the_readme_is_read_in_five_minutes() -> None:
+    assert len(README.splitlines()) <= 180
+    assert len(re.findall(r"!\[[^\]]+\]\([^)]+\.svg\)", README)) == 3
 
 
 def test_links_lead_somewhere() -> None:
-    headings = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"(?m)^#+ (.*)$", README)}
-    targets = re.findall(r"\]\(([^)]+)\)", README)
-    assert targets
-    for target in targets:
-        assert target[1:] in headings if target.startswith("#") else (ROOT / target).exists(), target
+    for path, text in TEXTS.items():
+        headings = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"(?m)^#+ (.*)$", text)}
+        for target in re.findall(r"\]\(([^)]+)\)", text):
+            here = (ROOT / path).parent / target.partition("#")[0]
+            known = target[1:] in headings if target.startswith("#") else here.exists()
+            assert known or target.startswith("https://"), f"{path}: {target}"

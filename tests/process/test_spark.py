@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from kdb.errors import KdbError
-from kdb.extraction import itemsets, spark
-from kdb.extraction.association_rules import MiningConfig, Transaction, association_rules, mine, transactions
-from kdb.extraction.itemsets import Engine
+from kdb.extraction import spark
 from kdb.records import Session
+from kdb.retrieval import itemsets
+from kdb.retrieval.association_rules import MiningConfig, Transaction, association_rules, mine, transactions
+from kdb.retrieval.itemsets import Engine
 
 os.environ["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"  # a third faster where nothing runs for long
 needs_pyspark = pytest.mark.skipif(not find_spec("pyspark"), reason="needs PySpark: pip install 'kdb[spark]'")

@@ -13,6 +13,7 @@ import msgspec
 
 from kdb import console
 from kdb.errors import KdbError
+from kdb.io.stream import Rejects
 from kdb.records import Item
 from kdb.sources import categories
 from kdb.sources.bundlerec import read_titles
@@ -23,7 +24,6 @@ from kdb.sources.events.rows import identity
 from kdb.sources.events.table_file import EXTRA, ROW, TableFile, find_files, open_table
 from kdb.sources.events.text_records import locate, rewrite
 from kdb.sources.titles import clean_title
-from kdb.stream import Rejects
 
 if TYPE_CHECKING:
     import polars as pl

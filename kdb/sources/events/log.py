@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from kdb import console
 from kdb.errors import KdbError
+from kdb.io.stream import Rejects
 from kdb.sources.config import EventConfig
 from kdb.sources.events import rows
 from kdb.sources.events.columns import Columns
 from kdb.sources.events.table_file import TableFile, find_files, open_table
 from kdb.sources.events.text_records import locate, rewrite
-from kdb.stream import Rejects
 
 if TYPE_CHECKING:
     import polars as pl

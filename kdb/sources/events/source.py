@@ -15,14 +15,14 @@ import msgspec
 
 from kdb import console
 from kdb.errors import KdbError
-from kdb.provenance import content_hash, file_hash
+from kdb.io.provenance import content_hash, file_hash
+from kdb.io.stream import STDIN, Rejects
 from kdb.records import ImportInfo
 from kdb.sources.config import ImportConfig
 from kdb.sources.events.catalogue import read_items
 from kdb.sources.events.log import Log, read_log
 from kdb.sources.events.sessions import Sessions, as_lines, build_sessions
 from kdb.sources.events.table_file import find_files
-from kdb.stream import STDIN, Rejects
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from kdb.io.stream import Rejects
 from kdb.sources.events.table_file import TableFile, opened, parse_row
-from kdb.stream import Rejects
 
 LONGEST_RECORD = 64  # lines: a quote that is still open then is taken for one that never closes
 OPEN = "a quote is not closed"

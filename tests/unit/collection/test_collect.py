@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from kdb.collection import occurrences
 from kdb.collection.similar import jaccard, representatives
+from kdb.io.stream import Line
 from kdb.records import Bundle, Prediction
 from kdb.stages.collect import CollectConfig, collect_bundles
-from kdb.stream import Line
 
 
 def prediction(n: int, *bundles: tuple[str, str, float | None], **more: object) -> dict:

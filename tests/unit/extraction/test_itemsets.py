@@ -8,8 +8,8 @@ from mlxtend.frequent_patterns import association_rules as rules_of_mlxtend
 from mlxtend.frequent_patterns import fpgrowth
 from mlxtend.preprocessing import TransactionEncoder
 
-from kdb.extraction.association_rules import ROUNDING, CategoryInstance, MiningConfig, association_rules
-from kdb.extraction.itemsets import Itemsets, Transactions, frequent
+from kdb.retrieval.association_rules import ROUNDING, CategoryInstance, MiningConfig, association_rules
+from kdb.retrieval.itemsets import Itemsets, Transactions, frequent
 
 THINGS = [((letter,), 1) for letter in "abcdefg"]
 TRANSACTIONS = st.lists(st.frozensets(st.sampled_from(THINGS), max_size=6), min_size=1, max_size=40)

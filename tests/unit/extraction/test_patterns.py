@@ -4,8 +4,8 @@ import json
 
 import msgspec
 
-from kdb.extraction.association_rules import MiningConfig, mine, transactions
 from kdb.records import Bundle, Item, Session
+from kdb.retrieval.association_rules import MiningConfig, mine, transactions
 
 CAMERA, CARD = ["Shop", "Photo", "Cameras"], ["Shop", "Photo", "Cards"]
 CASE, TRIPOD = ["Shop", "Bags", "Cases"], ["Shop", "Photo", "Tripods"]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kdb import files, stream
 from kdb.errors import KdbError, UsageError
+from kdb.io import files, stream
 
 LINE = b'{"kind": "note"}\n'
 
@@ -99,7 +99,7 @@ def test_standard_streams_are_added_to_by_name(tmp_path: Path) -> None:
     code = f"""
 import sys; sys.path.insert(0, {str(Path(files.__file__).parents[1])!r})
 from pathlib import Path
-from kdb import files
+from kdb.io import files
 for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", {str(tmp_path / "link")!r}):
     with files.atomic_file(Path(name)) as file: file.write(b"x")
 """

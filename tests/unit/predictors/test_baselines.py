@@ -10,12 +10,12 @@ from msgspec.structs import replace
 from kdb.errors import KdbError, UsageError
 from kdb.evaluation import definitions
 from kdb.evaluation.matched_session import MatchedSession
-from kdb.extraction.association_rules import MiningConfig, mine, transactions
 from kdb.predictors import PREDICTORS
 from kdb.predictors.baseline import Baseline, BaselineConfig
 from kdb.predictors.baseline import build as build_baseline
 from kdb.predictors.clusters import UNTUNED_THRESHOLD, Clusters
 from kdb.records import Bundle, Item, Knowledge, Session
+from kdb.retrieval.association_rules import MiningConfig, mine, transactions
 from kdb.retrieval.knowledge_base import KnowledgeBase
 
 NAMES = list(PREDICTORS)

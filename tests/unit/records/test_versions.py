@@ -5,8 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kdb import records, stream
+from kdb import records
 from kdb.errors import KdbError
+from kdb.io import stream
 from kdb.records import Knowledge, Metric, Prediction, Run, Session
 
 V1 = Path(__file__).parents[2] / "data" / "v1"

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kdb.io.stream import Rejects
 from kdb.records import Bundle, Item, Session
 from kdb.sources.config import ImportConfig
 from kdb.sources.sheet import read, sheet_rows
-from kdb.stream import Rejects
 
 HEADER = "session,item,title,bundle,intent\n"
 

@@ -6,7 +6,7 @@ import shutil
 import msgspec
 import pytest
 
-from kdb import stream
+from kdb.io import stream
 from kdb.predictors.build import build
 from kdb.predictors.options import InferOptions
 from kdb.retrieval.config import ContextConfig

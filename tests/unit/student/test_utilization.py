@@ -9,6 +9,7 @@ import pytest
 from support.shop import TRAINING, session
 
 from kdb.errors import KdbError, UsageError
+from kdb.io.stream import Line
 from kdb.prompts.messages import Demo, PromptContext, Query
 from kdb.records import Knowledge, Source
 from kdb.retrieval.config import ContextConfig
@@ -16,7 +17,6 @@ from kdb.retrieval.context import ContextRetriever
 from kdb.retrieval.embedder import Embedder
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.retrieval.relevance import Relevance
-from kdb.stream import Line
 from kdb.student.config import MethodConfig, StudentConfig
 from kdb.student.examples import text_example
 from kdb.student.generation_config import GenerationConfig

@@ -3,7 +3,7 @@
 import pytest
 
 from kdb.errors import KdbError, UsageError
-from kdb.files import PARTIAL as SUFFIX
+from kdb.io.files import PARTIAL as SUFFIX
 from kdb.student.working_folder import working_folder
 
 

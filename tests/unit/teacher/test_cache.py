@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from kdb.disk_cache import DiskCache
 from kdb.errors import KdbError
+from kdb.io.disk_cache import DiskCache
 from kdb.records import Usage
 from kdb.teacher import Answer, Identity, Request, Sampling
 from kdb.teacher.cache import FILE, AnswerCache

@@ -11,9 +11,9 @@ from support.command_line import run_kdb
 
 from kdb.errors import KdbError
 from kdb.extraction.format import Format
+from kdb.io.stream import read
 from kdb.records import Session, Usage
 from kdb.stages.extract import SessionFilter, extract
-from kdb.stream import read
 from kdb.teacher import (
     Answer,
     Backend,

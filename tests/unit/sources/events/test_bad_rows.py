@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kdb.io.stream import Rejects
 from kdb.sources.config import EventConfig, ImportConfig
 from kdb.sources.events.source import read
-from kdb.stream import Rejects
 
 CATALOGUE = "item,title\na,A\nb,B\nc,C\n100,Hundred\n"
 GOOD = "user,item,time,event\nu,a,100,view\nu,b,160,view\n"

@@ -16,8 +16,9 @@ from typing import Any, BinaryIO, cast
 import jsonlines
 import msgspec
 
-from kdb import console, files, records
+from kdb import console, records
 from kdb.errors import KdbError, UsageError
+from kdb.io import files
 
 STDIN = Path("-")
 
@@ -181,7 +182,7 @@ def write(outgoing: Iterable[Line | records.Record | bytes], file: BinaryIO) -> 
 
 @contextmanager
 def output(path: Path | None, force: bool = False) -> Iterator[BinaryIO]:
-    """The file to write to: stdout without a path, else by the rule of `kdb.files`."""
+    """The file to write to: stdout without a path, else by the rule of `kdb.io.files`."""
     if path is not None and path != STDIN:
         with files.atomic_file(path, force) as file:
             yield file
@@ -207,15 +208,11 @@ def resume_output(path: Path) -> Iterator[tuple[BinaryIO, list[Line]]]:
 
 
 class _Appending:
-    """Writes to a file after its first `size` bytes, or where `seek` says, and removes the rest before."""
+    """Writes to a file after its first `size` bytes, and removes the rest before."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size, self._begun = file, size, False
         self.name, self.flush = file.name, file.flush
-
-    def seek(self, size: int) -> int:
-        self._size = size
-        return size
 
     def write(self, data: bytes) -> int:
         if not self._begun:

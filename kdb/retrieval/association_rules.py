@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
 
-from kdb.extraction.itemsets import Engine, Itemsets, frequent
+from kdb.io.provenance import content_hash
 from kdb.prompts import sanitized
-from kdb.provenance import content_hash
 from kdb.records import Knowledge, Session, Source
+from kdb.retrieval.itemsets import Engine, Itemsets, frequent
 
 Path = tuple[str, ...]
 CategoryInstance = tuple[Path, int]

@@ -1,0 +1,1 @@
+"""Files: records in and out, outputs, the cache on disk, hashes, packaged models."""
