@@ -18,12 +18,12 @@ from kdb.teacher.config import StudentServerConfig
 METHOD = " ".join(name for name in MethodConfig.__struct_fields__ if name != "utility")
 OF_STUDENTS = f"student adapter {METHOD} temperature samples aggregate unconstrained"
 """What means nothing to a baseline."""
+OF_SERVERS = "concurrency timeout retries max_tokens cache budget max_requests extra_body"
 
 
-@command
+@command(rare=f"{OF_SERVERS} formats")
 def infer(
     streams: StreamOptions,
-    server: StudentServerConfig,
     *,
     given: Given,
     hardware: HardwareOptions,
@@ -36,6 +36,7 @@ def infer(
     method: AskedConfig,
     context: ContextConfig,
     generation: GenerationConfig,
+    server: StudentServerConfig,
     min_probability: Annotated[
         float, Option(min=0, max=1, help="Only bundles of this probability or more.", show_default=False)
     ] = 0.0,

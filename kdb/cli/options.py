@@ -7,6 +7,7 @@ import inspect
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,14 +35,21 @@ class Given(dict[str, str]):
             raise UsageError(f"{', '.join(flags)} {verb} no effect with {because}", "leave out one of them")
 
 
-def command(function: Callable[..., Any]) -> Callable[..., None]:
+def command(function: Callable[..., Any] | None = None, *, rare: str = "") -> Any:
     """The command of `function`: parameters that are settings become options, and errors become exit codes.
 
-    A parameter of type `Given` is handed what the caller gave. All other parameters are Typer's own.
+    A parameter of type `Given` is handed what the caller gave. All other parameters are Typer's own. `rare` names
+    settings (with blanks between) that have no option of their own in this command.
     """
+    if function is None:
+        return functools.partial(command, rare=rare)
     parameters = inspect.signature(function, eval_str=True).parameters
     kinds = {name: p.annotation for name, p in parameters.items()}
-    groups = {name: list(settings(kind)) for name, kind in kinds.items() if is_settings(kind)}
+    groups = {
+        name: [replace(s, demoted=s.name in rare.split()) for s in settings(kind)]
+        for name, kind in kinds.items()
+        if is_settings(kind)
+    }
     every = {setting.name: setting for group in groups.values() for setting in group}
 
     @functools.wraps(function)

@@ -35,6 +35,8 @@ class Setting:
     type: Any
     meta: Meta
     default: Any
+    demoted: bool = False
+    """Whether one command treats it as rare."""
 
     @property
     def name(self) -> str:
@@ -49,7 +51,7 @@ class Setting:
     @property
     def is_rare(self) -> bool:
         """Whether it has no option of its own."""
-        return bool(self.extra.get("rare"))
+        return self.demoted or bool(self.extra.get("rare"))
 
     @property
     def plain(self) -> Any:

@@ -208,11 +208,15 @@ def resume_output(path: Path) -> Iterator[tuple[BinaryIO, list[Line]]]:
 
 
 class _Appending:
-    """Writes to a file after its first `size` bytes, and removes the rest before."""
+    """Writes to a file after its first `size` bytes, or where `seek` says, and removes the rest before."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size, self._begun = file, size, False
         self.name, self.flush = file.name, file.flush
+
+    def seek(self, size: int) -> int:
+        self._size = size
+        return size
 
     def write(self, data: bytes) -> int:
         if not self._begun:

@@ -39,7 +39,8 @@ def kb(samples: Path, tmp_path: Path) -> Path:
 
 def ask(server: FakeTeacher, cache: Path, *more: object, stdin: bytes, model: str = "gpt-4o-mini") -> Result:
     with running(server, cache) as url:
-        options = ["--backend", "endpoint", "--url", url, "--model", model, "--retries", "0", "--cache", cache]
+        options = ["--backend", "endpoint", "--url", url, "--model", model]
+        options += ["--set", "retries=0", "--set", f"cache={cache}"]
         return run_kdb("infer", *options, *more, stdin=stdin)
 
 
@@ -54,8 +55,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 @pytest.mark.parametrize("answer", ["list", "labels"])
 def test_a_real_server_is_asked_the_same_and_once(served, answer, lines, sessions, kb, tmp_path) -> None:
     model = weights.student_path(weights.STUDENT)
-    options = ["--backend", "endpoint", "--model", model, "--cache", tmp_path, "--max-tokens", "16", "--no-intents"]
-    more = ["--answer", answer, "--kb", kb, "--demos", "1", "--concurrency", "1"]
+    options = ["--backend", "endpoint", "--model", model, "--no-intents"]
+    options += ["--set", f"cache={tmp_path}", "--set", "max_tokens=16"]
+    more = ["--answer", answer, "--kb", kb, "--demos", "1", "--set", "concurrency=1"]
     two = b"\n".join(lines.splitlines()[:2])
     with recorded(served) as (url, recorder):
         done = run_kdb("infer", *options, *more, "--url", url, stdin=two)
@@ -82,7 +84,7 @@ def test_a_real_server_is_asked_the_same_and_once(served, answer, lines, session
 
 def test_the_closed_world_is_sent_as_a_grammar(lines, sessions, tmp_path) -> None:
     server = FakeTeacher()
-    done = ask(server, tmp_path, "--concurrency", "1", stdin=lines)
+    done = ask(server, tmp_path, "--set", "concurrency=1", stdin=lines)
     assert done.code == 0, done.stderr
     grammars = [ListFormat(True).grammar(len(session.items)) for session in sessions]
     assert [body["structured_outputs"]["grammar"] for body in server.received] == grammars
@@ -141,7 +143,7 @@ def test_votes_ask_in_several_orders(lines, tmp_path) -> None:
 
 
 def test_a_rejected_request_is_an_answer_that_failed(lines, tmp_path) -> None:
-    done = ask(FakeTeacher("400", 1), tmp_path, "--concurrency", "1", stdin=lines)
+    done = ask(FakeTeacher("400", 1), tmp_path, "--set", "concurrency=1", stdin=lines)
     assert (done.code, [p["status"] for p in done.records[1:-1]]) == (0, ["failed", "ok", "ok", "ok"])
     assert "maximum context length" in done.stderr
 
@@ -149,12 +151,12 @@ def test_a_rejected_request_is_an_answer_that_failed(lines, tmp_path) -> None:
 @pytest.mark.parametrize("fault", ["500", "401"])
 def test_what_is_not_answered_is_not_predicted_and_asked_again(fault, lines, tmp_path) -> None:
     out = tmp_path / "out.jsonl"
-    stopped = ask(FakeTeacher(fault, 1), tmp_path, "--concurrency", "1", "-o", out, stdin=lines)
+    stopped = ask(FakeTeacher(fault, 1), tmp_path, "--set", "concurrency=1", "-o", out, stdin=lines)
     assert stopped.code == 1
     assert "have no answer" in stopped.stderr.splitlines()[-1]
     assert not out.exists()
     server = FakeTeacher()
-    done = ask(server, tmp_path, "--concurrency", "1", "--resume", out, stdin=lines)
+    done = ask(server, tmp_path, "--set", "concurrency=1", "--resume", out, stdin=lines)
     assert done.code == 0, done.stderr
     assert len(server.received) == {"500": 1, "401": SESSIONS}[fault]
     kinds = [msgspec.json.decode(line)["kind"] for line in out.read_bytes().splitlines()]
@@ -164,7 +166,7 @@ def test_what_is_not_answered_is_not_predicted_and_asked_again(fault, lines, tmp
 def test_the_budget_and_the_key_are_those_of_teachers(lines, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("KDB_TEACHER_KEY", "sk-secret-of-mine")
     server = FakeTeacher()
-    more = ["--budget", "0.00013", "--max-tokens", "50", "--concurrency", "1"]
+    more = ["--set", "budget=0.00013", "--set", "max_tokens=50", "--set", "concurrency=1"]
     done = ask(server, tmp_path, *more, stdin=lines)
     assert (done.code, len(server.received)) == (1, 2)
     assert "the budget of $0.00013 is spent" in done.stderr
@@ -185,7 +187,7 @@ def test_an_adapter_brings_its_configuration_but_no_weights(lines, tmp_path) -> 
 
 
 def test_what_cannot_be_is_said_at_once(lines, tmp_path) -> None:
-    endpoint = ["--backend", "endpoint", "--cache", tmp_path]
+    endpoint = ["--backend", "endpoint", "--set", f"cache={tmp_path}"]
     there = [*endpoint, "--url", "http://127.0.0.1:9/v1", "--model", "m"]
     for options, words in [
         ([*there, "--answer", "pairs"], "--answer list or labels"),

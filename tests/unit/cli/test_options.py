@@ -211,3 +211,12 @@ def test_short_helps_are_whole() -> None:
         if hasattr(found, "commands"):
             listed = "\n".join(help_of(path, 80)).partition("Commands:")[2]
             assert listed and "..." not in listed
+
+
+STREAMS = {"output", "force", "rejects", "quiet", "debug", "set_", "config_"}
+
+
+@pytest.mark.parametrize("found", [found for _, found in COMMANDS if not hasattr(found, "commands")])
+def test_a_command_has_at_most_20_options_of_its_own(found: Any) -> None:
+    own = [p.name for p in found.params if p.param_type_name == "option" and p.name not in STREAMS]
+    assert len(own) <= 20, own
