@@ -107,6 +107,5 @@ def infer(
     with stream.resume_output(resume) as (file, done):
         kept = stage.whole_windows(lines, run, done)
         file.seek(sum(len(line.text.encode()) + 1 for line in done[:kept]))
-        file.truncate()
         stream.write(stage.infer(lines, predictor, run, kept), file)
     streams.finish()
