@@ -33,7 +33,6 @@ FONT = 12
 _NAMESPACES = {"": "http://www.w3.org/2000/svg", "xlink": "http://www.w3.org/1999/xlink"}
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
-    "svg.hashsalt": "kdb",
     "pdf.fonttype": 42,
     "font.family": "sans-serif",
     "font.size": FONT,
@@ -81,6 +80,10 @@ def svg(figure: Figure, title: str, widest: int = 0) -> str:
 
     It fills the width that it has, up to `widest` pixels, or to as many as it was drawn for.
     """
+    import matplotlib
+
+    # Ids are hashes: a page that holds two drawings of one figure needs others in each.
+    matplotlib.rcParams["svg.hashsalt"] = f"{title} {figure.get_figwidth():.2f}"
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     for prefix, uri in _NAMESPACES.items():
