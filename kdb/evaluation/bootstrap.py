@@ -58,14 +58,14 @@ def _counts(random: np.random.Generator, resamples: int, size: int) -> np.ndarra
     return np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size).astype(float)
 
 
-def interval(values: np.ndarray, level: float = 0.95) -> list[float] | None:
+def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
     """The percentile interval of the resampled values; None where fewer than half of them are defined."""
     defined = values[~np.isnan(values)]
     if 2 * len(defined) < len(values) or not len(defined):
         return None
     tail = (1 - level) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])
-    return [float(low), float(high)]
+    return float(low), float(high)
 
 
 def ratios(sums: np.ndarray, numerators: list[int], denominators: list[int]) -> np.ndarray:

@@ -32,7 +32,7 @@ def calibration_error(bundles: np.ndarray, sessions: int, seed: int) -> tuple[Va
         np.add.at(gaps[:, -1], members[:, 0].astype(int), 1.0)
     value = float(_error(gaps.sum(axis=0)))
     spread = bootstrap.interval(_error(bootstrap.resampled_sums(gaps, seed)))
-    bounds = {NAME: [round(bound, DIGITS) for bound in spread]} if spread else {}
+    bounds = {NAME: (round(spread[0], DIGITS), round(spread[1], DIGITS))} if spread else {}
     return {NAME: round(value, DIGITS)}, bounds
 
 

@@ -19,7 +19,7 @@ from kdb.records import Run
 
 MetricDefinitions = Mapping[str, MetricDefinition]
 Values = dict[str, float | None]
-Intervals = dict[str, list[float]]
+Intervals = dict[str, tuple[float, float]]
 
 
 def columns() -> tuple[Count, ...]:
@@ -167,4 +167,4 @@ def named(values: np.ndarray, metrics: Iterable[str]) -> Values:
 def intervals(samples: np.ndarray, metrics: Iterable[str]) -> Intervals:
     """The 95 % intervals of resampled values (resamples, metrics), rounded; undefined ones are left out."""
     found = {name: bootstrap.interval(samples[:, n]) for n, name in enumerate(metrics)}
-    return {name: [round(bound, DIGITS) for bound in bounds] for name, bounds in found.items() if bounds}
+    return {name: (round(b[0], DIGITS), round(b[1], DIGITS)) for name, b in found.items() if b}

@@ -25,7 +25,7 @@ class Metric(Record, tag="metric"):
     protocol: str
     sessions: int
     values: dict[str, float | None]
-    intervals: dict[str, list[float]] = {}
+    intervals: dict[str, tuple[float, float]] = {}
     counts: dict[str, int] = {}
     settings: dict[str, Any] = {}
     slice: dict[str, str] = {}
@@ -48,7 +48,7 @@ class Comparison(Record, tag="comparison"):
     protocol: str
     sessions: int
     differences: dict[str, float | None]
-    intervals: dict[str, list[float]]
+    intervals: dict[str, tuple[float, float]]
     p: dict[str, float]
     p_holm: dict[str, float]
     family: str = ""

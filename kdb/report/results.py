@@ -83,7 +83,9 @@ class Results:
         found = self.metrics.get((recipe.run, "strict"))
         return found.spread.get(metric) if found else None
 
-    def interval(self, recipe: Recipe, metric: str = PRIMARY, protocol: str = "strict") -> list[float] | None:
+    def interval(
+        self, recipe: Recipe, metric: str = PRIMARY, protocol: str = "strict"
+    ) -> tuple[float, float] | None:
         """Its 95 % interval."""
         found = self.metrics.get((recipe.run, protocol))
         return found.intervals.get(metric) if found else None

@@ -226,3 +226,14 @@ def test_a_full_disk_is_one_line(samples: Path) -> None:
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "kdb: stdout: No space left on device"
+
+
+@pytest.mark.parametrize("bounds", ["[0.5]", "[]", "[0.1,0.2,0.3]", '["a","b"]', "null"])
+def test_an_interval_has_two_bounds(kdb, bounds: str) -> None:
+    metric = (
+        '{"kind":"metric","v":2,"run":"r","domain":"d","protocol":"strict","sessions":1,"values":{"matched_f1":0.5},'
+        f'"intervals":{{"matched_f1":{bounds}}}}}'
+    )
+    done = kdb("report", "--table", "main", stdin=metric)
+    assert done.code == 1
+    assert done.stderr.startswith("kdb: stdin:1: intervals[...]")
