@@ -17,7 +17,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 export HF_HUB_OFFLINE ?= 1
 .DELETE_ON_ERROR:
-.PHONY: install develop demo check test experiment reproduce crossvalidate reproduce-smoke bench clean
+.PHONY: install develop demo check test experiment reproduce crossvalidate reproduce-smoke bench campaign clean
 
 install: .venv/installed
 .venv/installed: pyproject.toml
@@ -92,6 +92,11 @@ BENCHES := help stream events eval diversity mining retrieval teacher training i
 bench: develop
 	status=0; for name in $(BENCHES); do \
 	  OUT=$(OUT) $(BIN)/python tests/bench/$$name.py || status=$$?; done; exit $$status
+
+# 300 runs that are killed, doubled, starved of disk or served badly; some need root for a small file system.
+TRIALS ?= 300
+campaign: develop
+	$(BIN)/python tests/process/campaign.py --trials $(TRIALS) --table tests/process/campaign.md
 
 clean:
 	rm -rf .venv $(OUT)

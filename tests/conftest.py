@@ -8,6 +8,7 @@ from typing import Any
 import hypothesis
 import pytest
 from support.command_line import SAMPLES, Result, run_kdb, run_process
+from support.students import make_tiny
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports a Hugging Face library
 
@@ -56,29 +57,8 @@ def clothing() -> Path:
 @pytest.fixture(scope="session")
 def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real causal language model of two small layers, with the packaged student's tokenizer."""
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    from kdb.student import weights
-
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    tokenizer = AutoTokenizer.from_pretrained(weights.student_path(weights.STUDENT))
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=4096,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        tie_word_embeddings=True,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    make_tiny(folder)
     return folder
 
 

@@ -30,7 +30,7 @@ COMMANDS = {
     "whole-session": ("infer", "--baseline", "whole-session"),
     "all-pairs": ("infer", "--baseline", "all-pairs"),
     "pattern-matching": ("infer", "--baseline", "pattern-matching", "--kb", "known.jsonl"),
-    "eval": ("eval", "--format", "jsonl"),
+    "eval": ("eval", "--format", "records"),
     "collect": ("collect",),
     "why": ("why", "1", "--run", "-"),
     "sheet": ("export", "--sheet", "sheet.csv", "--force"),
