@@ -1,4 +1,4 @@
-# make demo        the whole pipe on samples/, from nothing to a table of scores
+# make demo        the quick start on samples/, from nothing to a table, a session and a report
 # make check       linters, types, the direction of imports and the unit tests, in under a minute
 # make test        make check and all other tests; with KDB_DATA=DIR also those on the public data
 # make experiment  every baseline and one student on real data: DATA=folder in the BundleRec layout, OUT=where results go
@@ -43,21 +43,23 @@ check: develop
 test: check
 	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/unit
 
-# The pipe of the README. Files under $(DEMO) are made anew each time.
+# The quick start of the README. Files under $(DEMO) are made anew each time.
 DEMO := $(OUT)/demo
 demo: install
+	@echo "kdb: the demo takes about four minutes on two cores; the environment has about 3 GB" >&2
 	rm -rf $(DEMO) && mkdir -p $(DEMO)
-	$(KDB) import samples/sessions.jsonl --format jsonl --split train,validation \
-	  | $(KDB) extract pattern | $(KDB) extract thought --teacher annotations \
-	  | $(KDB) select --strategy random --amount 0.9 > $(DEMO)/kb.jsonl
-	$(KDB) import samples/sessions.jsonl --format jsonl --split test > $(DEMO)/test.jsonl
+	$(KDB) import samples/demo.jsonl --format jsonl --split train,validation \
+	  | $(KDB) extract pattern | $(KDB) extract thought --teacher annotations > $(DEMO)/kb.jsonl
+	$(KDB) import samples/demo.jsonl --format jsonl --split test > $(DEMO)/test.jsonl
 	$(KDB) train $(DEMO)/kb.jsonl -o $(DEMO)/adapter > $(DEMO)/train.jsonl
-	$(KDB) infer $(DEMO)/test.jsonl --adapter $(DEMO)/adapter -o $(DEMO)/student.jsonl
-	$(KDB) infer $(DEMO)/test.jsonl --no-intents -o $(DEMO)/zero-shot.jsonl
-	for name in whole-session clusters partition-crf; do \
-	  $(KDB) infer $(DEMO)/test.jsonl --baseline $$name --kb $(DEMO)/kb.jsonl -o $(DEMO)/$$name.jsonl; done
-	$(KDB) eval $(DEMO)/{student,zero-shot,whole-session,clusters,partition-crf}.jsonl > $(DEMO)/metrics.jsonl
-	$(KDB) eval $(DEMO)/{student,zero-shot,whole-session,clusters,partition-crf}.jsonl --format table
+	$(KDB) infer $(DEMO)/test.jsonl --adapter $(DEMO)/adapter > $(DEMO)/student.jsonl
+	for name in clusters partition-crf; do \
+	  $(KDB) infer $(DEMO)/test.jsonl --baseline $$name --kb $(DEMO)/kb.jsonl -q > $(DEMO)/$$name.jsonl; done
+	$(KDB) eval $(DEMO)/{student,clusters,partition-crf}.jsonl -q > $(DEMO)/metrics.jsonl
+	$(KDB) report $(DEMO)/{metrics,student,partition-crf,test}.jsonl -q -o $(DEMO)/report
+	@$(KDB) eval $(DEMO)/{student,clusters,partition-crf}.jsonl --format table
+	@$(KDB) why 7 --run $(DEMO)/student.jsonl --sessions $(DEMO)/test.jsonl
+	@echo "the report: $(DEMO)/report/report.html"
 
 # A grid becomes rules for make. A cell that fails does not hold up the others: the reports say that it was not run.
 GRID ?= samples/grids/paper.toml

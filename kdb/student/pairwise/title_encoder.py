@@ -32,12 +32,14 @@ class TitleEncoder(PairLearner):
     def __init__(self, name: str = EMBEDDER, seed: int = 0, dropout: float = 0.1, device: str = "") -> None:
         import torch
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
 
         from kdb.student.model import default_device, supports_bf16
 
         self.device = device or default_device()
         self.bf16 = supports_bf16(self.device)
         path = embedder_path(name)
+        logging.disable_progress_bar()
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
             self.model: Any = AutoModel.from_pretrained(path, dtype=torch.float32).to(self.device)

@@ -9,9 +9,9 @@ import pytest
 from kdb import registry
 from kdb.records import Item, Session
 from kdb.retrieval import RETRIEVERS, vector_index
+from kdb.retrieval.config import ContextConfig
 from kdb.retrieval.embedder import Embedder
 from kdb.retrieval.vector_index import VectorIndex
-from kdb.student.config import StudentConfig
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_a_recipe_says_which_neighbours(sessions) -> None:
     found = {
         kind: [
             [demo.session.id for demo in shown.demos]
-            for shown in ContextRetriever(base, StudentConfig(demos=3, neighbours=kind), Embedder()).shown(asked)
+            for shown in ContextRetriever(base, ContextConfig(demos=3, retrieval=kind), Embedder()).shown(asked)
         ]
         for kind in ("session", "item")
     }
