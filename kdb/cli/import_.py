@@ -8,6 +8,8 @@ from typer import Argument, Option
 from kdb.cli.options import command
 from kdb.cli.streams import ImportOptions
 from kdb.errors import UsageError
+from kdb.registry import check
+from kdb.sources import SOURCES
 
 if TYPE_CHECKING:
     from kdb.sources.config import ImportConfig
@@ -18,7 +20,7 @@ Source = Annotated[
         metavar="DATA...", help="BundleRec folder; else files or folders, '-' or none: stdin.", show_default=False
     ),
 ]
-Format = Annotated[Literal["bundlerec", "events", "jsonl", "sheet"], Option("--format", help="What is read.")]
+Format = Annotated[str, Option("--format", metavar="NAME", help=f"What is read: {', '.join(SOURCES)}.")]
 Domain = Annotated[
     str, Option("--domain", help="Default: the name of the folder or file; with jsonl as the records say.")
 ]
@@ -129,6 +131,7 @@ def import_(
             max_items,
         ),
     )
+    check(SOURCES, format_, "--format")
     _check(config, format_)
     streams.write(import_sessions(format_, source or [Path("-")], config, streams.bad))
 

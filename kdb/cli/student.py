@@ -1,13 +1,12 @@
 """Options of the commands that work with a student."""
 
 from dataclasses import dataclass
-from typing import Annotated, get_args
+from typing import Annotated
 
 from msgspec import Meta
 from typer import Option
 
 from kdb.errors import UsageError
-from kdb.records import KnowledgeFormat
 from kdb.retrieval.config import RARE
 from kdb.student.config import Precision
 
@@ -41,19 +40,3 @@ def tags(texts: list[str] | None) -> dict[str, str]:
             raise UsageError(f"--tag {text}: not NAME=VALUE, each name once")
         found[name.strip()] = value.strip()
     return found
-
-
-def names(text: str) -> list[str] | None:
-    """The names in a list with commas; None where it is empty."""
-    return [name.strip() for name in text.split(",")] if text else None
-
-
-def formats(text: str) -> list[KnowledgeFormat] | None:
-    """The formats of knowledge in a list with commas; None where it is empty, UsageError for one there is not."""
-    found = names(text)
-    for name in found or []:
-        if name not in get_args(KnowledgeFormat):
-            raise UsageError(
-                f"--formats {name}: no such format", f"choose from {', '.join(get_args(KnowledgeFormat))}"
-            )
-    return found  # type: ignore[return-value]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 
@@ -10,14 +10,18 @@ SCHEMA_VERSION = 2
 """The `v` of the records that are written. An older one is upgraded on reading, a newer one refused."""
 
 Split = Literal["train", "validation", "test"]
-KnowledgeFormat = Literal["pattern", "rule", "thought", "label"]
-SHOWN_AS: dict[KnowledgeFormat, Literal["context", "demonstration", "target"]] = {
+SHOWN_AS: dict[str, Literal["context", "demonstration", "target"]] = {
     "pattern": "context",
     "rule": "context",
     "thought": "demonstration",
     "label": "target",
 }
-"""How a student meets knowledge: beside the question, with a solved session, or as the bundles to learn."""
+"""The formats of knowledge, and how a student meets each: beside the question, with a solved session, or as the
+bundles to learn."""
+if TYPE_CHECKING:
+    KnowledgeFormat = str
+else:
+    KnowledgeFormat = Literal[tuple(SHOWN_AS)]
 Status = Literal["ok", "repaired", "failed"]
 
 SessionKey = tuple[str, str]
