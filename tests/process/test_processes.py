@@ -80,7 +80,7 @@ def test_two_processes_lose_as_one_with_twice_the_batch(sessions, tiny_student, 
     done = launch(*train(sessions, tiny_student, tmp_path / "out", 2, "--max-steps", 12))
     assert done.code == 0, done.stderr
     (record,) = done.records
-    assert record["settings"]["training"]["processes"] == 2
+    assert record["settings"]["training"]["world_size"] == 2
     agree(record["measured"], alone)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     assert {"adapter_model.safetensors", "adapter_config.json", "kdb.json", "run.json", "README.md"} == {
@@ -109,7 +109,7 @@ def test_a_killed_process_ends_the_run_which_then_goes_on(sessions, tiny_student
     done = launch(*argv, command=command)
     assert done.code == 0, done.stderr
     assert "going on from step" in done.stderr
-    assert done.records[0]["settings"]["training"]["processes"] == 2
+    assert done.records[0]["settings"]["training"]["world_size"] == 2
     agree(done.records[0]["measured"], alone)
 
 
