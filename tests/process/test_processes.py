@@ -83,9 +83,14 @@ def test_two_processes_lose_as_one_with_twice_the_batch(sessions, tiny_student, 
     assert record["settings"]["training"]["world_size"] == 2
     agree(record["measured"], alone)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
-    assert {"adapter_model.safetensors", "adapter_config.json", "kdb.json", "run.json", "README.md"} == {
-        p.name for p in (tmp_path / "out").iterdir()
-    }
+    assert {
+        "adapter_model.safetensors",
+        "adapter_config.json",
+        "kdb.json",
+        "run.json",
+        "README.md",
+        "sessions.json",
+    } == {p.name for p in (tmp_path / "out").iterdir()}
     assert len(said(done)) == len(set(said(done)))
     assert sum("training" in line for line in said(done)) == 1
 
