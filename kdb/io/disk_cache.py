@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kdb.errors import KdbError
 
 _BLOCK = 256
 """Keys in one query: SQLite bounds the number of parameters."""
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep out other processes that begin in this folder: SQLite does not wait where a file becomes a WAL file."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class DiskCache:
@@ -25,6 +39,7 @@ class DiskCache:
         self._table, self._hint, self._lock = table, hint, threading.Lock()
         with self._guard():
             path.parent.mkdir(parents=True, exist_ok=True)
+        with self._guard(), _alone(path.parent):
             self._db = sqlite3.connect(path, timeout=120, isolation_level=None, check_same_thread=False)
             self._db.execute("pragma journal_mode = wal")
             # A killed process loses nothing under NORMAL; a power failure may lose the last entries.

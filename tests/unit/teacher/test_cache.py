@@ -2,6 +2,8 @@
 
 import multiprocessing
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -141,3 +143,22 @@ def test_disk_cache_takes_any_number_of_keys_and_keeps_or_replaces(tmp_path: Pat
     cache.put({b"1": b"other"})
     cache.close()
     assert DiskCache(tmp_path / "sub" / "c.sqlite").get([b"1"]) == {b"1": b"other"}
+
+
+BEGIN = """
+import sys
+from pathlib import Path
+from kdb.io.disk_cache import DiskCache
+folder = Path(sys.argv[1])
+while not (folder / "go").exists():
+    pass
+for n in range(60):
+    DiskCache(folder / str(n) / "cache")
+"""
+
+
+def test_many_processes_begin_a_cache_at_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BEGIN, str(tmp_path)]
+    begun = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]
+    (tmp_path / "go").touch()
+    assert [(process.communicate()[1], process.returncode) for process in begun] == [(b"", 0)] * len(begun)
