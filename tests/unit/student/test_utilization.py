@@ -242,7 +242,7 @@ def replace_text(piece: Knowledge, name: str, text: str) -> Knowledge:
 )
 def test_shown_without_an_adapter(kdb, kb, test_sessions, tiny_student, how) -> None:
     argv = ("infer", "--student", tiny_student, "--kb", kb, "--answer", *how)
-    argv += ("--demos", "2", "--knowledge", "1", "--formats", "pattern")
+    argv += ("--demos", "2", "--knowledge", "1", "--set", "formats=pattern")
     done = kdb(*argv, stdin=test_sessions)
     assert done.code == 0, done.stderr
     run, *predictions, _ = done.records
