@@ -11,6 +11,8 @@ from support.command_line import SAMPLES, Result, run_kdb, run_process
 from support.students import make_tiny
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports a Hugging Face library
+# Tests run beside each other, and two threads a process on busy processors are several times slower than one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples each time, however busy the machine.
 hypothesis.settings.register_profile("kdb", deadline=None, derandomize=True)

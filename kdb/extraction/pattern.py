@@ -56,6 +56,10 @@ class PatternFormat(Format["list[Transaction]"]):
     def __init__(self, config: PatternConfig, sampling: Sampling) -> None:
         super().__init__(config, sampling)
         self._domains: dict[str, list[Transaction]] = {}
+        if config.spark:
+            from kdb.extraction import spark
+
+            spark.require()  # before a long input is read
 
     def draw(self, session: Session, teacher: Teacher) -> list[Transaction]:
         """The bundles of the session as transactions."""

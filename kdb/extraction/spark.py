@@ -23,13 +23,18 @@ LOCAL = "local[*]"
 """The master that is this machine, with all of its processors."""
 
 
-@contextmanager
-def engine(master: str = LOCAL) -> Iterator[Engine[Any]]:
-    """What `kdb.retrieval.itemsets.frequent` is, computed by Spark, which runs until the block ends."""
+def require() -> None:
+    """Stop where Spark cannot run, saying what to install."""
     if not find_spec("pyspark"):
         raise KdbError("--spark needs PySpark", "pip install 'kdb[spark]'")
     if not java():
         raise KdbError("--spark needs Java", "install version 17 or later, or set JAVA_HOME")
+
+
+@contextmanager
+def engine(master: str = LOCAL) -> Iterator[Engine[Any]]:
+    """What `kdb.retrieval.itemsets.frequent` is, computed by Spark, which runs until the block ends."""
+    require()
     # Half of Spark's messages are on things that nobody asked for; the one that matters is picked from the log.
     with tempfile.TemporaryFile() as log, warnings.catch_warnings(action="ignore"):
         from py4j.protocol import Py4JError
