@@ -12,7 +12,7 @@ from kdb.io.stream import Line
 from kdb.records import Run
 from kdb.report import facts, figures, svg
 from kdb.report.drawing import Drawing
-from kdb.report.examples import Example, examples
+from kdb.report.examples import SessionExample, examples
 from kdb.report.questions import QUESTIONS, questions
 from kdb.report.results import PRIMARY, Results
 from kdb.report.sentences import sentences
@@ -35,7 +35,7 @@ class Part:
     heading: str
     drawings: list[Drawing] = field(default_factory=list)
     line: str = ""
-    examples: list[Example] = field(default_factory=list)
+    examples: list[SessionExample] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ KINDS = ("prediction", "session")
 
 
 @dataclass(frozen=True)
-class Answer:
+class ExampleAnswer:
     """What one run made of the session."""
 
     name: str
@@ -24,13 +24,13 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Example:
+class SessionExample:
     """A session as it is read: numbered items, then the answers."""
 
     title: str
     id: str
     items: list[str]
-    answers: list[Answer]
+    answers: list[ExampleAnswer]
 
 
 def candidates(lines: Iterable[Line], results: Results) -> list[Line]:
@@ -54,7 +54,7 @@ def candidates(lines: Iterable[Line], results: Results) -> list[Line]:
     return kept + [its[key] for its in predictions.values() for key in picked if key in its]
 
 
-def examples(lines: Sequence[Line], results: Results) -> list[Example]:
+def examples(lines: Sequence[Line], results: Results) -> list[SessionExample]:
     """The examples in these lines, as `candidates` has chosen them."""
     records = [line.record for line in lines]
     titles: dict[SessionKey, dict[str, str]] = {
@@ -77,7 +77,7 @@ def examples(lines: Sequence[Line], results: Results) -> list[Example]:
         first = by_run[shown[0]][key]
         known = titles.get((results.domain, key), {})
         answers = [_answer(one, its[key]) for one, its in by_run.items() if key in its]
-        made.append(Example(title, key, [known.get(item) or item for item in first.items], answers))
+        made.append(SessionExample(title, key, [known.get(item) or item for item in first.items], answers))
     return made
 
 
@@ -89,7 +89,7 @@ def _three(values: dict[str, float]) -> list[str]:
     return [order[0], order[len(order) // 2], order[-1]]
 
 
-def _answer(one: Recipe, prediction: Prediction) -> Answer:
+def _answer(one: Recipe, prediction: Prediction) -> ExampleAnswer:
     numbers = {item: n for n, item in enumerate(prediction.items, 1)}
     true, said = _intents(prediction.truth or []), _intents(prediction.bundles)
     rows = [
@@ -101,7 +101,7 @@ def _answer(one: Recipe, prediction: Prediction) -> Answer:
         )
         for match in MatchedSession.of(prediction).matches
     ]
-    return Answer(one.name, _matched_f1(prediction), rows)
+    return ExampleAnswer(one.name, _matched_f1(prediction), rows)
 
 
 def _matched_f1(prediction: Prediction) -> float:

@@ -11,7 +11,7 @@ from kdb.records import ImportInfo, Run
 from kdb.report.factors import Settings
 from kdb.report.results import Results
 from kdb.report.sentences import teachers
-from kdb.report.tables import Cell, Table
+from kdb.report.tables import Table, TableCell
 
 UNKNOWN = (
     "unknown: the records do not say how the sessions were imported; give kdb eval the session records too, "
@@ -73,7 +73,11 @@ def provenance(domains: Sequence[Results], runs: Mapping[str, Run]) -> list[Tabl
             values.setdefault(key, []).append(value)
     shared = {key: its[0] for key, its in values.items() if len(set(its)) == 1 and len(its) > 1}
     rows = [
-        [Cell(names[run]), Cell(run), Cell("; ".join(f"{k} {v}" for k, v in one.items() if k not in shared))]
+        [
+            TableCell(names[run]),
+            TableCell(run),
+            TableCell("; ".join(f"{k} {v}" for k, v in one.items() if k not in shared)),
+        ]
         for run, one in found.items()
     ]
     tables = [
@@ -82,7 +86,7 @@ def provenance(domains: Sequence[Results], runs: Mapping[str, Run]) -> list[Tabl
             "shared",
             "The same in all runs that have it",
             ["", ""],
-            [[Cell(k), Cell(v)] for k, v in shared.items()],
+            [[TableCell(k), TableCell(v)] for k, v in shared.items()],
             names=2,
         ),
     ]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from kdb.report.results import PRIMARY, Results
-from kdb.report.tables import Cell, Table
+from kdb.report.tables import Table, TableCell
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -33,7 +33,7 @@ def markdown(table: Table) -> str:
     return "\n".join([*lines, *(["", " ".join(notes)] if notes else [])]) + "\n"
 
 
-def _bounds(cell: Cell) -> str:
+def _bounds(cell: TableCell) -> str:
     return " " + cell.detail.replace("[", "\\[").replace("]", "\\]") if cell.detail else ""
 
 
@@ -57,7 +57,7 @@ def latex(table: Table, label: str, where: str) -> str:
     )
 
 
-def _latex_row(row: Sequence[Cell], kept: Sequence[bool]) -> list[str]:
+def _latex_row(row: Sequence[TableCell], kept: Sequence[bool]) -> list[str]:
     return [
         latex_text(str(cell) if keep or cell.detail.startswith("±") else cell.text)
         for cell, keep in zip(row, kept, strict=True)

@@ -14,7 +14,7 @@ from kdb.report.results import PRIMARY, Recipe, Results
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A value; `detail` is its interval."""
 
     text: str
@@ -31,7 +31,7 @@ class Table:
     name: str
     title: str
     head: list[str]
-    rows: list[list[Cell]]
+    rows: list[list[TableCell]]
     notes: list[str] = field(default_factory=list)
     names: int = 1
 
@@ -86,7 +86,9 @@ def runs(results: Results, absent: Sequence[str] = ()) -> Table:
     more = [key for key in QUALITY if key != PRIMARY]
     table = _against_baseline(results, "runs", "All runs", results.recipes, more)
     known = {one.name for one in results.recipes} | {str(m.settings.get("name")) for m in results.metrics.values()}
-    missing = [[Cell(name), *[Cell("not run")] * (len(table.head) - 1)] for name in absent if name not in known]
+    missing = [
+        [TableCell(name), *[TableCell("not run")] * (len(table.head) - 1)] for name in absent if name not in known
+    ]
     notes = [f"{copy.name} has the predictions of {first.name}." for copy, first in results.duplicates.items()]
     return Table(table.name, table.title, table.head, [*table.rows, *missing], [*table.notes, *notes])
 
@@ -104,9 +106,9 @@ def _against_baseline(
     ]
     rows = []
     for one in recipes:
-        row = [Cell(one.name), _score(results, one, PRIMARY)]
+        row = [TableCell(one.name), _score(results, one, PRIMARY)]
         if contrasts:
-            row += [Cell("baseline"), Cell("")] if one == best else difference_cells(contrasts.get(one))
+            row += [TableCell("baseline"), TableCell("")] if one == best else difference_cells(contrasts.get(one))
         rows.append([*row, *(_score(results, one, key) for key in more)])
     notes = [STRICT, INTERVALS]
     if contrasts and best:
@@ -119,17 +121,17 @@ def _against_baseline(
     return Table(name, title, head, rows, notes)
 
 
-def difference_cells(contrast: Contrast | None) -> list[Cell]:
+def difference_cells(contrast: Contrast | None) -> list[TableCell]:
     """A difference with its interval, and its corrected p."""
     if contrast is None:
-        return [Cell("not compared"), Cell("")]
+        return [TableCell("not compared"), TableCell("")]
     p = p_value(contrast.p, contrast.at_floor).removeprefix("p ").removeprefix("= ")
-    return [Cell(signed(contrast.difference), signed_span(contrast.interval)), Cell(p)]
+    return [TableCell(signed(contrast.difference), signed_span(contrast.interval)), TableCell(p)]
 
 
-def _score(results: Results, one: Recipe, key: str, protocol: str = "strict") -> Cell:
+def _score(results: Results, one: Recipe, key: str, protocol: str = "strict") -> TableCell:
     value = results.value(one, key, protocol)
-    return Cell(number(value), span(results.interval(one, key, protocol)) if value is not None else "")
+    return TableCell(number(value), span(results.interval(one, key, protocol)) if value is not None else "")
 
 
 def of_question(results: Results, question: Question) -> Table | None:
@@ -144,14 +146,16 @@ def of_question(results: Results, question: Question) -> Table | None:
         for level, one in group.levels.items():
             is_reference = level == group.reference
             cells = (
-                [Cell("reference"), Cell("")] if is_reference else difference_cells(question.contrast(group, level))
+                [TableCell("reference"), TableCell("")]
+                if is_reference
+                else difference_cells(question.contrast(group, level))
             )
             drawn = sessions_drawn_on(one.settings)
             rows.append(
                 [
-                    Cell(where),
-                    Cell(level),
-                    Cell(NOTHING if drawn is None else f"{drawn:,}"),
+                    TableCell(where),
+                    TableCell(level),
+                    TableCell(NOTHING if drawn is None else f"{drawn:,}"),
                     _score(results, one, PRIMARY),
                     *cells,
                 ]
@@ -172,9 +176,12 @@ def seeds(results: Results) -> Table | None:
         return None
     rows = [
         [
-            Cell(one.name),
-            Cell(str(len(one.seeds))),
-            *(Cell(number(results.value(one, key)), f"± {number(results.spread(one, key))}") for key in QUALITY),
+            TableCell(one.name),
+            TableCell(str(len(one.seeds))),
+            *(
+                TableCell(number(results.value(one, key)), f"± {number(results.spread(one, key))}")
+                for key in QUALITY
+            ),
         ]
         for one in several
     ]
@@ -199,12 +206,12 @@ def _columns(
         notes.append("Seconds are left out: not measured on an idle machine in one pass.")
     if not shown:
         return None
-    cell: Callable[[Recipe, str], Cell] = (
-        (lambda one, key: Cell(number(results.value(one, key, protocol))))
+    cell: Callable[[Recipe, str], TableCell] = (
+        (lambda one, key: TableCell(number(results.value(one, key, protocol))))
         if name == "cost"
         else (lambda one, key: _score(results, one, key, protocol))
     )
-    rows = [[Cell(one.name), *(cell(one, key) for key in shown)] for one in results.recipes]
+    rows = [[TableCell(one.name), *(cell(one, key) for key in shown)] for one in results.recipes]
     return Table(name, title, ["run", *(keys[key] for key in shown)], rows, notes)
 
 
@@ -214,10 +221,10 @@ def slices(results: Results) -> Table | None:
     names = {one.run: one.name for one in results.recipes}
     rows = [
         [
-            Cell(names.get(m.run, m.run[:8])),
-            Cell(", ".join(f"{name} {value}" for name, value in m.slice.items())),
-            Cell(f"{m.sessions:,}"),
-            *(Cell(number(m.values.get(key)), span(m.intervals.get(key))) for key in QUALITY),
+            TableCell(names.get(m.run, m.run[:8])),
+            TableCell(", ".join(f"{name} {value}" for name, value in m.slice.items())),
+            TableCell(f"{m.sessions:,}"),
+            *(TableCell(number(m.values.get(key)), span(m.intervals.get(key))) for key in QUALITY),
         ]
         for m in strict
     ]

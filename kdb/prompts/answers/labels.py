@@ -13,7 +13,7 @@ LETTERS = "ABCDEF"
 _LABEL = re.compile(r"(\d+)([A-F-])")
 
 
-class LabelFormat(TextFormat):
+class ItemLabelFormat(TextFormat):
     """One label per item in item order."""
 
     name = "labels"

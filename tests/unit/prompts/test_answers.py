@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from kdb.errors import UsageError
 from kdb.prompts.answers import AnswerError
 from kdb.prompts.answers.intent_text import GRAMMAR, plain_intent
-from kdb.prompts.answers.labels import LETTERS, LabelFormat
+from kdb.prompts.answers.labels import LETTERS, ItemLabelFormat
 from kdb.prompts.answers.list import MOST_BUNDLES, ListFormat
 from kdb.student import weights
 
-FORMATS = {"list": ListFormat, "labels": LabelFormat}
+FORMATS = {"list": ListFormat, "labels": ItemLabelFormat}
 SIZES = st.integers(2, 12)
 
 
@@ -80,7 +80,7 @@ def test_a_list_says_any_bundles(case):
 @given(bundlings(overlap=False))
 def test_labels_say_any_disjoint_bundles(case):
     items, groups = case
-    answer = LabelFormat(False)
+    answer = ItemLabelFormat(False)
     text = answer.render(groups, [""] * len(groups), items)
     assert sorted(answer.parse(text, items)[0]) == sorted(groups)
 
@@ -158,8 +158,8 @@ def test_lists_outside_the_closed_world_do_not_parse(text):
 @pytest.mark.parametrize("text", ["1A 2- 3-", "1A 2A", "1A 2A 3A 4A", "2A 1A 3-", "1G 2G 3-", ""])
 def test_labels_outside_the_closed_world_do_not_parse(text):
     with pytest.raises(AnswerError):
-        LabelFormat(False).parse(text, 3)
-    assert not accepts(LabelFormat(False).grammar(3), text)
+        ItemLabelFormat(False).parse(text, 3)
+    assert not accepts(ItemLabelFormat(False).grammar(3), text)
 
 
 def test_repair_reads_what_it_can():
@@ -167,19 +167,19 @@ def test_repair_reads_what_it_can():
     assert lists.parse_leniently("Sure! (1 and 3) go together, and [2,3,77].", 3)[0] == [[0, 2], [1, 2]]
     assert lists.parse_leniently("Bundles: [1, 2], [2, 3] kits", 3)[0] == [[0, 1], [1, 2]]
     assert lists.parse_leniently("I cannot say", 3)[0] == []
-    assert LabelFormat(False).parse_leniently("1A, 2B, 3A and 9A", 3)[0] == [[0, 2]]
+    assert ItemLabelFormat(False).parse_leniently("1A, 2B, 3A and 9A", 3)[0] == [[0, 2]]
 
 
 def test_an_item_in_two_bundles_keeps_its_first_label():
-    text = LabelFormat(False).render([[0, 1], [1, 2], [1, 2, 3]], [""] * 3, 4)
+    text = ItemLabelFormat(False).render([[0, 1], [1, 2], [1, 2, 3]], [""] * 3, 4)
     assert text == "1A 2A 3B 4B"
 
 
 def test_more_bundles_than_letters():
     items = 2 * len(LETTERS) + 2
     groups = [[i, i + 1] for i in range(0, items, 2)]
-    text = LabelFormat(False).render(groups, [""] * len(groups), items)
-    assert len(LabelFormat(False).parse(text, items)[0]) == len(LETTERS)
+    text = ItemLabelFormat(False).render(groups, [""] * len(groups), items)
+    assert len(ItemLabelFormat(False).parse(text, items)[0]) == len(LETTERS)
 
 
 def test_unknown_format():
