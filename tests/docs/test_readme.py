@@ -1,8 +1,8 @@
 """Every README holds: its commands run, they print what it shows, and what it names is there.
 
 The blocks of one README run in order in one folder. A server is played by the fake teacher, and `make` only says
-what it would do. Numbers are compared as they stand, but not where a language model made them, as processors round
-differently.
+what it would do. The packaged student runs where the first README shows what it does, and a tiny one everywhere
+else. Numbers are compared as they stand, but not where a language model made them, as processors round differently.
 """
 
 import os
@@ -130,12 +130,11 @@ def shells(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shell]:
     return {path: Shell(tmp_path_factory.mktemp("readme")) for path in PATHS}
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    """A cache without answers, with the packaged student."""
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "models").symlink_to(Path(weights.student_path(weights.STUDENT)).parent)
-    return tmp_path / "cache"
+def cache_with(student: Path, folder: Path) -> Path:
+    """A cache without answers, whose packaged student is the one given."""
+    (folder / "models").mkdir(parents=True)
+    (folder / "models" / weights.STUDENT).symlink_to(student)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -148,13 +147,14 @@ def server() -> Iterator[tuple[FakeTeacher, str]]:
 
 @pytest.mark.parametrize("block", RUN, ids=[f"{block.path}-{n}-{block.heading}" for n, block in enumerate(RUN)])
 def test_commands_print_what_is_shown(
-    block: Block, shells: dict[str, Shell], cache: Path, server: tuple[FakeTeacher, str]
+    block: Block, shells: dict[str, Shell], tmp_path: Path, tiny_student: Path, server: tuple[FakeTeacher, str]
 ) -> None:
     teacher, address = server
     # Where the packaged student is the teacher, all answers are cut off, as its would be.
     teacher.fault, teacher.times = ("cut", -1) if SERVER.search(block.text) else ("", 0)
     modelled = bool(SERVER.search(block.text) or "kdb train" in block.text)
-    results = shells[block.path].run(block, address, cache)
+    student = Path(weights.student_path(weights.STUDENT)) if block.path == "README.md" else tiny_student
+    results = shells[block.path].run(block, address, cache_with(student, tmp_path / "cache"))
     assert len(results) == len(block.commands) > 0
     for (command, shown), (code, output) in zip(block.commands, results, strict=True):
         stopped = any("have no answer" in line for line in shown)
