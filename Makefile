@@ -34,11 +34,17 @@ develop: .venv/developed
 	touch $@
 
 check: develop
+	$(MAKE) --jobs 2 --output-sync lint unit
+
+.PHONY: lint unit
+lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 tests/unit
+
+unit:
+	$(BIN)/pytest -n 2 --dist loadfile tests/unit
 
 test: check
 	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/unit

@@ -46,16 +46,6 @@ def test_cached_texts_need_no_model(cache: Path) -> None:
     assert done.stdout == made.tobytes()
 
 
-def test_two_processes_at_once(cache: Path) -> None:
-    code = (
-        "from kdb.retrieval.embedder import Embedder\n"
-        "for n in range(12): Embedder().encode([f'text {n}', f'text {n + 1}'])"
-    )
-    both = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(2)]
-    assert [(process.communicate()[1], process.returncode)[1] for process in both] == [0, 0]
-    assert Embedder().encode([f"text {n}" for n in range(13)]).shape == (13, 384)
-
-
 def test_broken_cache_and_unknown_model_are_explained(cache: Path) -> None:
     (cache / "embeddings").mkdir()
     (cache / "embeddings" / "all-MiniLM-L6-v2.sqlite").write_bytes(b"not a database" * 100)

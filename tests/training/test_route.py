@@ -71,7 +71,7 @@ def reversed_copy(adapter, folder):
 def experts(splits, tiny_student, tmp_path_factory):
     """Two experts in a text format, one of which does the opposite of what it was taught."""
     folder = tmp_path_factory.mktemp("experts")
-    config = StudentConfig(student=str(tiny_student), method=MethodConfig(answer="list"), lora=LoraConfig(r=4))
+    config = StudentConfig(student=str(tiny_student), method=MethodConfig(answer="labels"), lora=LoraConfig(r=4))
     trained(splits, folder / "taught", config, steps=12, rate=0.01)
     reversed_copy(folder / "taught", folder / "opposite")
     return folder
@@ -93,7 +93,7 @@ def test_the_better_expert_gets_most_weight(routed):
     assert weights["taught"] > 0.8
     assert record["measured"]["losses"][-1] < record["measured"]["losses"][0]
     assert set(record["settings"]["experts"]) == {"taught", "opposite"}
-    assert record["settings"]["answer"] == "list"
+    assert record["settings"]["answer"] == "labels"
 
 
 def test_only_the_router_changes(routed, experts, tiny_student):
@@ -183,7 +183,7 @@ def test_pairs_with_demonstrations_are_routed(splits, tiny_student, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"method": {"answer": "labels"}}, "another prompt"),
+        ({"method": {"answer": "list"}}, "another prompt"),
         ({"context": {"demos": 2}}, "demos is 2, not 0"),
         ({"method": {"answer": "list", "thoughts": "first"}}, "writes a thought"),
         ({"experts": {"a": ""}}, "is a router itself"),
