@@ -9,6 +9,11 @@ from kdb.teacher import Answer, Identity, Request, Sampling
 from kdb.teacher.local import LocalModel
 
 SCHEMA = {
+    "type": "object",
+    "properties": {"n": {"type": "integer"}},
+    "required": ["n"],
+    "additionalProperties": False,
+}
 
 
 def request(text: str) -> Request:
