@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kdb.partitions import crf, mbr
 from kdb.partitions.enumeration import Floats
@@ -33,6 +34,15 @@ class Calibration:
     slope: float = 1.0
     intercept: float = 0.0
 
+    @classmethod
+    def of(cls, values: NDArray[np.float64]) -> Calibration:
+        """The one with these two numbers, as `array` gives them."""
+        return cls(*values.tolist())
+
+    def array(self) -> NDArray[np.float64]:
+        """Slope and intercept, to be kept beside a model."""
+        return np.array([self.slope, self.intercept])
+
     def __call__(self, probability: float) -> float:
         """The calibrated probability."""
         return 1 / (1 + math.exp(-self.slope * _logit(probability) - self.intercept))
@@ -51,9 +61,14 @@ def fit(probabilities: Sequence[float], hits: Sequence[bool]) -> Calibration:
 
 
 def cross_fit(
-    pairs: Sequence[Floats], truth: Sequence[crf.Groups], weights: crf.Weights, utility: str
+    pairs: Sequence[Floats],
+    truth: Sequence[crf.Groups],
+    weights: crf.Weights,
+    utility: str,
+    prior: crf.Weights | None = None,
+    precision: float = crf.PRECISION,
 ) -> Calibration:
-    """The calibration of a model with these `weights`, which were fitted to these sessions.
+    """The calibration of a model with these `weights`, which were fitted to these sessions (see `crf.fit`).
 
     Each of the first MAX_SESSIONS is decoded by weights that were fitted without its fold (the session's number
     modulo FOLDS), so nothing is learnt from answers that the weights have seen.
@@ -64,7 +79,7 @@ def cross_fit(
     sessions.search(weights)
     probabilities, hits = [], []
     for fold in range(FOLDS):
-        own = sessions.fit([n for n in range(len(pairs)) if n % FOLDS != fold], weights)
+        own = sessions.fit([n for n in range(len(pairs)) if n % FOLDS != fold], weights, prior, precision)
         for n in range(fold, min(len(pairs), MAX_SESSIONS), FOLDS):
             for bundle in mbr.decode(pairs[n], own, utility):
                 probabilities.append(bundle.probability)

@@ -43,6 +43,8 @@ N_BEST = 1000
 ROUNDS = 2
 """The partitions of large sessions are searched so often, with the weights found before."""
 MAX_ITERATIONS = 80
+PRECISION = 0.5
+"""Of the weights' prior, unless another one is given."""
 
 
 def n_weights(n_features: int) -> int:
@@ -60,7 +62,7 @@ def fit(
     pairs: Sequence[Floats],
     truth: Sequence[Groups],
     prior: Weights | None = None,
-    precision: float | Weights = 0.5,
+    precision: float | Weights = PRECISION,
     active: Sequence[bool] | None = None,
 ) -> Weights:
     """The most probable weights under a normal prior around `prior` (or 0), sessions of all sizes counted.
@@ -101,7 +103,7 @@ class TrainingSessions:
         members: Iterable[int],
         start: Weights,
         prior: Weights | None = None,
-        precision: float | Weights = 0.5,
+        precision: float | Weights = PRECISION,
         active: Sequence[bool] | None = None,
     ) -> Weights:
         """The weights of these sessions (see `fit`), looked for from `start` on."""

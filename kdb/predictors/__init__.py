@@ -32,6 +32,8 @@ class Predictor(Protocol):
     """The sessions that it has learnt from."""
     fits_kb: bool
     """Whether it has learnt from what it was given by this run, and not before."""
+    gives_probabilities: bool
+    """Whether its bundles have a probability."""
 
     def predict(self, sessions: Sequence[Session]) -> list[Prediction]:
         """One prediction for each session, without the fields of a run."""

@@ -11,7 +11,7 @@ from kdb.predictors import Predictor
 from kdb.records import Bundle, Prediction, Session
 
 NONE = "the bundles of this predictor have no probability"
-HINT = "leave out --min-probability and --top, or ask partition-crf"
+HINT = "ask the baseline partition-crf or a student of the format pairs; one that writes, with --samples 5"
 
 
 class MostProbable:
@@ -21,11 +21,12 @@ class MostProbable:
     """
 
     def __init__(self, predictor: Predictor, min_probability: float, top: int) -> None:
-        if not getattr(predictor, "gives_probabilities", True):
+        if not predictor.gives_probabilities:
             raise UsageError(NONE, HINT)
         self.predictor, self.min_probability, self.top = predictor, min_probability, top
         self.settings = {**predictor.settings, "min_probability": min_probability, "top": top}
         self.measured, self.seen, self.fits_kb = predictor.measured, predictor.seen, predictor.fits_kb
+        self.gives_probabilities = True
 
     def predict(self, sessions: Sequence[Session]) -> list[Prediction]:
         """See `Predictor`."""

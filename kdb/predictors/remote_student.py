@@ -56,6 +56,7 @@ class RemoteStudent:
             "max_tokens": options.server.max_tokens,
         }
         self.measured: dict[str, Any] = {}
+        self.gives_probabilities = options.generation.samples > 1
         folder, self.fits_kb = options.metadata, False
         self.seen = SeenSessions.read(folder) if folder else SeenSessions()
 

@@ -54,6 +54,7 @@ class StudentPredictor:
         self.batch_size = options.batch_size
         self.method = build_method(student, config, options.generation)
         self.builder = QueryBuilder(base, config.context, options.generation)
+        self.gives_probabilities = not self.method.is_text or options.generation.samples > 1
         self.seen, self.fits_kb = SeenSessions.read(folder) if folder else SeenSessions(), False
         if folder:
             self.method.load(folder)

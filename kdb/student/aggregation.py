@@ -37,15 +37,29 @@ def aggregate(predictions: Sequence[Prediction], by: Aggregation) -> Prediction:
     `answer`: the one that the others agree with most (see `medoid`). `bundles`: each bundle that more than half of
     them name. `pairs`: items are together if they are so in more than half, or if others link them. Where no bundle
     comes of that, it is `answer` again.
+
+    A bundle's probability is the share of several answers that have it within a bundle (the consistency of Wang et
+    al., arXiv 2203.11171, section 3.2). It is not calibrated. One answer alone gives none.
     """
     chosen = medoid(predictions)
-    if by == "answer":
-        return chosen
     answers = [[bundle.items for bundle in one.bundles] for one in predictions]
+    bundles = chosen.bundles if by == "answer" else _majority(predictions, answers, by) or chosen.bundles
+    if len(predictions) > 1:
+        bundles = [structs.replace(own, probability=agreement(own.items, answers)) for own in bundles]
+    return structs.replace(chosen, bundles=bundles)
+
+
+def agreement(items: Sequence[str], answers: Sequence[Sequence[Sequence[str]]]) -> float:
+    """The share of answers that have these items within one bundle."""
+    return sum(any(set(items) <= set(own) for own in answer) for answer in answers) / len(answers)
+
+
+def _majority(
+    predictions: Sequence[Prediction], answers: Sequence[Sequence[Sequence[str]]], by: Aggregation
+) -> list[Bundle]:
     found = majority_bundles(answers) if by == "bundles" else majority_pairs(answers)
     intents = {frozenset(own.items): own.intent for one in reversed(predictions) for own in one.bundles}
-    bundles = [Bundle(own, intents.get(frozenset(own), "")) for own in found]
-    return structs.replace(chosen, bundles=bundles or chosen.bundles)
+    return [Bundle(own, intents.get(frozenset(own), "")) for own in found]
 
 
 def majority_bundles(answers: Sequence[Sequence[Sequence[str]]]) -> list[list[str]]:

@@ -18,8 +18,10 @@ Shape = tuple[int, ...]
 BLOCK = 1 << 24
 
 
-def read_tensors(file: Path, wanted: Mapping[str, Shape | None]) -> dict[str, NDArray[Any]]:
-    """The arrays of these names, of these shapes where they matter.
+def read_tensors(
+    file: Path, wanted: Mapping[str, Shape | None], optional: Mapping[str, Shape | None] | None = None
+) -> dict[str, NDArray[Any]]:
+    """The arrays of these names, of these shapes where they matter; the `optional` ones where they are there.
 
     KdbError where the file is broken, holds others, or what is no number.
     """
@@ -30,7 +32,8 @@ def read_tensors(file: Path, wanted: Mapping[str, Shape | None]) -> dict[str, ND
         found = load_file(file)
     except (OSError, SafetensorError) as error:
         raise KdbError(f"{file}: {first_line(error)}", HINT) from None
-    check_shapes(file, {name: values.shape for name, values in found.items()}, wanted)
+    present = {name: shape for name, shape in (optional or {}).items() if name in found}
+    check_shapes(file, {name: values.shape for name, values in found.items()}, {**wanted, **present})
     for name, values in found.items():
         if not np.isfinite(values).all():
             raise KdbError(f"{file}: {name} holds values that are no numbers", HINT)

@@ -1,10 +1,13 @@
 """The answer format pair-prompts: each pair is asked about, and decisions stay in the closed world."""
 
+import shutil
+
 import msgspec
 import numpy as np
 import pytest
 
 from kdb.partitions import pair_features
+from kdb.partitions.calibration import Calibration
 from kdb.prompts.messages import Query
 from kdb.records import Bundle, Item, Session
 from kdb.retrieval.embedder import Embedder
@@ -71,8 +74,25 @@ def test_without_evidence_nothing_else_is_kept(kdb, splits, tiny_student, tmp_pa
     assert kdb(*argv).code == 0
     from safetensors.numpy import load_file
 
-    assert set(load_file(folder / "posterior.safetensors")) == {"weights", "scale"}
+    assert set(load_file(folder / "posterior.safetensors")) == {"weights", "scale", "calibration"}
     assert kdb("infer", splits / "test.jsonl", "--adapter", folder).code == 0
+
+
+def test_probabilities_are_calibrated_as_the_adapter_says(kdb, splits, adapter, tmp_path):
+    """One of an earlier version has no calibration: its probabilities are the model's own."""
+    from safetensors.numpy import load_file, save_file
+
+    def probabilities(kept):
+        folder = shutil.copytree(adapter, tmp_path / str(len(list(tmp_path.iterdir()))))
+        save_file(kept, folder / "posterior.safetensors")
+        done = kdb("infer", splits / "test.jsonl", "--adapter", folder)
+        assert done.code == 0, done.stderr
+        return [b["probability"] for r in done.records[1:-1] for b in r["bundles"]]
+
+    kept = load_file(adapter / "posterior.safetensors")
+    calibrated = probabilities({**kept, "calibration": np.array([0.5, 1.0])})
+    kept.pop("calibration")
+    assert calibrated == pytest.approx([Calibration(0.5, 1.0)(p) for p in probabilities(kept)])
 
 
 def test_without_an_adapter_the_posterior_is_learnt_from_the_kb(kdb, splits, tiny_student):

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdb.errors import KdbError, UsageError
-from kdb.partitions import crf, mbr, pair_features
+from kdb.partitions import calibration, crf, mbr, pair_features
+from kdb.partitions.calibration import Calibration
 from kdb.partitions.pair_features import PairFeatures
 from kdb.prompts.messages import Query, positions
 from kdb.records import Bundle, Item, Prediction, Session, Usage
@@ -40,7 +41,10 @@ FEATURES = ("vectors", "memberships", "association", "evidence_scale")
 
 
 class PromptedPairMethod(AnswerMethod[Floats]):
-    """Decodes pair probabilities. Learns pair features, the partition model's weights, the scale of logits."""
+    """Decodes pair probabilities.
+
+    Learns pair features, the partition model's weights, the scale of logits, and a calibration.
+    """
 
     def __init__(self, student: Student, config: MethodConfig, context: ContextConfig) -> None:
         if config.thoughts == "first":
@@ -53,6 +57,7 @@ class PromptedPairMethod(AnswerMethod[Floats]):
         self.pair_features: PairFeatures | None = None
         self.weights: crf.Weights | None = None
         self.scale = np.array([0.0, 1.0], dtype=np.float32)
+        self.calibrate = Calibration()
         self._prior: crf.Weights | None = None
         self._prompts = PairPrompts(student, context.max_prompt_tokens)
 
@@ -87,6 +92,9 @@ class PromptedPairMethod(AnswerMethod[Floats]):
         features = [self._features(own, odds) for own, odds in zip(items, outputs, strict=True)]
         truth = [positions(own, query.bundles) for own, query in zip(items, validation, strict=True)]
         self.weights = crf.fit(features, truth, self._prior, PRIOR_PRECISION)
+        self.calibrate = calibration.cross_fit(
+            features, truth, self.weights, self.config.utility, self._prior, PRIOR_PRECISION
+        )
 
     def _fit_without_student(self, training: Sequence[Session]) -> crf.Weights:
         if self.config.pair_features:
@@ -107,7 +115,10 @@ class PromptedPairMethod(AnswerMethod[Floats]):
         decoded = mbr.decode(self._features(items, odds), self.weights, self.config.utility)
         return prediction(
             queries[0],
-            [Bundle([items[n].id for n in own.positions], probability=own.probability) for own in decoded],
+            [
+                Bundle([items[n].id for n in own.positions], probability=self.calibrate(own.probability))
+                for own in decoded
+            ],
             context=first.context,
             raw=" ".join(f"{value:.2f}" for value in odds[np.triu_indices(len(items), 1)]),
             usage=Usage(prompt_tokens=sum(self._prompts.tokens(own) for own in encoded)),
@@ -125,6 +136,7 @@ class PromptedPairMethod(AnswerMethod[Floats]):
 
         assert self.weights is not None
         kept: dict[str, NDArray[Any]] = {"weights": self.weights, "scale": self.scale}
+        kept["calibration"] = self.calibrate.array()
         if self.pair_features is not None:
             own = self.pair_features
             kept |= dict(zip(FEATURES, (own.vectors, own.category_ids, own.association, own.scale), strict=True))
@@ -133,10 +145,12 @@ class PromptedPairMethod(AnswerMethod[Floats]):
     def load(self, folder: Path) -> None:
         """See `AnswerMethod`."""
         names = FEATURES if self.config.pair_features else ()
-        kept = read_tensors(folder / FILE, dict.fromkeys(("weights", "scale", *names)))
+        # Adapters of earlier versions have no calibration: their probabilities stay as they are.
+        kept = read_tensors(folder / FILE, dict.fromkeys(("weights", "scale", *names)), {"calibration": (2,)})
         features = pair_features.N_FEATURES if self.config.pair_features else 0
         count = crf.n_weights(features + 1)
         if kept["weights"].shape != (count,):
             raise KdbError(f"{folder / FILE}: not the {count} weights that kdb.json asks for", "train it anew")
         self.weights, self.scale = kept["weights"], kept["scale"]
+        self.calibrate = Calibration.of(kept["calibration"]) if "calibration" in kept else Calibration()
         self.pair_features = PairFeatures(self.embedder, *(kept[name] for name in names)) if names else None

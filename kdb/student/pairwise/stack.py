@@ -72,7 +72,7 @@ class PairStack:
         from safetensors.numpy import save_file
 
         kept: dict[str, NDArray[Any]] = {"weights": self.weights, "scale": self.scale}
-        kept["calibration"] = np.array([self.calibrate.slope, self.calibrate.intercept])
+        kept["calibration"] = self.calibrate.array()
         if self.pair_features:
             kept |= self.pair_features.arrays()
         save_file(kept, folder / FILE, {"learners": ",".join(self.learners)})
@@ -92,7 +92,7 @@ def read(folder: Path, embedder: Embedder, load: Callable[[str], PairLearner]) -
             {name: load(name) for name in names},
             kept["scale"],
             kept["weights"],
-            Calibration(*kept["calibration"].tolist()),
+            Calibration.of(kept["calibration"]),
         )
     except (OSError, SafetensorError, KeyError) as error:
         raise KdbError(f"{folder / FILE}: {error}", "train the adapter anew") from None

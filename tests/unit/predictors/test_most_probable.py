@@ -35,6 +35,17 @@ def test_what_is_left_are_the_most_probable(kdb, parts):
     assert any(len(own) > 1 for own in every)
 
 
+def test_answers_that_agree_are_probable(kdb, parts, tiny_student):
+    argv = ("infer", parts / "test.jsonl", "--student", tiny_student, "--answer", "labels", "--top", "1")
+    alone = kdb(*argv)
+    assert (alone.code, alone.out) == (2, b"")
+    assert "--samples" in alone.stderr and alone.stderr.count("\n") == 1
+    several = kdb(*argv, "--samples", "2")
+    assert several.code == 0, several.stderr
+    found = [r["bundles"] for r in several.records if r["kind"] == "prediction"]
+    assert all(len(own) <= 1 and all(b["probability"] in (0.5, 1.0) for b in own) for own in found)
+
+
 def test_without_probabilities_it_is_refused(kdb, parts):
     done = kdb("infer", parts / "test.jsonl", "--baseline", "whole-session", "--top", "1")
     assert (done.code, done.out) == (2, b"")

@@ -34,6 +34,14 @@ def test_bundles_in_most_answers_are_kept() -> None:
     assert chosen.usage == Usage(3, 3)
 
 
+def test_a_bundle_is_as_probable_as_answers_agree_on_it() -> None:
+    said = [answer(["a", "b"], ["c", "d"]), answer(["b", "a", "e"]), answer(["b", "a"], ["d", "e"]), answer()]
+    for vote in ("answer", "bundles"):
+        (probability,) = [b.probability for b in aggregate(said, vote).bundles if b.items == ["a", "b"]]
+        assert probability == 0.75
+    assert aggregate(said[:1], "answer").bundles == said[0].bundles
+
+
 def test_pairs_in_most_answers_are_linked() -> None:
     said = [answer(["x", "a", "b"]), answer(["b", "c"], ["y", "z"]), answer(["c", "b", "a"])]
     assert [b.items for b in aggregate(said, "pairs").bundles] == [["a", "b", "c"]]
@@ -49,7 +57,9 @@ def test_a_vote_keeps_what_all_say_and_nothing_that_nobody_says(said) -> None:
     for own in (frozenset(own.items) for own in aggregate(polled, "pairs").bundles):
         assert all(any({item} < other for other in set.union(*sets)) for item in own)
     for vote in ("answer", "bundles", "pairs"):
-        assert aggregate(polled[:1] * 3, vote).bundles == aggregate(polled[:1], vote).bundles
+        thrice, once = (aggregate(polled[:1] * count, vote).bundles for count in (3, 1))
+        assert [own.items for own in thrice] == [own.items for own in once]
+        assert vote == "pairs" or all(own.probability == 1 for own in thrice)
 
 
 def test_a_poll_shows_other_orders_of_the_same_items() -> None:
