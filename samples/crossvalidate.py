@@ -102,11 +102,11 @@ def makers(seed: int) -> dict[str, Maker]:
 def domain(name: str, sessions: list[Session], output: Path, seed: int) -> Domain:
     """The sessions with what cross-fitted learners say of them."""
     folds = fold_numbers([f"{s.domain}/{s.id}" for s in sessions], FOLDS, seed)
-    titles, targets = stack.training_pairs(sessions)
+    taught = stack.pair_targets(sessions)
     odds = {}
     for learner, maker in makers(seed).items():
         folder = output / "learners" / name
-        odds[learner] = cross_fit(learner, maker.make, titles, targets, folds, maker.settings, folder)
+        odds[learner] = cross_fit(learner, maker.make, taught, folds, maker.settings, folder)
     return Domain(name, sessions, folds, odds)
 
 

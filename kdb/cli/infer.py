@@ -21,7 +21,7 @@ OF_STUDENTS = f"student adapter {METHOD} temperature samples aggregate unconstra
 OF_SERVERS = "concurrency timeout retries max_tokens cache budget max_requests extra_body"
 
 
-@command(rare=f"{OF_SERVERS} formats")
+@command(rare=f"{OF_SERVERS} formats min_confidence")
 def infer(
     streams: StreamOptions,
     *,
@@ -96,7 +96,9 @@ def infer(
         device=hardware.device,
     )
     lines = stage.read(streams.read("session"))
-    base = KnowledgeBase.read(streams.read_files(kb, ("session", "knowledge"))) if kb else KnowledgeBase()
+    base = KnowledgeBase()
+    if kb:
+        base = KnowledgeBase.read(streams.read_files(kb, ("session", "knowledge")), options.kb_context)
     predictor = build(options, base)
     if min_probability or top:
         predictor = MostProbable(predictor, min_probability, top)

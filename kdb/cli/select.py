@@ -18,6 +18,9 @@ def select(streams: StreamOptions, config: SelectionConfig, given: Given) -> Non
     from; to mine the patterns of the sample alone, select before extracting. All input is read before the first
     line is written.
 
+    To let a teacher label what is not chosen, keep it with --rest unannotated: without its bundles, and without
+    categories, which in the public data tell what is in a bundle.
+
     Example: kdb select kb.jsonl --strategy diversity --amount 0.3 --formats pattern,thought > small.jsonl
     """
     from kdb.selection.amount import Amount

@@ -47,6 +47,9 @@ def train(
     any, a tenth of the training sessions is held out for that. Work lies in OUTPUT.kdb-part
     until it is complete.
 
+    A session that nobody annotated is learnt from if it has a label of kdb extract label (--min-confidence), and
+    counts as much as its answers agree.
+
     Patterns and rules that bear on a session stand in its prompt (--knowledge), thoughts in demonstrations
     (--demos). To learn thoughts, use --thoughts. Pairs shows none of them: use another --answer.
 

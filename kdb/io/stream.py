@@ -43,7 +43,7 @@ class Line:
         return KdbError(f"{self.place}: {message}", hint)
 
     def with_fields(self, **fields: Any) -> Line:
-        """This line with some fields set, all the others as they were; KdbError where that does not fit."""
+        """This line with some fields set, or taken out (UNSET); KdbError where the rest does not fit."""
         try:
             text, record = records.with_fields(self.text, records.KINDS[self.kind], self.kind, **fields)
         except ValueError as error:

@@ -67,6 +67,7 @@ def cross_fit(
     utility: str,
     prior: crf.Weights | None = None,
     precision: float = crf.PRECISION,
+    session_weights: Sequence[float] | None = None,
 ) -> Calibration:
     """The calibration of a model with these `weights`, which were fitted to these sessions (see `crf.fit`).
 
@@ -75,7 +76,7 @@ def cross_fit(
     """
     if len(pairs) < FOLDS:
         return Calibration()
-    sessions = crf.TrainingSessions(pairs, truth)
+    sessions = crf.TrainingSessions(pairs, truth, session_weights)
     sessions.search(weights)
     probabilities, hits = [], []
     for fold in range(FOLDS):

@@ -64,14 +64,15 @@ def fit(
     prior: Weights | None = None,
     precision: float | Weights = PRECISION,
     active: Sequence[bool] | None = None,
+    session_weights: Sequence[float] | None = None,
 ) -> Weights:
     """The most probable weights under a normal prior around `prior` (or 0), sessions of all sizes counted.
 
     `pairs` holds the (n, n, k) pair features of each session and `truth` its true groups of positions. `precision`
     is that of all weights or one for each (`n_weights`). The weights of pair features that are not `active` (k,)
-    stay at the prior.
+    stay at the prior. The log likelihood of a session is multiplied by its weight.
     """
-    sessions = TrainingSessions(pairs, truth)
+    sessions = TrainingSessions(pairs, truth, session_weights)
     weights = sessions.centre(prior)
     if sessions.small:
         weights = sessions.fit(sessions.small, weights, prior, precision, active)
@@ -84,10 +85,15 @@ def fit(
 class TrainingSessions:
     """Annotated sessions; of the large ones the partitions that were found so far."""
 
-    def __init__(self, pairs: Sequence[Floats], truth: Sequence[Groups]) -> None:
+    def __init__(
+        self, pairs: Sequence[Floats], truth: Sequence[Groups], session_weights: Sequence[float] | None = None
+    ) -> None:
         self.pairs, self.truth = pairs, truth
+        self.weights = [1.0] * len(pairs) if session_weights is None else session_weights
         self.small = [n for n, own in enumerate(pairs) if 1 < len(own) <= MAX_EXACT_ITEMS]
-        self.large = {n: _NBest(own, truth[n]) for n, own in enumerate(pairs) if len(own) > MAX_EXACT_ITEMS}
+        self.large = {
+            n: _NBest(own, truth[n], self.weights[n]) for n, own in enumerate(pairs) if len(own) > MAX_EXACT_ITEMS
+        }
 
     def centre(self, prior: Weights | None) -> Weights:
         """The prior's mean."""
@@ -115,7 +121,9 @@ class TrainingSessions:
             elif len(self.pairs[n]) > 1:
                 by_size.setdefault(len(self.pairs[n]), []).append(n)
         parts: list[_Likelihood | _NBestLikelihood] = [
-            _all_partitions([self.pairs[n] for n in own], [self.truth[n] for n in own])
+            _all_partitions(
+                [self.pairs[n] for n in own], [self.truth[n] for n in own], [self.weights[n] for n in own]
+            )
             for _, own in sorted(by_size.items())
         ]
         if large:
@@ -152,11 +160,15 @@ def _minimise(
 
 @dataclass
 class _Likelihood:
-    """S sessions of one size with the same P partitions; `pairs` (S, m, k), `right` (S,) the true partition."""
+    """S sessions of one size with the same P partitions; `pairs` (S, m, k), `right` (S,) the true partition.
+
+    `counts` (S, 1) are the weights of the sessions.
+    """
 
     design: Design
     pairs: Floats
     right: NDArray[np.intp]
+    counts: Floats
 
     def loss(self, weights: Weights) -> tuple[float, Weights]:
         """The negative log likelihood of the true partitions, and its gradient."""
@@ -165,12 +177,13 @@ class _Likelihood:
         scores = (self.pairs @ w[:k]) @ self.design.share.T + (self.pairs @ w[k : 2 * k]) @ self.design.together.T
         scores += self.design.structure @ w[2 * k :]
         top = scores.max(1, keepdims=True)
-        value = -(scores[own, self.right] - top[:, 0]).sum(dtype=np.float64)
+        value = -(self.counts[:, 0] * (scores[own, self.right] - top[:, 0])).sum(dtype=np.float64)
         p = np.exp(scores - top)
         total = p.sum(1, keepdims=True)
-        value += np.log(total).sum(dtype=np.float64)
+        value += (self.counts * np.log(total)).sum(dtype=np.float64)
         p /= total
         p[own, self.right] -= 1  # expected features less the true ones
+        p *= self.counts
         gradient = np.concatenate(
             [
                 np.einsum("sm,smk->k", p @ self.design.share, self.pairs),
@@ -181,19 +194,20 @@ class _Likelihood:
         return float(value), gradient.astype(np.float64)
 
 
-def _all_partitions(pairs: Sequence[Floats], truth: Sequence[Groups]) -> _Likelihood:
+def _all_partitions(pairs: Sequence[Floats], truth: Sequence[Groups], weights: Sequence[float]) -> _Likelihood:
     items = len(pairs[0])
     labels, full = full_design(items)
     place = {row.tobytes(): n for n, row in enumerate(labels)}
     right = np.array([place[from_bundles(items, groups).tobytes()] for groups in truth], dtype=np.intp)
-    return _Likelihood(full, np.stack([upper(own) for own in pairs]), right)
+    counts = np.array(weights, dtype=np.float32)[:, None]
+    return _Likelihood(full, np.stack([upper(own) for own in pairs]), right, counts)
 
 
 class _NBest:
     """A large session: its true partition, the first, and the most probable others."""
 
-    def __init__(self, pairs: Floats, truth: Groups) -> None:
-        self.pairs = pairs[:MAX_ITEMS, :MAX_ITEMS]
+    def __init__(self, pairs: Floats, truth: Groups, weight: float) -> None:
+        self.pairs, self.weight = pairs[:MAX_ITEMS, :MAX_ITEMS], weight
         items = len(self.pairs)
         self.labels = from_bundles(items, [[i for i in group if i < items] for group in truth])[None]
         self.features = self._features(self.labels)
@@ -213,27 +227,33 @@ class _NBest:
 
 @dataclass
 class _NBestLikelihood:
-    """Large sessions: the features of their partitions (R, w) one after another, and where each session begins."""
+    """Large sessions: the features of their partitions (R, w) one after another, and where each session begins.
+
+    `counts` (sessions,) are the weights of the sessions.
+    """
 
     features: Floats
     starts: NDArray[np.intp]
+    counts: Floats
 
     @classmethod
     def of(cls, sessions: Sequence[_NBest]) -> _NBestLikelihood:
         """That of these sessions."""
         starts = np.cumsum([0, *(len(one.features) for one in sessions)])[:-1]
-        return cls(np.concatenate([one.features for one in sessions]), starts)
+        counts = np.array([one.weight for one in sessions], dtype=np.float32)
+        return cls(np.concatenate([one.features for one in sessions]), starts, counts)
 
     def loss(self, weights: Weights) -> tuple[float, Weights]:
         """The negative log likelihood of the true partitions among those found, and its gradient."""
         scores = self.features @ weights.astype(np.float32)
-        counts = np.diff([*self.starts, len(scores)])
+        rows = np.diff([*self.starts, len(scores)])
         top = np.maximum.reduceat(scores, self.starts)
-        p = np.exp(scores - np.repeat(top, counts))
+        p = np.exp(scores - np.repeat(top, rows))
         total = np.add.reduceat(p, self.starts)
-        value = (np.log(total) + top - scores[self.starts]).sum(dtype=np.float64)
-        p /= np.repeat(total, counts)
+        value = (self.counts * (np.log(total) + top - scores[self.starts])).sum(dtype=np.float64)
+        p /= np.repeat(total, rows)
         p[self.starts] -= 1
+        p *= np.repeat(self.counts, rows)
         return float(value), (p @ self.features).astype(np.float64)
 
 

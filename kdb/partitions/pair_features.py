@@ -86,8 +86,16 @@ class PairFeatures:
         return ((raw - self.scale[0]) / self.scale[1]).astype(np.float32)
 
 
-def fit(embedder: Embedder, training: Sequence[Session]) -> tuple[PairFeatures, list[Floats]]:
-    """The evidence of annotated sessions, and the pairs of these sessions themselves.
+def fit(
+    embedder: Embedder,
+    training: Sequence[Session],
+    together: Sequence[Floats] | None = None,
+    weights: Sequence[float] | None = None,
+) -> tuple[PairFeatures, list[Floats]]:
+    """The evidence of training sessions, and the pairs of these sessions themselves.
+
+    `together` holds for each the probability that two items share a bundle, (n, n), and `weights` how much it
+    counts; without, the bundles are certain and all count alike.
 
     The latter are cross-fitted, so that they look as those of new sessions will: an item's own category is
     not asked for, and a session's bundles do not count in the association that it is given.
@@ -107,19 +115,22 @@ def fit(embedder: Embedder, training: Sequence[Session]) -> tuple[PairFeatures, 
         own = np.zeros(len(titles), dtype=bool)
         own[[place[item.title] for item in session.items if item.title in place]] = True
         memberships.append(found._categories(rows, own))
-    together = [
-        co_bundled([item.id for item in session.items], session.truth or []).astype(np.float32)
-        for session in training
-    ]
+    if together is None:
+        together = [
+            co_bundled([item.id for item in session.items], session.truth or []).astype(np.float32)
+            for session in training
+        ]
+    counts = [1.0] * len(training) if weights is None else weights
     fold = [zlib.crc32(f"{session.domain}/{session.id}".encode()) % FOLDS for session in training]
     crossed: list[Floats] = [np.zeros(0, dtype=np.float32)] * len(training)
     for k in range(FOLDS):
         rest = [n for n in range(len(training)) if fold[n] != k]
-        association = _association([memberships[n] for n in rest], [together[n] for n in rest], len(names))
+        met, shared = ([each[n] for n in rest] for each in (memberships, together))
+        association = _association(met, shared, [counts[n] for n in rest], len(names))
         for n in range(len(training)):
             if fold[n] == k:
                 crossed[n] = _raw(vectors[n], memberships[n], association)
-    found.association = _association(memberships, together, len(names))
+    found.association = _association(memberships, together, counts, len(names))
     flat = np.concatenate([raw[np.triu_indices(len(raw), 1)] for raw in crossed])
     found.scale = np.stack([flat.mean(0), flat.std(0) + 1e-6]).astype(np.float32)
     return found, [found._standard(raw) for raw in crossed]
@@ -154,15 +165,17 @@ def co_bundled(items: Sequence[str], bundles: Sequence[Bundle]) -> NDArray[np.bo
     return found
 
 
-def _association(memberships: Sequence[Floats], together: Sequence[Floats], count: int) -> Floats:
+def _association(
+    memberships: Sequence[Floats], together: Sequence[Floats], weights: Sequence[float], count: int
+) -> Floats:
     """For each two categories the log odds that their items share a bundle, less that of any two items."""
     if not count or not memberships:
         return np.zeros((count, count), dtype=np.float32)
     shared, met = np.zeros((count, count)), np.zeros((count, count))
-    for own, pairs in zip(memberships, together, strict=True):
+    for own, pairs, weight in zip(memberships, together, weights, strict=True):
         others = 1 - np.eye(len(own))
-        shared += own.T @ pairs @ own
-        met += own.T @ others @ own
+        shared += weight * (own.T @ pairs @ own)
+        met += weight * (own.T @ others @ own)
     average = np.clip(shared.sum() / max(met.sum(), 1e-9), 1e-3, 1 - 1e-3)
     rate = (shared + PRIOR_PAIRS * average) / (met + PRIOR_PAIRS)
     rate = np.clip(rate, 1e-4, 1 - 1e-4)

@@ -49,11 +49,16 @@ class Stacked:
 
 
 def fit(
-    pairs: Sequence[Floats], truth: Sequence[Sequence[Sequence[int]]], folds: Sequence[int], learners: int
+    pairs: Sequence[Floats],
+    truth: Sequence[Sequence[Sequence[int]]],
+    folds: Sequence[int],
+    learners: int,
+    session_weights: Sequence[float] | None = None,
 ) -> Stacked:
     """Fit the partition model to (n, n, k) pair features, of which the last `learners` are those of learners.
 
-    `truth` holds the true groups of positions of each session, and `folds` its fold.
+    `truth` holds the true groups of positions of each session, and `folds` its fold. The partition model counts
+    sessions by their weights; whether a learner helps is asked of all alike.
     """
     count = pairs[0].shape[2]
     active = [n < count - learners for n in range(count)]
@@ -61,7 +66,7 @@ def fit(
     for column in range(count - learners, count):
         gains.append(gain(pairs, truth, folds, active, column))
         active[column] = gains[-1].helps
-    return Stacked(crf.fit(pairs, truth, active=active), active, gains)
+    return Stacked(crf.fit(pairs, truth, active=active, session_weights=session_weights), active, gains)
 
 
 def gain(

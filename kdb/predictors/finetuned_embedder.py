@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -32,11 +31,11 @@ class FinetunedEmbedder(Clusters):
         """See `Baseline`."""
         made = maker(config.text_embedder.name, FitSettings(seed=config.seed))
         learner = made.make()
-        folder = learner_folder(base.training, config)
+        folder = learner_folder(base, config)
         file = folder / f"{NAME}.safetensors"
         if not file.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            fit(learner, *stack.training_pairs(base.training), made.settings, NAME)
+            fit(learner, stack.pair_targets(base.training, base.labels), made.settings, NAME)
             learner.save(file)
         learner.load(file)
 
@@ -49,9 +48,10 @@ class FinetunedEmbedder(Clusters):
         return found
 
 
-def learner_folder(training: Sequence[Session], config: BaselineConfig) -> Path:
-    """The folder for what is learnt of these sessions: titles, bundles and settings are in its name."""
-    learnt = [[[i.title for i in s.items], [b.items for b in s.truth or []], s.domain, s.id] for s in training]
+def learner_folder(base: KnowledgeBase, config: BaselineConfig) -> Path:
+    """The folder for what is learnt of a base: titles, bundles, labels and settings are in its name."""
+    learnt = [[[i.title for i in s.items], [b.items for b in s.truth or []], s.domain, s.id] for s in base.training]
+    learnt += [[label.id, label.pair_shares, label.confidence] for label in base.labels.values()]
     settings = [TITLE_LENGTH, TitleEncoder.learning_rate, TitleEncoder.epochs, config.seed, config.embedder]
     name = provenance.content_hash([learnt, settings, provenance.versions()])
     return files.cache_folder() / "pair_learners" / name

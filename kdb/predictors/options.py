@@ -43,6 +43,11 @@ class InferOptions:
         """The folder with the configuration of the adapter or of a merged student; None where there is none."""
         return config_folder(self.student, self.adapter)
 
+    @property
+    def kb_context(self) -> ContextConfig:
+        """What is taken of a knowledge base: as an adapter was trained, where there is one."""
+        return self.context if self.baseline else self.config().context
+
     def config(self) -> StudentConfig:
         """The configuration that the student was trained with, or one without training."""
         if self.metadata is None:

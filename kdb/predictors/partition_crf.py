@@ -36,8 +36,8 @@ class PartitionCrf(Baseline):
         """See `Baseline`. Everything is fitted on the training sessions: learners and calibration out of fold."""
         embedder = config.text_embedder
         makers = {NAME: maker(embedder.name, FitSettings(seed=config.seed))} if cls.tunes_embedder else {}
-        folder = learner_folder(base.training, config)
-        model, _ = stack.fit(embedder, base.training, makers, folder, utility=config.utility)
+        folder = learner_folder(base, config)
+        model, _ = stack.fit(embedder, base.training, makers, folder, utility=config.utility, labels=base.labels)
         found = cls(model, config.utility)
         found.seen = SeenSessions.of(base.training, [])
         return found

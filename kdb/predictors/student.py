@@ -13,6 +13,7 @@ from kdb.records import Prediction, Session
 from kdb.retrieval import context
 from kdb.retrieval.config import ContextConfig
 from kdb.retrieval.knowledge_base import KnowledgeBase
+from kdb.retrieval.labels import trusted
 from kdb.student.aggregation import permutations
 from kdb.student.config import StudentConfig
 from kdb.student.generation_config import GenerationConfig
@@ -63,7 +64,8 @@ class StudentPredictor:
                 Query(session, own)
                 for session, own in zip(base.validation, self.builder.contexts(base.validation), strict=True)
             ]
-            self.method.fit(base.training, queries, self.method.read(queries, self.batch_size))
+            fitted = [base.training[n] for n in trusted(base.training, base.labels)]
+            self.method.fit(fitted, queries, self.method.read(queries, self.batch_size))
             self.seen, self.fits_kb = SeenSessions.of(base.training, base.validation), True
         self.intents = self._intent_writer(student, config, folder)
         self.settings = {

@@ -44,9 +44,13 @@ def decode(text: str | bytes, decoders: dict[str, msgspec.json.Decoder]) -> tupl
 
 
 def with_fields(text: str, record: type[Record], kind: str, **fields: Any) -> tuple[str, Any]:
-    """The line with some fields set and all others as they were, in the version of today, and its record."""
+    """The line with some fields set, or taken out (UNSET), the others as they were, and its record.
+
+    It is of the version of today.
+    """
     try:
         data = {**upgrade(kind, msgspec.json.decode(text)), **fields}
+        data = {name: value for name, value in data.items() if value is not msgspec.UNSET}
         return msgspec.json.encode(data).decode(), msgspec.convert(data, record)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(format_decode_error(error)) from None

@@ -24,6 +24,12 @@ class ContextConfig(Struct, kw_only=True):
         list[KnowledgeFormat],
         Meta(description="Only knowledge of these formats, by commas; none: all", extra={"separator": ","}),
     ] = []
+    min_confidence: Annotated[
+        float,
+        Meta(
+            ge=0, le=1, description="Labels of this confidence or more stand for annotations that a session lacks."
+        ),
+    ] = 0.0
     retrieval: Annotated[
         str, Meta(description="How demonstrations are near: by", extra={"choices": RETRIEVERS, **RARE})
     ] = "session"

@@ -12,9 +12,13 @@ from kdb.io.stream import Line
 
 
 class KnowledgeBaseSummary(Struct, omit_defaults=True):
-    """Annotated sessions, pieces of knowledge by format, and how `kdb select` chose them (`selected`)."""
+    """Annotated sessions, pieces of knowledge by format, and how `kdb select` chose them (`selected`).
+
+    `labelled` sessions have a label in place of an annotation.
+    """
 
     sessions: int = 0
+    labelled: int = 0
     validation: int = 0
     domains: list[str] = []
     knowledge: dict[str, int] = {}

@@ -12,6 +12,7 @@ from kdb.selection import STRATEGIES
 from kdb.student.weights import STUDENT
 
 Of = Literal["sessions", "knowledge"]
+Rest = Literal["drop", "unannotated"]
 RULES = "rules"
 
 _COMMAS = {"separator": ",", "default": "all"}
@@ -45,6 +46,10 @@ class SelectionConfig:
             extra={"default": RULES},
         ),
     ] = RULES
+    rest: Annotated[
+        Rest,
+        Meta(description="What becomes of the other sessions; unannotated: kept, for kdb extract label."),
+    ] = "drop"
     seed: Annotated[int, Meta(description="Draws the sample, and decides between equals.")] = 0
     domains: Annotated[list[str], Meta(description="Only these, by commas.", extra=_COMMAS)] = field(
         default_factory=list

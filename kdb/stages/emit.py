@@ -20,13 +20,13 @@ def emit(lines: Iterable[Line], config: StudentConfig, file: BinaryIO, tags: dic
     """Write the training examples, items in the order of the first epoch, as chat messages.
 
     One JSON object `{"messages": [...]}` a line, the student's turn last, as TRL and hosted fine-tuning take
-    them. Returns a `run` record. UsageError where the answer format has no text.
+    them; how sure a label is goes unsaid. Returns a `run` record. UsageError where the answer format has no text.
     """
     if not answer_class(config.method).is_text:
         raise UsageError(
             f"the answer format {config.method.answer} is no conversation", "use --answer list or --answer labels"
         )
-    setup = prepare(TrainingData.read(lines, config.training.seed), config, "cpu")
+    setup = prepare(TrainingData.read(lines, config.training.seed, config.context), config, "cpu")
     count = 0
     for turns in setup.training.conversations(0):
         file.write(msgspec.json.encode({"messages": turns}) + b"\n")

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 
+import msgspec
+from msgspec import UNSET
+
 from kdb import console
 from kdb.errors import KdbError
 from kdb.io.stream import Line
@@ -28,8 +31,8 @@ Offered = dict[int, Session | Knowledge]
 def select(lines: Iterable[Line], config: SelectionConfig) -> Iterator[Line]:
     """What is chosen, with a field `selected`, and what goes with it or is not up for choice, in order.
 
-    Knowledge goes with the sessions that are chosen, unless it was drawn only from others; sessions go with
-    the knowledge that is chosen.
+    With `rest: unannotated` the other sessions stay without their annotations. Knowledge goes with the sessions
+    that are chosen, unless it was drawn only from others; sessions go with the knowledge that is chosen.
     """
     amount = Amount.parse(config.amount)
     everything = list(lines)
@@ -41,6 +44,7 @@ def select(lines: Iterable[Line], config: SelectionConfig) -> Iterator[Line]:
     settings = {
         "of": config.of,
         **strategy.settings(),
+        "rest": config.rest if config.rest != "drop" else "",
         "amount": amount.stated(config.of),
         "per_domain": config.per_domain,
     }
@@ -51,6 +55,15 @@ def select(lines: Iterable[Line], config: SelectionConfig) -> Iterator[Line]:
             yield line.with_fields(selected={**settings, "rank": ranks[n]})
         elif n in kept or n not in offered:
             yield line
+        elif n in wanted and isinstance(line.record, Session) and config.rest == "unannotated":
+            yield _unannotated(line)
+
+
+def _unannotated(line: Line) -> Line:
+    """As if nobody annotated it: without categories too, as only bundled items have one in public data."""
+    items = msgspec.json.decode(line.text)["items"]
+    plain = [{name: value for name, value in item.items() if name != "category"} for item in items]
+    return line.with_fields(bundles=UNSET, items=plain)
 
 
 def _offered(line: Line) -> Session | Knowledge | None:

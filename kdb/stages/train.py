@@ -20,6 +20,7 @@ from kdb.evaluation.matched_session import matched_f1
 from kdb.io.files import partial
 from kdb.io.stream import Line
 from kdb.records import Run
+from kdb.retrieval.labels import trusted
 from kdb.stages.train_intents import train_intents
 from kdb.stages.train_pairs import CROSS_FITTING, train_pairs
 from kdb.student import adapter, distributed, router
@@ -62,11 +63,11 @@ def train(lines: Iterable[Line], config: StudentConfig, options: TrainOptions) -
     the main one writes and has a record.
     """
     check_output(options.folder, options.force)
-    data = TrainingData.read(lines, config.training.seed)
+    data = TrainingData.read(lines, config.training.seed, config.context)
     with distributed.process_group(options.device) as device, _working_folder(options) as part:
         record = _train(data, config, options, device, part)
         if config.method.intents and not answer_class(config.method).has_intents and not options.experts:
-            measured = train_intents(data.training, data.validation, config, device, part)
+            measured = train_intents(data, config, device, part)
             if record:
                 record.measured["intents"] = measured
         if record:
@@ -164,7 +165,9 @@ def _fit(setup: TrainingSetup) -> tuple[list[Any], list[Any]]:
     """Let the method learn what it learns beside the weights; the validation queries and what was said to them."""
     queries = setup.validation.queries()
     outputs = setup.method.read(queries, 2 * setup.config.training.per_device_train_batch_size)
-    setup.method.fit(setup.training.sessions, queries, outputs)
+    setup.method.fit(
+        [setup.data.training[n] for n in trusted(setup.data.training, setup.data.labels)], queries, outputs
+    )
     return queries, outputs
 
 

@@ -12,17 +12,17 @@ from kdb import console
 from kdb.records import Session
 from kdb.student import adapter, distributed
 from kdb.student.config import StudentConfig
+from kdb.student.examples import Example
 from kdb.student.intents import FOLDER, intent_examples
 from kdb.student.model import load
+from kdb.student.setup import TrainingData
 from kdb.student.trainer import CHECKPOINT, Trainer, mean_loss
 
 EPOCHS = 2
 """Bundles are fewer than sessions have pairs of items: one pass leaves the adapter untrained."""
 
 
-def train_intents(
-    training: Sequence[Session], validation: Sequence[Session], config: StudentConfig, device: str, part: Path
-) -> dict[str, Any]:
+def train_intents(data: TrainingData, config: StudentConfig, device: str, part: Path) -> dict[str, Any]:
     """Leave the adapter in a folder of its own in `part`; what was measured, nothing where no bundle has an intent.
 
     It is trained as `config` says, for EPOCHS, on the same weights as the first adapter and not on top of it.
@@ -31,7 +31,11 @@ def train_intents(
         config.student, precision=config.training.precision, device=device, load_in_4bit=config.load_in_4bit
     )
     seed, batch_size = config.training.seed, 2 * config.training.per_device_train_batch_size
-    if not intent_examples(student, training, seed, 0):
+
+    def examples(sessions: Sequence[Session], epoch: int) -> list[Example]:
+        return intent_examples(student, sessions, data.labels, seed, epoch)
+
+    if not examples(data.training, 0):
         console.say("no training bundle has an intent, so none are learnt")
         return {}
     folder = part / FOLDER
@@ -40,9 +44,9 @@ def train_intents(
     trainer = Trainer(student, structs.replace(config.training, num_train_epochs=EPOCHS), folder)
     trainer.resume()
     console.say("training the intents of bundles")
-    known = intent_examples(student, validation, seed, 0)
+    known = examples(data.validation, 0)
     state = trainer.run(
-        lambda epoch: intent_examples(student, training, seed, epoch),
+        lambda epoch: examples(data.training, epoch),
         (lambda: {"loss": mean_loss(student, known, batch_size)}) if known else None,
     )
     if distributed.is_main():

@@ -51,6 +51,7 @@ def train_pairs(
         config.method.pair_features,
         always=(STUDENT,),
         utility=config.method.utility,
+        labels=setup.data.labels,
     )
     if not distributed.is_main():
         return None
@@ -111,6 +112,7 @@ def _facts(report: StackReport, student: SessionEncoder, began: float) -> dict[s
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "losses": own.losses if own else [],
         "held_out_losses": report.held_out,
+        "fitted_to": report.fitted_to,
         "gains": {name: [gain.mean, gain.standard_error] for name, gain in report.gains.items()},
     }
 

@@ -19,7 +19,7 @@ class Example:
     """One sequence. After reading `input_ids[p]` for the n-th p in `answer_positions`, `labels[n]` should follow.
 
     With `allowed_tokens`, only these compete there; without, the whole vocabulary does. `task` names what is
-    practised: the tasks of a step weigh the same, however many tokens each has.
+    practised: the tasks of a step weigh the same, however many tokens each has. The loss is multiplied by `weight`.
     """
 
     input_ids: list[int]
@@ -27,6 +27,7 @@ class Example:
     labels: list[int]
     allowed_tokens: tuple[int, ...] = ()
     task: str = ANSWER
+    weight: float = 1.0
 
     def __len__(self) -> int:
         return len(self.input_ids)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from msgspec import structs
@@ -17,6 +18,7 @@ from kdb import prompts
 from kdb.prompts.answers.intent_text import GRAMMAR, plain_intent
 from kdb.prompts.messages import Message
 from kdb.records import Bundle, Prediction, Session
+from kdb.retrieval.labels import Labels, weight_of
 from kdb.student.adapter import load_adapter
 from kdb.student.examples import Example, length_grouped_batches, prompt_ids, text_example
 from kdb.student.generate import Generator
@@ -46,8 +48,10 @@ def bundle_titles(session: Session, bundle: Bundle) -> list[str]:
     return [titles[item] for item in bundle.items]
 
 
-def intent_examples(student: Student, sessions: Sequence[Session], seed: int, epoch: int) -> list[Example]:
-    """An example for each true bundle that has an intent, its titles in an order drawn anew each epoch."""
+def intent_examples(
+    student: Student, sessions: Sequence[Session], labels: Labels, seed: int, epoch: int
+) -> list[Example]:
+    """An example for each bundle to learn that has an intent, its titles in an order drawn anew each epoch."""
     rng = random.Random(f"{seed}:intents:{epoch}")
     found = []
     for session in sessions:
@@ -56,7 +60,8 @@ def intent_examples(student: Student, sessions: Sequence[Session], seed: int, ep
                 titles = bundle_titles(session, bundle)
                 rng.shuffle(titles)
                 said = plain_intent(bundle.intent)
-                found.append(text_example(student.tokenizer, intent_messages(titles), said))
+                example = text_example(student.tokenizer, intent_messages(titles), said)
+                found.append(replace(example, weight=weight_of(session, labels)))
     return found
 
 

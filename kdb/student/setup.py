@@ -15,8 +15,10 @@ from kdb.io import provenance
 from kdb.io.stream import Line
 from kdb.prompts import sanitized_text
 from kdb.records import Run, Session
+from kdb.retrieval.config import ContextConfig
 from kdb.retrieval.context import retrieve_context
 from kdb.retrieval.knowledge_base import KnowledgeBase, thoughts
+from kdb.retrieval.labels import Labels, by_teacher
 from kdb.student.config import StudentConfig, settings
 from kdb.student.examples import token_ids
 from kdb.student.methods.build import build_method, prompt_hash
@@ -33,20 +35,35 @@ class TrainingData:
     """What a stream holds to learn from: sessions to train on and to validate on, knowledge, and its hashes."""
 
     training: list[Session]
+    """Annotated, or with a label (`labels`)."""
     validation: list[Session]
     base: KnowledgeBase
     inputs: dict[str, str]
 
     @classmethod
-    def read(cls, lines: Iterable[Line], seed: int) -> TrainingData:
-        """Read a stream to its end; KdbError where it has no annotated training session."""
-        base = KnowledgeBase.read(lines)
+    def read(cls, lines: Iterable[Line], seed: int, context: ContextConfig | None = None) -> TrainingData:
+        """Read a stream to its end; KdbError where no training session has an annotation or a label."""
+        base = KnowledgeBase.read(lines, context)
         training, validation = _split(base, seed)
         inputs = {
             "sessions": provenance.content_hash([training, validation]),
             "knowledge": provenance.content_hash(base.knowledge),
         }
         return cls(training, validation, base, inputs)
+
+    @property
+    def labels(self) -> Labels:
+        """The labels that stand for annotations."""
+        return self.base.labels
+
+    def label_facts(self) -> dict[str, Any]:
+        """How many labels of each teacher are learnt from, if any, and what validation means then."""
+        learnt = [self.labels[key] for session in self.training if (key := session.key) in self.labels]
+        by_label = any(session.key in self.labels for session in self.validation)
+        return {
+            **({"labels": by_teacher(learnt)} if learnt else {}),
+            **({"validated_by": "labels"} if by_label else {}),
+        }
 
 
 @dataclass
@@ -73,13 +90,13 @@ class TrainingSetup:
             seed=self.config.training.seed,
             versions=provenance.versions(),
             inputs=self.data.inputs,
-            measured={"sessions": len(self.data.training), **self.thoughts, **measured},
+            measured={"sessions": len(self.data.training), **self.data.label_facts(), **self.thoughts, **measured},
         )
 
 
 def prepare(data: TrainingData, config: StudentConfig, device: str) -> TrainingSetup:
     """Load the student; the configuration gets the hashes of its weights and prompts, and the limit on thoughts."""
-    known = KnowledgeBase(data.training, [], data.base.knowledge)
+    known = KnowledgeBase(data.training, [], data.base.knowledge, dict(data.labels))
     learnt = _thoughts(data, config)
     student = load(
         config.student, precision=config.training.precision, device=device, load_in_4bit=config.load_in_4bit
@@ -91,7 +108,7 @@ def prepare(data: TrainingData, config: StudentConfig, device: str) -> TrainingS
 
     def examples(sessions: list[Session]) -> TrainingSet:
         contexts = retrieve_context(known, config.context, sessions)
-        return TrainingSet(student, method, config, sessions, contexts, learnt)
+        return TrainingSet(student, method, config, sessions, contexts, learnt, data.labels)
 
     return TrainingSetup(config, student, method, data, examples(data.training), examples(data.validation), counts)
 
@@ -100,10 +117,19 @@ def _split(base: KnowledgeBase, seed: int) -> tuple[list[Session], list[Session]
     """The sessions to train on and to validate on; a part of the former is held out where there are none."""
     training, validation = [s for s in base.training if len(s.items) > 1], base.validation
     if not training:
-        raise KdbError("no annotated training session in the input", "kdb import DATA --split train,validation")
+        raise KdbError(
+            "no training session in the input has an annotation or a label to learn from",
+            "kdb import DATA --split train,validation, or kdb extract label",
+        )
+    if labelled := [session for session in training if session.key in base.labels]:
+        console.say(
+            f"{len(training) - len(labelled)} training sessions are annotated, {len(labelled)} have a label"
+        )
     if not validation:
-        count = min(len(training) - 1, max(1, round(HELD_OUT * len(training))))
-        held = set(random.Random(f"{seed}:held-out").sample(range(len(training)), count))
+        annotated = [n for n, session in enumerate(training) if session.key not in base.labels]
+        pool = annotated if len(annotated) > 1 else list(range(len(training)))
+        count = min(len(pool) - 1, max(1, round(HELD_OUT * len(pool))))
+        held = set(random.Random(f"{seed}:held-out").sample(pool, count))
         validation = [s for n, s in enumerate(training) if n in held]
         training = [s for n, s in enumerate(training) if n not in held]
         console.warn(f"no validation sessions: {count} training sessions are held out to choose the best epoch")

@@ -119,7 +119,7 @@ class Trainer:
         for own in (batch[rank::count] for batch in step):
             if own:  # the last batch of an epoch may be smaller than there are processes
                 # By the counts of the whole step: so the sum over processes is what one process would compute.
-                weights = [1 / counts[e.task] for e in own for _ in e.answer_positions]
+                weights = [e.weight / counts[e.task] for e in own for _ in e.answer_positions]
                 loss = weighted_loss(self.student, own, weights)
                 loss.backward()
                 lost += loss.item()

@@ -1,14 +1,15 @@
-"""Annotated sessions as what a student is taught, epoch by epoch, and as what it is asked."""
+"""Annotated and labelled sessions as what a student is taught, epoch by epoch, and as what it is asked."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from kdb.prompts import sanitized_text
 from kdb.prompts.messages import Message, PromptContext, Query, thought_messages
 from kdb.records import Knowledge, Session, SessionKey
+from kdb.retrieval.labels import Labels, weight_of
 from kdb.student.config import StudentConfig
 from kdb.student.examples import THOUGHT, Example, text_example, truncate
 from kdb.student.methods.method import AnswerMethod
@@ -28,6 +29,7 @@ class TrainingSet:
     sessions: Sequence[Session]
     contexts: Sequence[PromptContext]
     thoughts: Thoughts
+    labels: Labels = field(default_factory=dict)
 
     def queries(self) -> list[Query]:
         """A query for each session, items in the order of the session."""
@@ -40,7 +42,9 @@ class TrainingSet:
         """All examples of an epoch; a function of the seed and the epoch alone."""
         found: list[Example] = []
         for query in self._shuffled(epoch):
-            found += self.method.examples(query)
+            own = self.method.examples(query)
+            weight = weight_of(query.session, self.labels)
+            found += own if weight == 1 else [replace(example, weight=weight) for example in own]
             for turns, thought in self._second_task(query):
                 found.append(replace(text_example(self.student.tokenizer, turns, thought), task=THOUGHT))
         return found

@@ -231,3 +231,20 @@ def test_records_state_the_amount(kdb, text: str, stated: object) -> None:
     argv = ("--amount", text) if text else ()
     (first, *_) = kdb("select", *argv, stdin=stream(TRAINING)).records
     assert first["selected"]["amount"] == stated
+
+
+def test_the_other_sessions_may_stay_without_their_annotations(kdb) -> None:
+    items = [Item(f"{n}", f"thing {n}", [["Home", "Lamps"]]) for n in range(3)]
+    training = [
+        Session(id=str(n), domain="shop", split="train", items=items, bundles=[Bundle(["0", "1"])])
+        for n in range(10)
+    ]
+    given = stream([*training, *ASIDE[:1], piece("p", [*range(10)])]).replace('"split"', '"shelf": 7, "split"')
+    dropped = kdb("select", "--amount", "0.3", stdin=given)
+    done = kdb("select", "--amount", "0.3", "--rest", "unannotated", stdin=given)
+    assert ids(done) == ids(dropped)
+    sessions = [r for r in done.records if r["kind"] == "session" and r["split"] == "train"]
+    assert [r["id"] for r in sessions] == [str(n) for n in range(10)]
+    for own in sessions:
+        assert own["shelf"] == 7 and len(own["items"]) == 3
+        assert ("selected" in own) == ("bundles" in own) == ("category" in own["items"][0])

@@ -42,7 +42,7 @@ def test_an_example_teaches_the_intent_of_one_bundle(student) -> None:
     own = Session(
         id="1", domain="d", items=items, bundles=[Bundle(["b", "a"], "for [two]\ncampers"), Bundle(["a", "c"], "")]
     )
-    (example,) = intent_examples(student, [own], seed=0, epoch=0)
+    (example,) = intent_examples(student, [own], {}, seed=0, epoch=0)
     tokenizer = student.tokenizer
     assert tokenizer.decode(example.labels) == "for two campers" + tokenizer.eos_token
     text = tokenizer.decode(example.prompt)

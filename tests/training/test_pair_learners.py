@@ -15,13 +15,17 @@ from kdb.student.pairwise.head import PairHead
 from kdb.student.pairwise.learner import PairLearner
 from kdb.student.pairwise.session_encoder import SessionEncoder
 from kdb.student.pairwise.title_encoder import TitleEncoder
-from kdb.student.pairwise.training import FitSettings, fit
+from kdb.student.pairwise.training import FitSettings, PairTargets, fit
 
 THEMES = (("copper kettle", "copper pan", "copper lid"), ("garden hose", "garden rake", "garden glove"))
 SESSIONS = [[THEMES[0][n % 3], THEMES[1][n % 3], THEMES[0][(n + 1) % 3], THEMES[1][(n + 2) % 3]] for n in range(12)]
 TOGETHER = [
     np.array([[a != b and a.split()[0] == b.split()[0] for b in s] for a in s], dtype=np.float32) for s in SESSIONS
 ]
+
+
+def taught(targets: list[np.ndarray] = TOGETHER, weights: tuple[float, ...] = (1.0,) * 12) -> PairTargets:
+    return PairTargets(SESSIONS, targets, weights)
 
 
 def encoder(tiny_student: Path, seed: int = 0) -> SessionEncoder:
@@ -75,7 +79,7 @@ def test_training_tells_pairs_apart_and_repeats_itself(tiny_student: Path) -> No
     found = []
     for _ in range(2):
         learner = TitleEncoder(dropout=0.1, device="cpu")
-        report = fit(learner, SESSIONS, TOGETHER, FitSettings(steps=12, seed=3))
+        report = fit(learner, taught(), FitSettings(steps=12, seed=3))
         found.append((report.losses, learner.log_odds(SESSIONS)))
     losses, odds = found[0]
     assert losses[-1] < losses[0]
@@ -89,7 +93,7 @@ def test_training_tells_pairs_apart_and_repeats_itself(tiny_student: Path) -> No
 def test_session_encoder_learns_and_only_its_adapter_changes(tiny_student: Path) -> None:
     learner = encoder(tiny_student)
     weights = {n: p.detach().clone() for n, p in learner.student.model.named_parameters()}
-    report = fit(learner, SESSIONS, TOGETHER, FitSettings(steps=40))
+    report = fit(learner, taught(), FitSettings(steps=40))
     assert report.losses[-1] < report.losses[0]
     changed = {n for n, p in learner.student.model.named_parameters() if not (p == weights[n]).all()}
     assert changed and all("lora_" in name for name in changed)
@@ -98,15 +102,39 @@ def test_session_encoder_learns_and_only_its_adapter_changes(tiny_student: Path)
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_without_positive_or_negative_pairs_training_goes_on(value: float) -> None:
     learner = TitleEncoder(device="cpu")
-    fit(learner, SESSIONS, [np.full((4, 4), value, dtype=np.float32)] * 12, FitSettings(steps=4))
+    fit(learner, taught([np.full((4, 4), value, dtype=np.float32)] * 12), FitSettings(steps=4))
     odds = learner.log_odds(SESSIONS[:1])[0]
     assert np.isfinite(odds).all()
     assert (odds[0, 1] > 0) == bool(value)
 
 
+def test_soft_targets_are_learnt_as_probabilities() -> None:
+    learner = TitleEncoder(dropout=0.0, device="cpu")
+    report = fit(learner, taught([np.full((4, 4), 0.25, dtype=np.float32)] * 12), FitSettings(steps=10))
+    odds = np.concatenate([own[np.triu_indices(4, 1)] for own in learner.log_odds(SESSIONS)])
+    assert np.allclose(1 / (1 + np.exp(-odds)), 0.25, atol=0.1)
+    assert report.losses[-1] == pytest.approx(0.5623, abs=0.02)  # the entropy of 0.25
+
+
+def test_sessions_count_by_their_weights() -> None:
+    """The same titles with opposite targets: the heavier ones win, and sessions without weight teach nothing."""
+    found = []
+    for weights in ((1.0, 0.0), (0.0, 1.0)):
+        learner = TitleEncoder(dropout=0.0, device="cpu")
+        both = PairTargets(
+            SESSIONS * 2, [*TOGETHER, *(1 - own for own in TOGETHER)], [w for w in weights for _ in range(12)]
+        )
+        fit(learner, both, FitSettings(steps=24))
+        odds = learner.log_odds(SESSIONS)
+        right = np.concatenate([o[t > 0] for o, t in zip(odds, TOGETHER, strict=True)])
+        wrong = np.concatenate([o[(t == 0) & (o != 0)] for o, t in zip(odds, TOGETHER, strict=True)])
+        found.append(right.mean() - wrong.mean())
+    assert found[0] > 1 > -1 > found[1]
+
+
 def test_saved_weights_say_the_same(tmp_path: Path, tiny_student: Path) -> None:
     learner = TitleEncoder(dropout=0.0, device="cpu")
-    fit(learner, SESSIONS, TOGETHER, FitSettings(steps=3))
+    fit(learner, taught(), FitSettings(steps=3))
     file = tmp_path / "embedder.safetensors"
     learner.save(file)
     again = TitleEncoder(seed=9, dropout=0.0, device="cpu")
@@ -132,7 +160,7 @@ def test_cross_fitting_holds_out_and_resumes(tmp_path: Path) -> None:
     make, settings = Counting(), FitSettings(steps=3)
     folds = cross_fitting.fold_numbers([f"shop/{n}" for n in range(12)], 3)
     assert sorted(folds) == [0] * 4 + [1] * 4 + [2] * 4
-    arguments = ("embedder", make, SESSIONS, TOGETHER, folds, settings, tmp_path)
+    arguments = ("embedder", make, taught(), folds, settings, tmp_path)
     odds = cross_fitting.cross_fit(*arguments)
     assert make.made == 3
     (tmp_path / "embedder-1.npz").unlink()
@@ -141,7 +169,7 @@ def test_cross_fitting_holds_out_and_resumes(tmp_path: Path) -> None:
     assert all((a == b).all() for a, b in zip(odds, again, strict=True))
     # The labels of a session do not count in what is said of it.
     other = [1 - own if fold == 0 else own for own, fold in zip(TOGETHER, folds, strict=True)]
-    changed = cross_fitting.cross_fit("other", make, SESSIONS, other, folds, settings, tmp_path)
+    changed = cross_fitting.cross_fit("other", make, taught(other), folds, settings, tmp_path)
     for n, fold in enumerate(folds):
         assert (changed[n] == odds[n]).all() == (fold == 0)
 

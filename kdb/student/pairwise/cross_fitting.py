@@ -14,8 +14,8 @@ import numpy as np
 from kdb import console
 from kdb.errors import KdbError
 from kdb.student import distributed
-from kdb.student.pairwise.learner import LogOdds, PairLearner, Titles
-from kdb.student.pairwise.training import FitSettings, fit
+from kdb.student.pairwise.learner import LogOdds, PairLearner
+from kdb.student.pairwise.training import FitSettings, PairTargets, fit
 
 FOLDS = 3
 FEW_SESSIONS = 30
@@ -25,7 +25,7 @@ FEW_SESSIONS = 30
 def fold_numbers(keys: Sequence[str], folds: int, seed: int = 0) -> list[int]:
     """A fold for each session, drawn by `seed` and the set of keys, all of one size. KdbError for a single one."""
     if len(keys) < 2:
-        raise KdbError("one training session cannot be cross-fitted", "give two or more annotated sessions")
+        raise KdbError("one training session cannot be cross-fitted", "give two or more sessions with bundles")
     shuffled = sorted(set(keys))
     random.Random(seed).shuffle(shuffled)
     number = {key: n % min(folds, len(shuffled)) for n, key in enumerate(shuffled)}
@@ -40,8 +40,7 @@ def n_folds(sessions: int) -> int:
 def cross_fit(
     name: str,
     make: Callable[[], PairLearner],
-    sessions: Sequence[Titles],
-    together: Sequence[LogOdds],
+    taught: PairTargets,
     folds: Sequence[int],
     settings: FitSettings,
     folder: Path,
@@ -60,13 +59,13 @@ def cross_fit(
         held_out = [k for k, own in enumerate(folds) if own == number]
         learner = make()
         note = f"{name}, fold {n + 1} of {len(numbers)}"
-        report = fit(learner, [sessions[k] for k in rest], [together[k] for k in rest], settings, note)
-        found = learner.log_odds([sessions[k] for k in held_out])
-        outside = mean_loss(found, [together[k] for k in held_out])
+        report = fit(learner, taught.subset(rest), settings, note)
+        found = learner.log_odds(taught.subset(held_out).titles)
+        outside = mean_loss(found, taught.subset(held_out).targets)
         console.say(f"{note}: loss {report.losses[-1]:.4f}, held out {outside:.4f}")
         _save(file, found)
     distributed.wait_for_all()
-    odds: list[LogOdds] = [np.zeros((0, 0), dtype=np.float32)] * len(sessions)
+    odds: list[LogOdds] = [np.zeros((0, 0), dtype=np.float32)] * len(folds)
     for number in numbers:
         held_out = [k for k, own in enumerate(folds) if own == number]
         for k, own in zip(held_out, _load(folder / f"{name}-{number}.npz"), strict=True):

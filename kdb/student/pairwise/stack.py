@@ -1,6 +1,10 @@
 """A partition model on everything known of a pair: titles and categories, and what cross-fitted learners say.
 
 Fitted on training sessions alone. A learner that does not help out of fold has no weight and is not read.
+
+Learners and pair features learn from labels too, by their weights and shares. Which learners help, the weights of
+the partition model and the calibration are fitted to annotated sessions alone if there are enough of them: these
+are few numbers, and a teacher's mistakes would show in each. With fewer, all sessions count.
 """
 
 from __future__ import annotations
@@ -22,10 +26,11 @@ from kdb.partitions.pair_features import PairFeatures
 from kdb.prompts.messages import positions
 from kdb.records import Item, Session
 from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.labels import Labels, pair_shares, trusted, weight_of
 from kdb.student import distributed
 from kdb.student.pairwise.cross_fitting import cross_fit, fold_numbers, mean_loss, n_folds
 from kdb.student.pairwise.learner import LogOdds, PairLearner
-from kdb.student.pairwise.training import FitReport, Maker
+from kdb.student.pairwise.training import FitReport, Maker, PairTargets
 from kdb.student.pairwise.training import fit as fit_learner
 
 FILE = "pairs.safetensors"
@@ -100,10 +105,14 @@ def read(folder: Path, embedder: Embedder, load: Callable[[str], PairLearner]) -
 
 @dataclass
 class StackReport:
-    """What each learner gained out of fold and its loss there, its last training, and the learner itself."""
+    """What each learner gained out of fold and its loss there, its last training, and the learner itself.
 
-    gains: dict[str, stacking.Gain]
-    held_out: dict[str, float]
+    `fitted_to` counts the annotated and the labelled sessions that the partition model was fitted to.
+    """
+
+    fitted_to: dict[str, int]
+    gains: dict[str, stacking.Gain] = field(default_factory=dict)
+    held_out: dict[str, float] = field(default_factory=dict)
     trainings: dict[str, FitReport] = field(default_factory=dict)
     trained: dict[str, PairLearner] = field(default_factory=dict)
 
@@ -116,51 +125,64 @@ def fit(
     use_features: bool = True,
     always: Sequence[str] = (),
     utility: str = "f1",
+    labels: Labels | None = None,
 ) -> tuple[PairStack, StackReport]:
     """Cross-fit the learners, fit the partition model on what they say out of fold, then train those that help.
 
-    Those in `always` are trained even if they do not help. All is done in `folder`, and what is there already is
-    not done again. Several processes share the folds; each has the result. KdbError for a single session.
+    Those in `always` are trained even if they do not help. `labels` are those of sessions that nobody annotated.
+    All is done in `folder`, and what is there already is not done again. Several processes share the folds; each
+    has the result. KdbError for a single session.
     """
+    labels = labels or {}
     training = [cut(session) for session in training if len(session.items) > 1]
-    truth = [positions(session.items, session.truth or []) for session in training]
-    titles, targets = training_pairs(training)
-    if not any(own.any() for own in targets):
+    taught = pair_targets(training, labels)
+    if not any(own.any() for own in taught.targets):
         raise KdbError("no training session has a bundle", "kdb import DATA --split train,validation")
-    known, pairs = pair_features.fit(embedder, training) if use_features else (None, [None] * len(training))
+    known: PairFeatures | None = None
+    pairs: list[Floats | None] = [None] * len(training)
+    if use_features:
+        known, pairs[:] = pair_features.fit(embedder, training, taught.targets, taught.weights)
     folds = [0] * len(training)
     if makers:
         folds = fold_numbers([f"{s.domain}/{s.id}" for s in training], n_folds(len(training)))
-    odds, report = [], StackReport({}, {})
+    sure = trusted(training, labels)
+    odds, report = list[list[LogOdds]](), StackReport(_fitted_to([training[n] for n in sure], labels))
     for name, maker in makers.items():
-        odds.append(cross_fit(name, maker.make, titles, targets, folds, maker.settings, folder))
-        report.held_out[name] = mean_loss(odds[-1], targets)
+        odds.append(cross_fit(name, maker.make, taught, folds, maker.settings, folder))
+        report.held_out[name] = mean_loss([odds[-1][n] for n in sure], taught.subset(sure).targets)
     scale = scale_of(odds)
-    features = [joined(own, [each[n] for each in odds], scale) for n, own in enumerate(pairs)]
-    stacked = stacking.fit(features, truth, folds, len(makers))
+    features = [joined(pairs[n], [each[n] for each in odds], scale) for n in sure]
+    truth = [positions(training[n].items, training[n].truth or []) for n in sure]
+    weights = [taught.weights[n] for n in sure]
+    stacked = stacking.fit(features, truth, [folds[n] for n in sure], len(makers), weights)
     report.gains = dict(zip(makers, stacked.gains, strict=True))
     for name, gain in report.gains.items():
         console.say(f"{name}: {gain} out of fold" + ("" if gain.helps else ", so it has no weight"))
     kept = [n for n, gain in enumerate(stacked.gains) if gain.helps]
     helping = [list(makers)[n] for n in kept]
     for name in dict.fromkeys([*helping, *always]):
-        report.trained[name], training_report = _trained(name, makers[name], titles, targets, folder)
+        report.trained[name], training_report = _trained(name, makers[name], taught, folder)
         if training_report:
             report.trainings[name] = training_report
-    weights = stacked.weights[crf.active_weights(stacked.active)]
     active = [own[:, :, stacked.active] for own in features]
-    calibrate = calibration.cross_fit(active, truth, weights, utility)
+    fitted = stacked.weights[crf.active_weights(stacked.active)]
+    calibrate = calibration.cross_fit(active, truth, fitted, utility, weights)
     learners = {name: report.trained[name] for name in helping}
-    return PairStack(known, learners, scale[:, kept], weights, calibrate), report
+    return PairStack(known, learners, scale[:, kept], fitted, calibrate), report
 
 
-def _trained(
-    name: str, maker: Maker, titles: Sequence[Sequence[str]], targets: Sequence[LogOdds], folder: Path
-) -> tuple[PairLearner, FitReport | None]:
+def _fitted_to(sessions: Sequence[Session], labels: Labels) -> dict[str, int]:
+    labelled = sum(session.key in labels for session in sessions)
+    if labels:
+        console.say(f"the partition model is fitted to {len(sessions)} sessions, {labelled} of them with a label")
+    return {"annotated": len(sessions) - labelled, "labelled": labelled}
+
+
+def _trained(name: str, maker: Maker, taught: PairTargets, folder: Path) -> tuple[PairLearner, FitReport | None]:
     """The learner trained on all sessions by the main process, or as it lies in the folder."""
     learner, report, file = maker.make(), None, folder / f"{name}.safetensors"
     if distributed.is_main() and not file.exists():
-        report = fit_learner(learner, titles, targets, maker.settings, name)
+        report = fit_learner(learner, taught, maker.settings, name)
         folder.mkdir(parents=True, exist_ok=True)
         learner.save(file)
     distributed.wait_for_all()
@@ -168,12 +190,18 @@ def _trained(
     return learner, report
 
 
-def training_pairs(training: Sequence[Session]) -> tuple[list[list[str]], list[LogOdds]]:
-    """The titles of each session of two or more items, and which of its pairs share a bundle."""
+def pair_targets(training: Sequence[Session], labels: Labels | None = None) -> PairTargets:
+    """What sessions of two or more items teach of their pairs: annotations 0 or 1, labels the share of answers."""
+    labels = labels or {}
     sessions = [cut(session) for session in training if len(session.items) > 1]
+    targets = []
+    for session in sessions:
+        groups = positions(session.items, session.truth or [])
+        shares = pair_shares(session, labels)
+        found = together(len(session.items), groups) if shares is None else soft(session.items, shares)
+        targets.append(found)
     titles = [[item.title for item in session.items] for session in sessions]
-    truth = [positions(session.items, session.truth or []) for session in sessions]
-    return titles, [together(len(own), groups) for own, groups in zip(titles, truth, strict=True)]
+    return PairTargets(titles, targets, [weight_of(session, labels) for session in sessions])
 
 
 def cut(session: Session) -> Session:
@@ -194,6 +222,16 @@ def together(items: int, groups: Sequence[Sequence[int]]) -> LogOdds:
     for group in groups:
         found[np.ix_(list(group), list(group))] = 1
     np.fill_diagonal(found, 0)
+    return found
+
+
+def soft(items: Sequence[Item], shares: Mapping[tuple[str, str], float]) -> LogOdds:
+    """The share of each pair of items, by their ids, and 0 where none is known: (items, items)."""
+    place = {item.id: n for n, item in enumerate(items)}
+    found = np.zeros((len(items), len(items)), dtype=np.float32)
+    for (one, other), share in shares.items():
+        if one in place and other in place and one != other:
+            found[place[one], place[other]] = found[place[other], place[one]] = min(max(share, 0.0), 1.0)
     return found
 
 

@@ -1,5 +1,7 @@
 """The training loop of pair learners: cross-entropy averaged over the pairs of a session, then over sessions.
 
+Sessions count by their weights.
+
 The encoder's weights may be in bf16: they are updated in fp32 ("master weights", Micikevicius et al., arXiv
 1710.03740), for in bf16 alone small updates would round away.
 """
@@ -32,6 +34,26 @@ STRETCH = 8
 
 
 @dataclass
+class PairTargets:
+    """What a learner is taught: sessions of two or more titles, (n, n) targets between 0 and 1, and weights.
+
+    A target is the probability that two items share a bundle; a session's loss is multiplied by its weight.
+    """
+
+    titles: Sequence[Titles]
+    targets: Sequence[LogOdds]
+    weights: Sequence[float]
+
+    def subset(self, numbers: Sequence[int]) -> PairTargets:
+        """Those of some sessions, by their numbers."""
+        return PairTargets(
+            [self.titles[n] for n in numbers],
+            [self.targets[n] for n in numbers],
+            [self.weights[n] for n in numbers],
+        )
+
+
+@dataclass
 class FitSettings:
     """How long and how fast; 0 stands for the learner's own value. `steps`, if not 0, goes before `epochs`."""
 
@@ -59,21 +81,16 @@ class FitReport:
     seconds: float = 0.0
 
 
-def fit(
-    learner: PairLearner,
-    sessions: Sequence[Titles],
-    together: Sequence[LogOdds],
-    settings: FitSettings,
-    note: str = "",
-) -> FitReport:
-    """Train on sessions of two or more titles; `together` holds (n, n) targets between 0 and 1 for each.
+def fit(learner: PairLearner, taught: PairTargets, settings: FitSettings, note: str = "") -> FitReport:
+    """Train a learner, by soft targets where they are between 0 and 1 (Hinton et al., arXiv 1503.02531).
 
     The order of items is drawn anew each epoch. Deterministic in the seed. KdbError where the loss is no number.
     """
     import torch
     from transformers import get_cosine_schedule_with_warmup
 
-    _initialise(learner, sessions, together)
+    sessions = taught.titles
+    _initialise(learner, taught)
     weights = {**learner.encoder_weights(), **dict(learner.head.layers.named_parameters())}
     masters = {name: w if w.dtype == torch.float32 else w.detach().float() for name, w in weights.items()}
     encoder, head = _split(masters, len(learner.encoder_weights()))
@@ -88,7 +105,7 @@ def fit(
     torch.manual_seed(settings.seed)
     learner.set_training(True)
     for batch in console.track(_batches(learner, sessions, total, settings.seed), note, total):
-        loss = _loss(learner, sessions, together, batch)
+        loss = _loss(learner, taught, batch)
         for weight in weights.values():
             weight.grad = None
         loss.backward()
@@ -110,15 +127,15 @@ def fit(
     return report
 
 
-def _initialise(learner: PairLearner, sessions: Sequence[Titles], together: Sequence[LogOdds]) -> None:
+def _initialise(learner: PairLearner, taught: PairTargets) -> None:
     """Fit the head to what the encoder says before training of the first sessions."""
     import torch
 
     known = slice(0, FIRST)
     learner.set_training(False)
     with torch.no_grad():
-        states = torch.cat(learner.states(sessions[known]))
-    pairs = np.concatenate([own[np.triu_indices(len(own), 1)] for own in together[known]])
+        states = torch.cat(learner.states(taught.titles[known]))
+    pairs = np.concatenate([own[np.triu_indices(len(own), 1)] for own in taught.targets[known]])
     learner.head.initialise(states, float(np.clip(pairs.mean(), 0.05, 0.95)))
 
 
@@ -144,18 +161,17 @@ def _batches(learner: PairLearner, sessions: Sequence[Titles], total: int, seed:
         done += len(batches)
 
 
-def _loss(
-    learner: PairLearner, sessions: Sequence[Titles], together: Sequence[LogOdds], batch: Sequence[Ordered]
-) -> torch.Tensor:
+def _loss(learner: PairLearner, taught: PairTargets, batch: Sequence[Ordered]) -> torch.Tensor:
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits
 
-    states = learner.states([[sessions[n][i] for i in order] for n, order in batch])
+    states = learner.states([[taught.titles[n][i] for i in order] for n, order in batch])
     losses = []
     for (n, order), own in zip(batch, states, strict=True):
         first, second = np.triu_indices(len(order), 1)
-        targets = torch.as_tensor(together[n][np.ix_(order, order)][first, second], device=own.device)
-        losses.append(binary_cross_entropy_with_logits(learner.head.log_odds(own, first, second), targets))
+        targets = torch.as_tensor(taught.targets[n][np.ix_(order, order)][first, second], device=own.device)
+        loss = binary_cross_entropy_with_logits(learner.head.log_odds(own, first, second), targets)
+        losses.append(taught.weights[n] * loss)
     return torch.stack(losses).mean()
 
 

@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +11,7 @@ from support.command_line import Result, run_kdb
 from support.fake_teacher import FakeTeacher, running
 
 from kdb.extraction.label_votes import agreement, consensus, read, read_intent
-from kdb.extraction.labels import labelled_sessions
-from kdb.records import Bundle, Item, Knowledge, Session, Source
+from kdb.records import Bundle, Item, Session
 
 TITLES = ["Camera body in black", "Camera bag", "Tripod", "Tent"]
 SESSION = Session(id="s", domain="d", items=[Item(i, title) for i, title in zip("abcd", TITLES, strict=True)])
@@ -98,39 +96,6 @@ def test_confidence_and_shares_are_probabilities(said: list[list[set[str]]]) -> 
 def test_agreement_is_symmetric_and_full_for_equals_alone(one: set, other: set) -> None:
     assert agreement(one, other) == agreement(other, one)
     assert (agreement(one, other) == 1) == (one == other)
-
-
-def label(session: str, confidence: float | None, *groups: str) -> Knowledge:
-    made = Knowledge(
-        id=f"{session}{confidence}",
-        format="label",
-        domain="d",
-        text="",
-        teacher="t",
-        source=Source(sessions=[session]),
-        bundles=bundles(*groups),
-        pair_shares=[("a", "b", 0.5)],
-    )
-    if confidence is not None:
-        made.confidence = confidence
-    return made
-
-
-def test_labels_become_sessions_with_weights() -> None:
-    annotated = msgspec.structs.replace(SESSION, id="1", bundles=bundles("abc"))
-    others = [msgspec.structs.replace(SESSION, id=i) for i in ("2", "3", "4", "5")]
-    labels = [label("1", 1.0, "cd"), label("2", 0.4, "ab"), label("2", 0.9, "cd"), label("3", 0.2, "ab")]
-    labels += [label("4", None, "bd")]
-    found = labelled_sessions([annotated, *others], labels, min_confidence=0.3)
-    assert [(f.session.id, f.labelled_by, f.weight) for f in found] == [
-        ("1", "", 1),
-        ("2", "t", 0.9),
-        ("4", "t", 1),
-    ]
-    assert found[0].session == annotated
-    assert found[0].pair_shares == {("a", "b"): 1, ("a", "c"): 1, ("b", "c"): 1}
-    assert [bundle.items for bundle in found[1].session.truth or []] == [["c", "d"]]
-    assert found[1].pair_shares == {("a", "b"): 0.5}
 
 
 @pytest.fixture

@@ -47,8 +47,10 @@ def test_large_sessions_are_fitted_too():
 
 def test_the_gradient_of_both_kinds_of_session():
     """By differences: of an exact session and of one by its best partitions."""
-    exact = crf._all_partitions([random_pairs(1, 5), random_pairs(2, 5)], [[[0, 1]], [[0, 2, 4], [1, 3]]])
-    large = crf._NBest(random_pairs(3, 10), [[0, 9], [1, 2, 3]])
+    exact = crf._all_partitions(
+        [random_pairs(1, 5), random_pairs(2, 5)], [[[0, 1]], [[0, 2, 4], [1, 3]]], [1.0, 0.3]
+    )
+    large = crf._NBest(random_pairs(3, 10), [[0, 9], [1, 2, 3]], 0.4)
     weights = np.random.default_rng(0).normal(size=crf.n_weights(2)) / 2
     large.search(weights)
     for part in (exact, crf._NBestLikelihood.of([large, large])):
@@ -58,6 +60,17 @@ def test_the_gradient_of_both_kinds_of_session():
             step[n] = 0.01
             slope = (part.loss(weights + step)[0] - part.loss(weights - step)[0]) / 0.02
             assert gradient[n] == pytest.approx(slope, abs=2e-2)
+
+
+def test_a_session_of_weight_two_counts_as_two():
+    pairs, truth = (
+        [random_pairs(1, 5), random_pairs(2, 4), random_pairs(3, 10)],
+        [[[0, 1]], [[0, 2], [1, 3]], [[0, 1]]],
+    )
+    twice = crf.fit([*pairs, *pairs[1:]], [*truth, *truth[1:]])
+    assert crf.fit(pairs, truth, session_weights=[1, 2, 2]) == pytest.approx(twice, abs=1e-3)
+    alone = crf.fit(pairs[:1], truth[:1])
+    assert crf.fit(pairs, truth, session_weights=[1, 0, 0]) == pytest.approx(alone, abs=1e-3)
 
 
 def test_a_strong_prior_stays():
