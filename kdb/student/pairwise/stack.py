@@ -166,7 +166,7 @@ def fit(
             report.trainings[name] = training_report
     active = [own[:, :, stacked.active] for own in features]
     fitted = stacked.weights[crf.active_weights(stacked.active)]
-    calibrate = calibration.cross_fit(active, truth, fitted, utility, weights)
+    calibrate = calibration.cross_fit(active, truth, fitted, utility, session_weights=weights)
     learners = {name: report.trained[name] for name in helping}
     return PairStack(known, learners, scale[:, kept], fitted, calibrate), report
 
