@@ -21,7 +21,7 @@ OF_STUDENTS = f"student adapter {METHOD} temperature samples aggregate unconstra
 OF_SERVERS = "concurrency timeout retries max_tokens cache budget max_requests extra_body"
 
 
-@command(rare=f"{OF_SERVERS} formats min_confidence")
+@command(rare=f"{OF_SERVERS} formats min_confidence temperature")
 def infer(
     streams: StreamOptions,
     *,
@@ -43,6 +43,10 @@ def infer(
     top: Annotated[
         int, Option(min=0, help="Only so many bundles of a session, the most probable.", show_default=False)
     ] = 0,
+    window: Annotated[
+        int,
+        Option(min=0, help="Answer so many sessions at a time, as they come; 1: line by line.", show_default=False),
+    ] = 0,
     name: Annotated[str, Option(help="What tables call this run.", show_default=False)] = "",
     tag: Tag = None,
     resume: Annotated[
@@ -57,7 +61,8 @@ def infer(
 
     A student can only name items of the session, unless unconstrained. All input is read first. Predictions come in
     the order of the input, after a `run` record that says how many there will be. What a killed run had written is
-    finished with --resume.
+    finished with --resume. With --window nothing is read ahead: a program feeds a line and reads its answer, the
+    memory does not grow, and the `run` record says nothing of the input.
 
     With --samples, a text answer is chosen that agrees most with the others (mean matched F1), or bundles or pairs
     that most of them name (aggregate); of the format pairs, the probabilities are averaged.
@@ -81,7 +86,7 @@ def infer(
     elif remote:
         given.refuse("batch_size precision device", "--backend endpoint")
     if resume:
-        given.refuse("output", "--resume")
+        given.refuse("output window", "--resume")
     options = InferOptions(
         student=student,
         adapter=adapter,
@@ -95,7 +100,8 @@ def infer(
         precision=hardware.precision,
         device=hardware.device,
     )
-    lines = stage.read(streams.read("session"))
+    reading = streams.read("session")
+    lines = None if window else stage.read(reading)
     base = KnowledgeBase()
     if kb:
         base = KnowledgeBase.read(streams.read_files(kb, ("session", "knowledge")), options.kb_context)
@@ -103,9 +109,10 @@ def infer(
     if min_probability or top:
         predictor = MostProbable(predictor, min_probability, top)
     run = stage.run_record(lines, predictor, base, generation.seed, name=name, tags=tags(tag))
+    if lines is None:
+        return streams.write(stage.infer_as_read(reading, predictor, run, window))
     if resume is None:
-        streams.write(stage.infer(lines, predictor, run))
-        return
+        return streams.write(stage.infer(lines, predictor, run))
     with stream.resume_output(resume) as (file, done):
         kept = stage.whole_windows(lines, run, done)
         file.seek(sum(len(line.text.encode()) + 1 for line in done[:kept]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -31,15 +32,15 @@ class ExpectedSession:
 class ScoredStream:
     """What was read: runs by id, tables by run and domain, and the sessions that are to be scored by domain.
 
-    `ends` are the numbers of predictions that closing records state, `policies` the ways in which sessions were
-    imported, by who says so (a run's id, or `SESSIONS`) and domain.
+    `ends` are the numbers of predictions that closing records state by domain, `policies` the ways in which
+    sessions were imported, by who says so (a run's id, or `SESSIONS`) and domain.
     """
 
     columns: tuple[Count, ...] = field(default_factory=columns)
     runs: dict[str, Run] = field(default_factory=dict)
     tables: dict[str, dict[str, ScoreTable]] = field(default_factory=dict)
     expected: dict[str, dict[str, ExpectedSession]] = field(default_factory=dict)
-    ends: dict[str, dict[str, int]] = field(default_factory=dict)
+    ends: dict[str, Counter[str]] = field(default_factory=dict)
     policies: dict[tuple[str, str], list[ImportInfo]] = field(default_factory=dict)
     intents: list[tuple[ScoreTable, str, str, str]] = field(default_factory=list)
 
@@ -65,7 +66,8 @@ class ScoredStream:
             if isinstance(record, Run):
                 self.runs[record.id] = record
             elif isinstance(record, End):
-                self.ends[record.run] = record.sessions
+                # Partitions of one run, joined to one stream, each have an end.
+                self.ends.setdefault(record.run, Counter()).update(record.sessions)
             elif isinstance(record, Session) and record.truth is not None:
                 self._note_policy(SESSIONS, record)
                 self._expect(record)

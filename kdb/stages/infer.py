@@ -41,20 +41,23 @@ def read(lines: Iterable[Line]) -> list[Line]:
     return found
 
 
-def run_record(lines: Sequence[Line], predictor: Predictor, base: KnowledgeBase, seed: int, **settings: Any) -> Run:
+def run_record(
+    lines: Sequence[Line] | None, predictor: Predictor, base: KnowledgeBase, seed: int, **settings: Any
+) -> Run:
     """The `run` record: what predicts what, and on the ground of what; its id changes with any of that.
 
-    KdbError where the predictor has learnt from a session of the input in this run; where it did so before, the
-    record says so.
+    Without `lines` it says nothing of the input, which is still to come. KdbError where the predictor has learnt
+    from a session of the input in this run; where it did so before, the record says so.
     """
-    sessions = [line.record for line in lines if isinstance(line.record, Session)]
-    overlap = predictor.seen.overlap(sessions, refuse=predictor.fits_kb)
     found = {**{name: value for name, value in settings.items() if value}, **predictor.settings}
     found["kb"] = msgspec.to_builtins(base.summary)
-    inputs = {
-        "sessions": provenance.content_hash(sessions),
-        "kb": provenance.content_hash([base.training, base.validation, base.knowledge]),
-    }
+    inputs = {"kb": provenance.content_hash([base.training, base.validation, base.knowledge])}
+    measured = dict(predictor.measured)
+    if lines is not None:
+        sessions = [line.record for line in lines if isinstance(line.record, Session)]
+        inputs = {"sessions": provenance.content_hash(sessions), **inputs}
+        overlap = predictor.seen.overlap(sessions, refuse=predictor.fits_kb)
+        measured |= {"sessions": len(sessions), **overlap}
     return Run(
         id=provenance.content_hash([found, seed, inputs]),
         command="infer",
@@ -62,7 +65,7 @@ def run_record(lines: Sequence[Line], predictor: Predictor, base: KnowledgeBase,
         seed=seed,
         versions=provenance.versions(),
         inputs=inputs,
-        measured={**predictor.measured, "sessions": len(sessions), **overlap},
+        measured=measured,
         ends=True,
     )
 
@@ -75,25 +78,51 @@ def infer(lines: Sequence[Line], predictor: Predictor, run: Run, skip: int = 0) 
     if not skip:
         yield run
     ahead = max(skip - 1, 0)
-    for window in console.track(windows(lines), "windows"):
+    for window in console.track(list(windows(lines)), "windows"):
         if ahead >= len(window):
             ahead -= len(window)
             continue
         yield from _predicted(window, predictor, run.id)
     predictor.close()
-    counts = Counter(line.record.domain for line in lines if isinstance(line.record, Session))
+    yield End(run=run.id, sessions=dict(_counts(lines)))
+
+
+def infer_as_read(lines: Iterable[Line], predictor: Predictor, run: Run, window: int) -> Iterator[Line | Record]:
+    """What `infer` gives, each `window` sessions answered before more are read: memory does not grow with them.
+
+    So a session may stand twice, and one that the predictor has learnt from is answered with a warning.
+    """
+    yield run
+    counts: Counter[str] = Counter()
+    for own in windows(lines, window):
+        sessions = [line.record for line in own if isinstance(line.record, Session)]
+        predictor.seen.overlap(sessions, refuse=False)
+        yield from _predicted(own, predictor, run.id)
+        counts += _counts(own)
+    predictor.close()
     yield End(run=run.id, sessions=dict(counts))
 
 
-def windows(lines: Sequence[Line]) -> list[Sequence[Line]]:
-    """The lines in stretches of WINDOW sessions: how sessions are batched shows in the last digits of a student."""
-    found, start, waiting = [], 0, 0
-    for n, line in enumerate(lines):
+def windows(lines: Iterable[Line], size: int = WINDOW) -> Iterator[list[Line]]:
+    """The lines in stretches of `size` sessions, others alone where no session waits for more.
+
+    How sessions are batched shows in the last digits of a student.
+    """
+    found: list[Line] = []
+    waiting = 0
+    for line in lines:
+        found.append(line)
         waiting += isinstance(line.record, Session)
-        if waiting == WINDOW:
-            found.append(lines[start : n + 1])
-            start, waiting = n + 1, 0
-    return [*found, lines[start:]] if start < len(lines) else found
+        if waiting in (0, size):
+            yield found
+            found, waiting = [], 0
+    if found:
+        yield found
+
+
+def _counts(lines: Iterable[Line]) -> Counter[str]:
+    """How many sessions of each domain there are."""
+    return Counter(line.record.domain for line in lines if isinstance(line.record, Session))
 
 
 def whole_windows(lines: Sequence[Line], run: Run, done: Sequence[Line]) -> int:

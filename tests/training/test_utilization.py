@@ -237,7 +237,7 @@ def replace_text(piece: Knowledge, name: str, text: str) -> Knowledge:
     "how",
     [
         ("pair-prompts", "--samples", "2"),
-        ("labels", "--samples", "2", "--temperature", "1", "--set", "aggregate=pairs"),
+        ("labels", "--samples", "2", "--set", "temperature=1", "--set", "aggregate=pairs"),
     ],
 )
 def test_shown_without_an_adapter(kdb, kb, test_sessions, tiny_student, how) -> None:

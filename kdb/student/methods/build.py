@@ -23,7 +23,7 @@ def build_method(
     generation = generation or GenerationConfig()
     answer = answer_class(config.method)
     if not answer.can_sample and (generation.temperature or generation.aggregate != "answer"):
-        option = "--temperature" if generation.temperature else "--aggregate"
+        option = "temperature" if generation.temperature else "aggregate"
         raise UsageError(f"{option} has no effect with --answer {config.method.answer}", "leave out one of them")
     if answer.is_text:
         return GenerationMethod(student, answer(config.method.intents), config, generation)

@@ -23,6 +23,8 @@ LogOdds = NDArray[np.float32]
 
 TITLE_LENGTH = 120
 """Titles are cut at so many characters: their ends hold what an accessory fits, and matter."""
+CACHED_TITLES = 1 << 16
+"""The tokens of so many titles are kept: a process that goes on for days must not grow."""
 BATCH = 8
 
 

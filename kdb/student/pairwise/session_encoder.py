@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from kdb.student.config import LoraConfig
 from kdb.student.examples import token_ids
 from kdb.student.model import Student, load
 from kdb.student.pairwise.head import PairHead
-from kdb.student.pairwise.learner import TITLE_LENGTH, PairLearner, Titles
+from kdb.student.pairwise.learner import CACHED_TITLES, TITLE_LENGTH, PairLearner, Titles
 from kdb.student.pairwise.training import FitSettings, Maker
 from kdb.student.tensors import read_tensors
 
@@ -42,7 +43,7 @@ class SessionEncoder(PairLearner):
         torch.manual_seed(seed)
         self.head = PairHead(student.model.config.hidden_size, dropout, student.device)
         self._prefix = token_ids(student.tokenizer, prompts.template(PROMPT) + "\n")
-        self._ids: dict[str, list[int]] = {}
+        self._line = lru_cache(CACHED_TITLES)(self._read)
 
     def encoder_weights(self) -> dict[str, torch.nn.Parameter]:
         """See `PairLearner`: the weights of the adapter."""
@@ -96,10 +97,9 @@ class SessionEncoder(PairLearner):
         model = self.student.model
         return (model.get_base_model() if hasattr(model, "get_base_model") else model).base_model
 
-    def _line(self, title: str) -> list[int]:
-        if title not in self._ids:
-            self._ids[title] = token_ids(self.student.tokenizer, prompts.sanitized(title, TITLE_LENGTH) + "\n")
-        return self._ids[title]
+    def _read(self, title: str) -> list[int]:
+        """The tokens of a title and the end of its line."""
+        return token_ids(self.student.tokenizer, prompts.sanitized(title, TITLE_LENGTH) + "\n")
 
 
 def maker(

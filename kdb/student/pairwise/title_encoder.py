@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kdb.errors import KdbError
 from kdb.prompts import sanitized
 from kdb.retrieval.packaged import EMBEDDER, embedder_path
 from kdb.student.pairwise.head import PairHead
-from kdb.student.pairwise.learner import TITLE_LENGTH, PairLearner, Titles
+from kdb.student.pairwise.learner import CACHED_TITLES, TITLE_LENGTH, PairLearner, Titles
 from kdb.student.pairwise.training import FitSettings, Maker
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class TitleEncoder(PairLearner):
             raise KdbError(f"embedder {name!r} cannot be loaded: {str(error).splitlines()[0]}") from None
         torch.manual_seed(seed)
         self.head = PairHead(self.model.config.hidden_size, dropout, self.device)
-        self._ids: dict[str, list[int]] = {}
+        self._tokens = lru_cache(CACHED_TITLES)(self._read)
 
     def encoder_weights(self) -> dict[str, torch.nn.Parameter]:
         """See `PairLearner`; the pooler is not read."""
@@ -87,11 +88,10 @@ class TitleEncoder(PairLearner):
         self.model.train(on)
         self.head.layers.train(on)
 
-    def _tokens(self, title: str) -> list[int]:
-        if title not in self._ids:
-            text = sanitized(title, TITLE_LENGTH)
-            self._ids[title] = self.tokenizer(text, truncation=True, max_length=64).input_ids
-        return self._ids[title]
+    def _read(self, title: str) -> list[int]:
+        """The tokens of a title."""
+        ids: list[int] = self.tokenizer(sanitized(title, TITLE_LENGTH), truncation=True, max_length=64).input_ids
+        return ids
 
 
 def maker(name: str, settings: FitSettings, device: str = "") -> Maker:
