@@ -21,7 +21,7 @@ from kdb.sources.config import ImportConfig
 from kdb.sources.events.columns import Columns
 from kdb.sources.events.log import Log
 from kdb.sources.events.rows import identity
-from kdb.sources.events.table_file import EXTRA, ROW, TableFile, find_files, open_table
+from kdb.sources.events.table_file import EXTRA, ROW, TableFile, find_files, open_table, whole
 from kdb.sources.events.text_records import locate, rewrite
 from kdb.sources.titles import clean_title
 
@@ -57,13 +57,14 @@ def read_items(files: Sequence[Path], log: Log, config: ImportConfig, rejects: R
             console.warn(f"{path}: empty")
             continue
         lacking = {role for role in lacking if not columns.find(role, table.header)}
-        try:
-            catalogue.read(table, columns)
-        except pl.exceptions.PolarsError as error:
-            if table.form == "parquet":
-                raise KdbError(f"{path}: {str(error).splitlines()[0]}") from None
-            table, _ = rewrite(table, log.folder, catalogue.rejects or Rejects(Path(os.devnull)))
-            catalogue.read(table, columns)
+        with whole(path):
+            try:
+                catalogue.read(table, columns)
+            except pl.exceptions.PolarsError as error:
+                if table.form == "parquet":
+                    raise KdbError(f"{path}: {str(error).splitlines()[0]}") from None
+                table, _ = rewrite(table, log.folder, catalogue.rejects or Rejects(Path(os.devnull)))
+                catalogue.read(table, columns)
     if lacking:
         role = max(lacking)
         raise KdbError(f"{tables[0]}: no column {columns.named[role]!r} for the {role}", f"--columns {role}=NAME")

@@ -14,7 +14,7 @@ from kdb.io.stream import Rejects
 from kdb.sources.config import EventConfig
 from kdb.sources.events import rows
 from kdb.sources.events.columns import Columns
-from kdb.sources.events.table_file import TableFile, find_files, open_table
+from kdb.sources.events.table_file import TableFile, find_files, open_table, whole
 from kdb.sources.events.text_records import locate, rewrite
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ ROLES = ("session", "user", "item", "time", "event")
 
 @dataclass
 class Log:
-    """A log in parts: Parquet files `*/part=N/*` in `folder`; what was read, and what was not an event and why."""
+    """A log in parts: IPC files `*/part=N/*` in `folder`; what was read, and what was not an event and why."""
 
     folder: Path
     parts: int
@@ -41,9 +41,9 @@ class Log:
         """The events of a part; KdbError where the folder of temporary files was emptied meanwhile."""
         import polars as pl
 
-        files = sorted(self.folder.glob(f"*/part={number}/*.parquet"), key=lambda path: path.parts[-3:])
+        files = sorted(self.folder.glob(f"*/part={number}/*.ipc"), key=lambda path: path.parts[-3:])
         schema = {"session": pl.String, "user": pl.String, "item": pl.String, "time": pl.Int64, "row": pl.Int64}
-        return pl.scan_parquet(files).select(*schema) if files else pl.LazyFrame(schema=schema)
+        return pl.scan_ipc(files).select(*schema) if files else pl.LazyFrame(schema=schema)
 
     def items(self) -> pl.Series:
         """Every item of the log, in the order of the ids."""
@@ -68,7 +68,8 @@ def read_log(files: Sequence[Path], config: EventConfig, folder: Path, rejects: 
             continue
         found = _resolve(table, columns, config.events)
         log.key = "session" if "session" in found else "user"
-        _Part(table, found, number, log, said=found == roles).read(config.events, rejects)
+        with whole(path):
+            _Part(table, found, number, log, said=found == roles).read(config.events, rejects)
         roles = found
     if not log.read:
         raise KdbError(f"{files[0]}{' and others' if files[1:] else ''}: no event in it")
@@ -154,19 +155,19 @@ class _Part:
         frame = rows.events(table, self.columns, wanted)
         frame = frame.with_columns(row=pl.col("row") + (self.number << 40), part=part.cast(pl.Int16))
         by_part = pl.PartitionBy(folder, key="part", include_key=False, approximate_bytes_per_file=1 << 62)
-        frame.sink_parquet(by_part, compression="lz4", statistics=False, mkdir=True)
+        frame.sink_ipc(by_part, mkdir=True)
 
     def _count(self, table: TableFile, wanted: Collection[str], rejects: Rejects) -> None:
         """Count what the file held, and put its faulty rows aside."""
         import polars as pl
 
         folder = self.log.folder / f"{self.number:06}"
-        files = list(folder.glob("*/*.parquet"))
-        self.log.read += pl.scan_parquet(files).select(pl.len()).collect().item() if files else 0
+        files = list(folder.glob("*/*.ipc"))
+        self.log.read += pl.scan_ipc(files).select(pl.len()).collect().item() if files else 0
         files = [path for path in files if path.parent.name == "part=-1"]
         if not files:
             return
-        none = pl.scan_parquet(files).select("row", "fault")
+        none = pl.scan_ipc(files).select("row", "fault")
         counts = dict(none.group_by("fault").len().collect().iter_rows())
         others = f"of other events than {', '.join(sorted(wanted))}"
         for fault, reason in ((rows.BLANK, "blank rows"), (rows.OTHER_EVENT, others)):

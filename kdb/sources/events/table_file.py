@@ -9,7 +9,8 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, cast
@@ -75,8 +76,10 @@ def open_table(path: Path, separator: str = "", quoted: bool = True, header: Seq
     if _head(path, 4, raw=True) == b"PAR1":
         return _parquet(path)
     sample = _head(path, SAMPLE)
-    if sample[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise KdbError(f"{path}:1: UTF-16, expected UTF-8", f"iconv -f UTF-16 -t UTF-8 {path.name}")
+    even, odd = sample[:1024:2].count(0), sample[1:1024:2].count(0)
+    if sample[:2] in (b"\xff\xfe", b"\xfe\xff") or (even != odd and 3 * max(even, odd) > len(sample[:1024])):
+        order = "LE" if odd > even else "BE"
+        raise KdbError(f"{path}:1: UTF-16, expected UTF-8", f"iconv -f UTF-16{order} -t UTF-8 {path.name}")
     if 8 * sample[:1024].count(0) > len(sample[:1024]):
         raise KdbError(f"{path}:1: neither text nor Parquet")
     text = sample.decode("utf-8-sig", errors="replace")
@@ -115,6 +118,16 @@ def opened(path: Path, raw: bool = False) -> IO[bytes]:
         return cast(IO[bytes], gzip.open(path)) if zipped and not raw else path.open("rb")
     except OSError as error:
         raise KdbError(f"{path}: {error.strerror}") from None
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """KdbError where the file ends within its compressed data, or cannot be read further."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        message = getattr(error, "strerror", None) or error
+        raise KdbError(f"{path}: {message}", f"is it whole (gzip -t {path.name}), and is $TMPDIR full?") from None
 
 
 def parse_row(text: str, separator: str, quoted: bool) -> list[str]:
