@@ -8,6 +8,9 @@ Each session is decoded by a model that was fitted on the other folds. The learn
 once a fold: what they say of the sessions of that fold is what the partition model reads there, and what it is
 fitted on where another fold is held out. So the some 20 weights of the partition model, and no other, have been
 fitted on log odds of learners that saw the held-out sessions. What learners say is kept in OUT, and not made again.
+
+OUT/predictions.jsonl has the bundles of runs that give probabilities, calibrated on the other folds: `kdb eval` and
+`kdb report` tell how far these can be believed.
 """
 
 from __future__ import annotations
@@ -19,20 +22,22 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from msgspec import structs
 
 from kdb.evaluation.matched_session import MatchedSession
 from kdb.evaluation.metrics.containment import precision
 from kdb.evaluation.metrics.matching import matched_f1
-from kdb.io import stream
-from kdb.partitions import crf, mbr, pair_features, stacking
+from kdb.io import provenance, stream
+from kdb.partitions import calibration, crf, mbr, pair_features, stacking
 from kdb.prompts.messages import positions
-from kdb.records import Session
+from kdb.records import Bundle, Prediction, Record, Run, Session
 from kdb.retrieval.embedder import Embedder
 from kdb.student.config import StudentConfig, TrainingConfig
 from kdb.student.pairwise import stack
 from kdb.student.pairwise.cross_fitting import cross_fit, fold_numbers
 from kdb.student.pairwise.learner import LogOdds
 from kdb.student.pairwise.training import Maker
+from kdb.student.weights import STUDENT
 
 FOLDS = 5
 RUNS: dict[str, tuple[bool, tuple[str, ...]]] = {
@@ -45,6 +50,11 @@ RUNS: dict[str, tuple[bool, tuple[str, ...]]] = {
 }
 """Whether titles and categories are read, and which learners."""
 REFERENCES = ("partition-crf-frozen", "partition-crf")
+SETTINGS: dict[str, dict[str, object]] = {
+    **{name: {"baseline": name, "utility": "f1"} for name in REFERENCES},
+    "pairs": {"student": STUDENT, "answer": "pairs", "adapter": f"{FOLDS} folds", "utility": "f1"},
+}
+"""The runs whose bundles are calibrated, and their settings as `kdb infer` would state them."""
 
 
 class Row(msgspec.Struct):
@@ -81,15 +91,25 @@ def main() -> None:
     sessions = [
         line.record for line in stream.read(options.sessions, ("session",)) if isinstance(line.record, Session)
     ]
+    options.output.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
+    predictions: list[Record] = [run_record(name) for name in SETTINGS]
     for name in dict.fromkeys(s.domain for s in sessions):
         own = [stack.cut(s) for s in sessions if s.domain == name and s.truth is not None and len(s.items) > 1]
-        rows += evaluated(domain(name, own, options.output, options.seed))
-    options.output.mkdir(parents=True, exist_ok=True)
+        for row, prediction in evaluated(domain(name, own, options.output, options.seed)):
+            rows.append(row)
+            predictions += [prediction] if prediction else []
+    (options.output / "predictions.jsonl").write_bytes(msgspec.json.Encoder().encode_lines(predictions))
     (options.output / "sessions.jsonl").write_bytes(msgspec.json.Encoder().encode_lines(rows))
     text = tables(rows)
     (options.output / "crossvalidation.md").write_text(text, encoding="utf-8")
     print(text)
+
+
+def run_record(name: str) -> Run:
+    """The run that the predictions of `name` are of."""
+    settings = {"name": name, **SETTINGS[name]}
+    return Run(id=name, command="infer", settings=settings, seed=0, versions=provenance.versions())
 
 
 def makers(seed: int) -> dict[str, Maker]:
@@ -110,8 +130,8 @@ def domain(name: str, sessions: list[Session], output: Path, seed: int) -> Domai
     return Domain(name, sessions, folds, odds)
 
 
-def evaluated(data: Domain) -> Iterator[Row]:
-    """All runs on all sessions, each held out once."""
+def evaluated(data: Domain) -> Iterator[tuple[Row, Prediction | None]]:
+    """All runs on all sessions, each held out once; a prediction where the run is calibrated."""
     truth = [positions(s.items, s.truth or []) for s in data.sessions]
     for fold in sorted(set(data.folds)):
         known = [n for n, own in enumerate(data.folds) if own != fold]
@@ -122,13 +142,32 @@ def evaluated(data: Domain) -> Iterator[Row]:
             odds = [data.odds[name] for name in learners]
             scale = stack.scale_of([[own[n] for n in known] for own in odds])
             pairs = [stack.joined(of_known[n] if read else None, [own[n] for own in odds], scale) for n in known]
-            fitted = stacking.fit(pairs, [truth[n] for n in known], [data.folds[n] for n in known], len(learners))
+            of_truth = [truth[n] for n in known]
+            fitted = stacking.fit(pairs, of_truth, [data.folds[n] for n in known], len(learners))
+            calibrate = _calibration(pairs, of_truth, fitted) if run in SETTINGS else None
             for n in held_out:
                 session = data.sessions[n]
                 own = features.pairs(session.items) if read else None
-                yield _row(
-                    run, session, fold, truth[n], stack.joined(own, [o[n] for o in odds], scale), fitted.weights
-                )
+                joined = stack.joined(own, [o[n] for o in odds], scale)
+                row = _row(run, session, fold, truth[n], joined, fitted.weights)
+                yield row, _prediction(run, session, joined, fitted.weights, calibrate) if calibrate else None
+
+
+def _calibration(
+    pairs: list[stack.Floats], truth: list[list[list[int]]], fitted: stacking.Stacked
+) -> calibration.Calibration:
+    active = [own[:, :, fitted.active] for own in pairs]
+    return calibration.cross_fit(active, truth, fitted.weights[crf.active_weights(fitted.active)], "f1")
+
+
+def _prediction(
+    run: str, session: Session, pairs: stack.Floats, weights: crf.Weights, calibrate: calibration.Calibration
+) -> Prediction:
+    bundles = [
+        Bundle([session.items[n].id for n in own.positions], probability=round(calibrate(own.probability), 6))
+        for own in mbr.decode(pairs, weights, "f1")
+    ]
+    return structs.replace(Prediction.of(session, bundles), run=run)
 
 
 def _row(

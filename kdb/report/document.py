@@ -97,7 +97,7 @@ def _parts(results: Results, lines: Sequence[Line], name: str) -> list[Part]:
         Part(
             f"{name}-calibration",
             "Calibration",
-            [calibration] if calibration else [],
+            calibration,
             "" if calibration else NO_PROBABILITIES,
         )
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from kdb.evaluation.contrasts import Contrast
+from kdb.records import Calibration
 from kdb.report import charts
 from kdb.report.charts import Curve, Point
 from kdb.report.drawing import Drawing, drawing
@@ -156,25 +157,36 @@ def _scatter(name: str, title: str, caption: str, points: list[Point], axis: str
     return drawing(name, title, caption, lambda width: charts.scatter(points, (axis, "matched F1"), width))
 
 
-def of_calibration(results: Results) -> Drawing | None:
-    """Figure 6: how often bundles are hits that were given a probability, for the student or else the baseline."""
-    for one in [one for one in (results.student, results.baseline) if one]:
-        calibration = next((c for run, c in results.calibrations.items() if run in (one.run, *one.seeds)), None)
-        if calibration:
-            told = [
-                f"{text} {value:.3f}"
-                for key, text in CALIBRATION.items()
-                if (value := results.value(one, key)) is not None
-            ]
-            title = "Reliability of the probabilities"
-            scores = f" ({', '.join(told)})" if told else ""
-            caption = (
-                f"{title} that {one.name} gives to {calibration.bundles:,} bundles{scores}. Each mark is a bin."
-            )
-            points = [(bin.probability, bin.precision) for bin in calibration.bins]
-            return _reliability(title, caption, points)
-    return None
+def of_calibration(results: Results) -> list[Drawing]:
+    """Figure 6: how often bundles are hits that were given a probability, and the precision of the most probable.
+
+    For the student and the baseline, as far as they give probabilities; the first of them for reliability.
+    """
+    shown = [one for one in (results.student, results.baseline) if one]
+    probable = [(one, found) for one in shown if (found := results.calibration(one))]
+    return [_reliability(results, *probable[0]), *_precision_kept(probable)] if probable else []
 
 
-def _reliability(title: str, caption: str, points: Sequence[tuple[float, float]]) -> Drawing:
+def _reliability(results: Results, one: Recipe, calibration: Calibration) -> Drawing:
+    told = [
+        f"{text} {value:.3f}" for key, text in CALIBRATION.items() if (value := results.value(one, key)) is not None
+    ]
+    title = "Reliability of the probabilities"
+    scores = f" ({', '.join(told)})" if told else ""
+    caption = f"{title} that {one.name} gives to {calibration.bundles:,} bundles{scores}. Each mark is a bin."
+    points = [(bin.probability, bin.precision) for bin in calibration.bins]
     return drawing("6-calibration", title, caption, lambda width: charts.reliability(points, width))
+
+
+def _precision_kept(shown: Sequence[tuple[Recipe, Calibration]]) -> list[Drawing]:
+    series = [
+        Curve(one.name, [(100 * kept.share, kept.precision, None) for kept in found.kept], one.is_baseline)
+        for one, found in shown
+        if len(found.kept) > 1
+    ]
+    title = "Precision of the most probable bundles"
+    caption = f"{title}: the share of hits among those kept. The axis does not begin at 0."
+    names = ("share of the bundles kept, %", "precision")
+    if not series:
+        return []
+    return [drawing("6-precision", title, caption, lambda width: charts.curves(series, names, width))]

@@ -83,6 +83,10 @@ class Results:
         found = self.metrics.get((recipe.run, "strict"))
         return found.spread.get(metric) if found else None
 
+    def calibration(self, recipe: Recipe) -> Calibration | None:
+        """How far its probabilities can be believed, by one seed; None where it gives none."""
+        return next((c for run, c in self.calibrations.items() if run in (recipe.run, *recipe.seeds)), None)
+
     def interval(
         self, recipe: Recipe, metric: str = PRIMARY, protocol: str = "strict"
     ) -> tuple[float, float] | None:

@@ -39,6 +39,8 @@ class Table:
 QUALITY, COST = titles("quality"), titles("cost")
 RELEASED = titles("quality", protocol="released")
 ANSWERS, TEACHER = titles("answers", "intents", "calibration"), titles("teacher")
+SHARES_KEPT = (0.1, 0.25, 0.5, 0.75, 1.0)
+SHARE_ROUNDING = 1e-6
 INTERVALS = "In brackets 95 % bootstrap intervals over sessions."
 STRICT = (
     "Strict protocol: a predicted bundle hits if it lies within a true one, and sessions without a valid "
@@ -60,6 +62,7 @@ def tables(results: Results, absent: Sequence[str] = ()) -> dict[str, Table]:
         _columns(results, "released", "The AICL protocol", RELEASED, AS_RELEASED, "released"),
         _columns(results, "answers", "What is wrong with the answers", ANSWERS),
         _columns(results, "cost", "Cost of a session", COST),
+        probabilities(results),
         slices(results),
     ]
     return {table.name: table for table in made if table}
@@ -213,6 +216,23 @@ def _columns(
     )
     rows = [[TableCell(one.name), *(cell(one, key) for key in shown)] for one in results.recipes]
     return Table(name, title, ["run", *(keys[key] for key in shown)], rows, notes)
+
+
+def probabilities(results: Results) -> Table | None:
+    """What `kdb infer --min-probability` leaves, and how precise that is; None without probabilities."""
+    rows = []
+    for one in results.recipes:
+        found = results.calibration(one)
+        curve = found.kept if found else []
+        points = [
+            next((k.probability, k.share, k.precision) for k in curve if k.share >= share - SHARE_ROUNDING)
+            for share in SHARES_KEPT
+            if curve
+        ]
+        rows += [[TableCell(one.name), *(TableCell(number(v)) for v in point)] for point in dict.fromkeys(points)]
+    head = ["run", "--min-probability", "bundles kept", "precision of these"]
+    note = "The most probable bundles of all sessions together; precision is the share of them that are hits."
+    return Table("probabilities", "The most probable bundles", head, rows, [note]) if rows else None
 
 
 def slices(results: Results) -> Table | None:

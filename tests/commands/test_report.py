@@ -391,8 +391,9 @@ def test_stated_families_seeds_and_calibration_are_taken_as_recorded(kdb, tmp_pa
         {"bundles": 4, "probability": 0.2, "precision": 0.25},
         {"bundles": 4, "probability": 0.8, "precision": 0.9},
     ]
+    kept = [{"share": s, "precision": 1 - s / 2, "probability": 0.9 - s / 2} for s in (0.125, 0.5, 1.0)]
     lines.append(
-        {"kind": "calibration", "run": "run02", "domain": SHOP, "bundles": 8, "bins": bins, "kept": []},
+        {"kind": "calibration", "run": "run02", "domain": SHOP, "bundles": 8, "bins": bins, "kept": kept},
     )
     metrics.write_bytes(b"\n".join(map(msgspec.json.encode, lines)))
     assert kdb("report", metrics, "-o", tmp_path / "r").code == 0
@@ -403,7 +404,15 @@ def test_stated_families_seeds_and_calibration_are_taken_as_recorded(kdb, tmp_pa
         "**Figure 6.** Reliability of the probabilities that SFT gives to 8 bundles "
         "(expected calibration error 0.046)" in text
     )
-    assert len(list((tmp_path / "r" / "figures").glob("*6-calibration.svg"))) == 1
+    figures = [file.stem.partition("-6-")[2] for file in (tmp_path / "r" / "figures").glob("*-6-*.svg")]
+    assert sorted(figures) == ["calibration", "precision"]
+    table = kdb("report", metrics, "--table", "probabilities").stdout
+    found = [line.split()[-3:] for line in table.splitlines() if line.strip().startswith("SFT")]
+    assert found == [
+        ["0.838", "0.125", "0.938"],
+        ["0.650", "0.500", "0.750"],
+        ["0.400", "1.000", "0.500"],
+    ]
 
 
 def test_costs_are_drawn_only_where_they_were_measured_on_an_idle_machine(kdb, tmp_path) -> None:
