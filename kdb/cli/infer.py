@@ -1,10 +1,12 @@
 """`kdb infer`: sessions in, predictions out."""
 
+from collections import deque
 from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
+from kdb import console
 from kdb.cli.options import Given, command
 from kdb.cli.streams import StreamOptions
 from kdb.cli.student import HardwareOptions, Tag, tags
@@ -62,7 +64,7 @@ def infer(
     A student can only name items of the session, unless unconstrained. All input is read first. Predictions come in
     the order of the input, after a `run` record that says how many there will be. What a killed run had written is
     finished with --resume. With --window nothing is read ahead: a program feeds a line and reads its answer, the
-    memory does not grow, and the `run` record says nothing of the input.
+    memory does not grow, and the `run` record says nothing of the input. Under torchrun, processes share sessions.
 
     With --samples, a text answer is chosen that agrees most with the others (mean matched F1), or bundles or pairs
     that most of them name (aggregate); of the format pairs, the probabilities are averaged.
@@ -79,7 +81,9 @@ def infer(
     from kdb.predictors.options import InferOptions
     from kdb.retrieval.knowledge_base import KnowledgeBase
     from kdb.stages import infer as stage
+    from kdb.student import distributed
 
+    console.configure(streams.quiet, distributed.rank())
     remote = server.as_teacher()
     if baseline:
         given.refuse(f"{OF_STUDENTS} demos knowledge backend url model", "--baseline")
@@ -87,34 +91,42 @@ def infer(
         given.refuse("batch_size precision device", "--backend endpoint")
     if resume:
         given.refuse("output window", "--resume")
-    options = InferOptions(
-        student=student,
-        adapter=adapter,
-        baseline=baseline,
-        server=remote,
-        method=method,
-        context=context,
-        generation=generation,
-        given=set(given),
-        batch_size=hardware.batch_size,
-        precision=hardware.precision,
-        device=hardware.device,
-    )
+    if distributed.world_size() > 1:
+        given.refuse("window backend", "several processes")
+        streams.refuse_shared_stdin()
     reading = streams.read("session")
     lines = None if window else stage.read(reading)
-    base = KnowledgeBase()
-    if kb:
-        base = KnowledgeBase.read(streams.read_files(kb, ("session", "knowledge")), options.kb_context)
-    predictor = build(options, base)
-    if min_probability or top:
-        predictor = MostProbable(predictor, min_probability, top)
-    run = stage.run_record(lines, predictor, base, generation.seed, name=name, tags=tags(tag))
-    if lines is None:
-        return streams.write(stage.infer_as_read(reading, predictor, run, window))
-    if resume is None:
-        return streams.write(stage.infer(lines, predictor, run))
-    with stream.resume_output(resume) as (file, done):
-        kept = stage.whole_windows(lines, run, done)
-        file.seek(sum(len(line.text.encode()) + 1 for line in done[:kept]))
-        stream.write(stage.infer(lines, predictor, run, kept), file)
-    streams.finish()
+    with distributed.process_group("cpu" if baseline else hardware.device) as device:
+        options = InferOptions(
+            student=student,
+            adapter=adapter,
+            baseline=baseline,
+            server=remote,
+            method=method,
+            context=context,
+            generation=generation,
+            given=set(given),
+            batch_size=hardware.batch_size,
+            precision=hardware.precision,
+            device=device,
+        )
+        base = KnowledgeBase()
+        if kb:
+            base = KnowledgeBase.read(streams.read_files(kb, ("session", "knowledge")), options.kb_context)
+        predictor = build(options, base)
+        if min_probability or top:
+            predictor = MostProbable(predictor, min_probability, top)
+        run = stage.run_record(lines, predictor, base, generation.seed, name=name, tags=tags(tag))
+        if lines is None:
+            streams.write(stage.infer_as_read(reading, predictor, run, window))
+        elif not distributed.is_main():
+            kept = distributed.broadcast(0) if resume else 0
+            deque(stage.infer(lines, predictor, run, kept), maxlen=0)  # the main process writes
+        elif resume:
+            with stream.resume_output(resume) as (file, done):
+                kept = distributed.broadcast(stage.whole_windows(lines, run, done))
+                file.seek(sum(len(line.text.encode()) + 1 for line in done[:kept]))
+                stream.write(stage.infer(lines, predictor, run, kept), file)
+            streams.finish()
+        else:
+            streams.write(stage.infer(lines, predictor, run))

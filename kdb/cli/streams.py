@@ -9,7 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from kdb.errors import KdbError
+from kdb.errors import KdbError, UsageError
 from kdb.io import stream
 from kdb.io.stream import Line, Rejects
 from kdb.records import Record
@@ -71,6 +71,11 @@ class RecordOptions(InputOptions):
     def read(self, *kinds: str) -> Iterator[Line]:
         """The input lines, those of `kinds` validated."""
         return self.read_files(self.paths or [], kinds)
+
+    def refuse_shared_stdin(self) -> None:
+        """UsageError where several processes would read one stdin."""
+        if not self.paths or stream.STDIN in self.paths:
+            raise UsageError("several processes cannot share stdin", "name the files to read")
 
 
 @dataclass

@@ -65,8 +65,7 @@ def train(
     if distributed.world_size() > 1:
         if emit:
             raise UsageError("--emit trains nothing", "run it in one process")
-        if not streams.paths or stream.STDIN in streams.paths:
-            raise UsageError("several processes cannot share stdin", "name the files to train on")
+        streams.refuse_shared_stdin()
     if emit:
         given.refuse("output route resume device", "--emit")
     from kdb.stages import emit as emitting

@@ -16,10 +16,11 @@ from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.retrieval.labels import trusted
 from kdb.student.aggregation import permutations
 from kdb.student.config import StudentConfig
+from kdb.student.device import supports_4bit
 from kdb.student.generation_config import GenerationConfig
 from kdb.student.intents import FOLDER, IntentWriter
 from kdb.student.methods.build import build_method
-from kdb.student.model import Student, base_hash, load, supports_4bit
+from kdb.student.model import Student, base_hash, load
 from kdb.student.seen_sessions import SeenSessions
 
 

@@ -17,6 +17,7 @@ from kdb.io.stream import Line
 from kdb.predictors import Predictor
 from kdb.records import End, Record, Run, Session, SessionKey
 from kdb.retrieval.knowledge_base import KnowledgeBase
+from kdb.student import distributed
 
 WINDOW = 64
 """So many sessions are answered together, grouped by length, and then come out in the order of the input."""
@@ -74,15 +75,16 @@ def infer(lines: Sequence[Line], predictor: Predictor, run: Run, skip: int = 0) 
     """The `run` record, then one line for each line read, in order: a prediction for a session; then its end.
 
     Other kinds pass through. `skip` leaves out so many lines, the run record among them (see `whole_windows`).
+    Several processes share the windows, and each has the whole.
     """
     if not skip:
         yield run
-    ahead = max(skip - 1, 0)
-    for window in console.track(list(windows(lines)), "windows"):
-        if ahead >= len(window):
-            ahead -= len(window)
-            continue
-        yield from _predicted(window, predictor, run.id)
+    left = list(_left(windows(lines), max(skip - 1, 0)))
+    processes, rank = distributed.world_size(), distributed.rank()
+    for start in console.track(range(0, len(left), processes), "windows"):
+        own = left[start + rank] if start + rank < len(left) else []
+        for answered in distributed.gather(list(_predicted(own, predictor, run.id))):
+            yield from answered
     predictor.close()
     yield End(run=run.id, sessions=dict(_counts(lines)))
 
@@ -118,6 +120,15 @@ def windows(lines: Iterable[Line], size: int = WINDOW) -> Iterator[list[Line]]:
             found, waiting = [], 0
     if found:
         yield found
+
+
+def _left(windows: Iterable[list[Line]], done: int) -> Iterator[list[Line]]:
+    """The windows after those of the first `done` lines."""
+    for window in windows:
+        if done >= len(window):
+            done -= len(window)
+        else:
+            yield window
 
 
 def _counts(lines: Iterable[Line]) -> Counter[str]:

@@ -26,6 +26,7 @@ from kdb.stages.train_pairs import CROSS_FITTING, train_pairs
 from kdb.student import adapter, distributed, router
 from kdb.student import config as configs
 from kdb.student.config import StudentConfig
+from kdb.student.device import device_name
 from kdb.student.methods.build import answer_class
 from kdb.student.seen_sessions import SeenSessions
 from kdb.student.setup import TrainingData, TrainingSetup, prepare
@@ -146,7 +147,7 @@ def _machine(setup: TrainingSetup) -> dict[str, str]:
 
     model = setup.student.model
     return {
-        "device": torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else str(model.device),
+        "device": device_name(model.device),
         "processor": _processor(),
         "threads": str(torch.get_num_threads()),
         "precision": str(model.dtype).removeprefix("torch."),

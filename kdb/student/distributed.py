@@ -1,6 +1,7 @@
-"""One training run in several processes, as `torchrun` and `accelerate launch` start them.
+"""One run in several processes, as `torchrun` and `accelerate launch` start them.
 
-Each process computes its share of every batch, and gradients are added up. The main one speaks and writes.
+In training each process computes its share of every batch, and gradients are added up; in inference each answers
+its share of the sessions. The main one speaks and writes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from kdb.errors import KdbError, UsageError
+from kdb.errors import KdbError
+from kdb.student.device import shares_gpus
 
 if TYPE_CHECKING:
     import torch
@@ -43,17 +45,11 @@ def process_group(device: str) -> Iterator[str]:
     if world_size() == 1:
         yield device
         return
-    import torch
     from accelerate import PartialState
 
-    cuda = device.startswith("cuda") or (not device and torch.cuda.is_available())
-    if cuda and int(os.environ.get("LOCAL_RANK", rank())) >= torch.cuda.device_count():
-        there = torch.cuda.device_count()
-        raise UsageError(
-            f"each process needs a GPU of its own, and there are {there}", "start fewer, or --device cpu"
-        )
+    on_gpus = shares_gpus(device, int(os.environ.get("LOCAL_RANK", rank())))
     with _peer_errors():
-        state = PartialState(cpu=not cuda, timeout=TIMEOUT)
+        state = PartialState(cpu=not on_gpus, timeout=TIMEOUT)
     try:
         yield str(state.device)
     finally:
@@ -85,6 +81,17 @@ def broadcast(value: T) -> T:
     with _peer_errors():
         broadcast_object_list(box)
     return box[0]
+
+
+def gather(value: T) -> list[T]:
+    """What each process has, in their order, for all of them."""
+    if world_size() == 1:
+        return [value]
+    from accelerate.utils import gather_object
+
+    with _peer_errors():
+        found: list[T] = gather_object([value])
+    return found
 
 
 def wait_for_all() -> None:

@@ -9,7 +9,6 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from kdb.errors import KdbError, UsageError
 from kdb.student import attention, weights
 from kdb.student import config as configs
 from kdb.student.adapter import check_base, load_adapter
+from kdb.student.device import default_device, supports_4bit, supports_bf16
 from kdb.student.examples import Example
 from kdb.student.tensors import first_line, weights_hash
 
@@ -162,14 +162,6 @@ def _with_adapter(model: Any, name: str, folder: Path, dtype: torch.dtype) -> An
     return model
 
 
-def supports_4bit(device: str) -> bool:
-    """Whether weights can be loaded in four bits: on a CUDA device, by bitsandbytes."""
-    import torch
-
-    there = torch.cuda.is_available() and (device or "cuda").startswith("cuda")
-    return there and util.find_spec("bitsandbytes") is not None
-
-
 def _four_bits(dtype: torch.dtype, device: str) -> dict[str, Any]:
     from transformers import BitsAndBytesConfig
 
@@ -263,25 +255,6 @@ def _repeated(prefix: Prefix, count: int) -> Any:
     cache = copy.deepcopy(prefix.cache)
     cache.batch_repeat_interleave(count)
     return cache
-
-
-def default_device() -> str:
-    """The GPU if there is one, else the processor."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def supports_bf16(device: str) -> bool:
-    """Whether the device computes in bf16 natively; emulation would be slower than fp32."""
-    import torch
-
-    if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported()
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return device == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in checks)
 
 
 def _quieten() -> None:

@@ -13,6 +13,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pytest
 from support.command_line import ROOT, SAMPLES
 from support.fake_teacher import FakeTeacher, running
 
+from kdb.extraction import spark
 from kdb.grid.makefile import rules
 from kdb.grid.matrix import read
 from kdb.records import Session
@@ -38,7 +40,7 @@ README = TEXTS["README.md"]
 ADDRESSES = ("https://api.openai.com/v1", "http://localhost:8000/v1")
 SERVER = re.compile(r"transformers serve .*&")
 EVERYWHERE = {"--help"}
-OF_OTHERS = {"--dtype", "--port", "--nproc-per-node"}  # of `transformers serve` and `torchrun`
+OF_OTHERS = {"--dtype", "--port", "--nproc-per-node", "--master", "--app-dir"}  # of what serves and launches
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,11 @@ class Shell:
             text = rules(read(SAMPLES / "grids" / f"{grid}.toml"), [], [folder / "electronic"], Path(out))
             (folder / out / "grid.mk").write_text(text)
         self._command("kdb", f'exec "{sys.executable}" -m kdb "$@"')
+        for name, module in (("torchrun", "torch.distributed.run"), ("uvicorn", "uvicorn")):
+            self._command(name, f'exec "{sys.executable}" -m {module} "$@"')
+        self._command("python", f'exec "{sys.executable}" "$@"')
+        submit = Path(sys.executable).with_name("spark-submit")
+        self._command("spark-submit", f'PYSPARK_PYTHON="{sys.executable}" exec "{submit}" "$@"')
         self._command("make", f'exec "{shutil.which("make")}" --dry-run "$@"')
 
     def _command(self, name: str, line: str) -> None:
@@ -150,6 +157,8 @@ def test_commands_print_what_is_shown(
     block: Block, shells: dict[str, Shell], tmp_path: Path, tiny_student: Path, server: tuple[FakeTeacher, str]
 ) -> None:
     teacher, address = server
+    if "spark-submit" in block.text and not (find_spec("pyspark") and spark.java()):
+        pytest.skip("needs kdb[spark] and Java")
     # Where the packaged student is the teacher, all answers are cut off, as its would be.
     teacher.fault, teacher.times = ("cut", -1) if SERVER.search(block.text) else ("", 0)
     modelled = bool(SERVER.search(block.text) or "kdb train" in block.text)

@@ -34,7 +34,7 @@ def sessions(samples, tmp_path_factory):
 def launch(*argv: object, command: tuple[str, ...] = LAUNCH, stdin: bytes = b"") -> Result:
     """Run `kdb ARGV` in two processes to its end."""
     done = subprocess.run(
-        [*command, *map(str, argv)], input=stdin, capture_output=True, timeout=120, env=ENVIRONMENT
+        [*command, *map(str, argv)], input=stdin, capture_output=True, timeout=300, env=ENVIRONMENT
     )
     return Result(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
@@ -129,8 +129,46 @@ def second_of(launcher: int) -> int:
 def test_stdin_is_for_one_process(sessions, tmp_path):
     done = launch("train", sessions, "-", "-o", tmp_path / "out", stdin=sessions.read_bytes())
     assert done.code != 0
-    assert said(done) == ["kdb: several processes cannot share stdin (name the files to train on)"]
+    assert said(done) == ["kdb: several processes cannot share stdin (name the files to read)"]
     assert not done.out
+
+
+@pytest.fixture(scope="module")
+def two_windows(samples, tmp_path_factory):
+    """Sessions for a window and a part of another, the short ones of the samples."""
+    lines = (samples / "sessions.jsonl").read_bytes().splitlines(keepends=True)
+    file = tmp_path_factory.mktemp("windows") / "sessions.jsonl"
+    file.write_bytes(b"".join(sorted(lines, key=len)[:68]))
+    return file
+
+
+def test_two_processes_predict_as_one(kdb, two_windows, tiny_student):
+    argv = ["infer", two_windows, "--student", tiny_student, "--answer", "labels", "--no-intents"]
+    argv += ["--set", "precision=fp32"]
+    alone, together = kdb(*argv), launch(*argv)
+    assert (alone.code, together.code) == (0, 0), together.stderr
+    assert untimed(together.records) == untimed(alone.records)
+    assert len({str(r["bundles"]) for r in alone.records[1:-1]}) > 5
+
+
+def test_two_processes_finish_what_one_began(kdb, two_windows, tmp_path):
+    argv = ["infer", two_windows, "--baseline", "all-pairs"]
+    alone, out = kdb(*argv), tmp_path / "out.jsonl"
+    out.write_bytes(b"".join(alone.out.splitlines(keepends=True)[:66]))
+    done = launch(*argv, "--resume", out)
+    assert (done.code, done.out) == (0, b""), done.stderr
+    whole = [json.loads(line) for line in out.read_bytes().splitlines()]
+    assert whole[:65] == alone.records[:65]  # the first window stands
+    assert untimed(whole) == untimed(alone.records)
+
+
+def untimed(records: list[dict]) -> list[dict]:
+    """Without what no two runs have the same."""
+    measured = {"peak_memory_mb": 0}
+    return [
+        {**r, "seconds": 0} | ({"measured": {**r["measured"], **measured}} if "measured" in r else {})
+        for r in records
+    ]
 
 
 @pytest.fixture

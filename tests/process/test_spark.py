@@ -104,14 +104,29 @@ def test_without_pyspark_it_says_what_to_install(monkeypatch) -> None:
         pass
 
 
+def submit(samples: Path, script: str, *options: object) -> subprocess.CompletedProcess[str]:
+    """Run a script of the samples on two local cores."""
+    tool = Path(sys.executable).with_name("spark-submit")
+    argv = [tool, "--master", "local[2]", samples / "spark" / script, *options]
+    environment = os.environ | {
+        "PATH": f"{tool.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(samples.parent),
+        "PYSPARK_PYTHON": sys.executable,
+    }
+    return subprocess.run([*map(str, argv)], env=environment, capture_output=True, text=True)
+
+
+def parts(folder: Path) -> list[bytes]:
+    """The lines of all partitions, in order."""
+    return [line for part in sorted(folder.glob("part-*")) for line in part.read_bytes().splitlines()]
+
+
 @needs_spark
 def test_sessions_of_a_log_are_those_of_import(kdb, samples: Path, tmp_path: Path) -> None:
     log, items = samples / "shop" / "clicks.csv", samples / "shop" / "items.csv"
-    submit = Path(sys.executable).with_name("spark-submit")
-    script = [samples / "spark" / "sessions.py", log, items, tmp_path / "out", "shop", "1800", "view,cart"]
-    environment = os.environ | {"PATH": f"{submit.parent}:{os.environ['PATH']}", "PYTHONPATH": str(samples.parent)}
-    subprocess.run([submit, "--master", "local[2]", *script], env=environment, check=True, capture_output=True)
-    lines = [line for part in sorted((tmp_path / "out").glob("part-*")) for line in part.open("rb")]
+    done = submit(samples, "sessions.py", log, items, tmp_path / "out", "shop", "1800", "view,cart")
+    assert done.returncode == 0, done.stderr
+    lines = parts(tmp_path / "out")
     by_spark = {session["id"]: session for session in map(msgspec.json.decode, lines)}
     argv = ["--catalogue", items, "--events", "view,cart", "--domain", "shop"]
     ours = kdb("import", "--format", "events", log, *argv).records
@@ -119,3 +134,26 @@ def test_sessions_of_a_log_are_those_of_import(kdb, samples: Path, tmp_path: Pat
     for session in ours:
         del session["imported"]
         assert by_spark[session["id"]] == session
+
+
+@needs_spark
+def test_partitions_are_predicted_as_by_one_process(kdb, samples: Path, tmp_path: Path) -> None:
+    source = samples / "sessions.jsonl"
+    done = submit(samples, "infer.py", source, tmp_path / "out", 2, "--baseline", "all-pairs")
+    assert done.returncode == 0, done.stderr
+    records = [msgspec.json.decode(line) for line in parts(tmp_path / "out")]
+    assert [r["kind"] for r in records].count("run") == 2
+    assert len({r["id"] for r in records if r["kind"] == "run"}) == 1
+    same = {"run": "", "seconds": 0}
+    predictions = [{**r, **same} for r in records if r["kind"] == "prediction"]
+    ours = [{**r, **same} for r in kdb("infer", source, "--baseline", "all-pairs").records]
+    assert predictions == ours[1:-1]
+    assert kdb("eval", "-", stdin=b"\n".join(parts(tmp_path / "out"))).code == 0
+
+
+@needs_spark
+def test_a_failure_reaches_the_driver(samples: Path, tmp_path: Path) -> None:
+    done = submit(samples, "infer.py", samples / "sessions.jsonl", tmp_path / "out", 2, "--baseline", "none")
+    assert done.returncode == 2
+    said = (done.stdout + done.stderr).splitlines()  # spark-submit puts both of a script's on one
+    assert any(line.startswith("kdb: baseline 'none' does not exist") for line in said)

@@ -92,7 +92,7 @@ def test_an_adapted_student_computes_as_in_training(adapter, tiny_student):
 
 
 def test_four_bits_are_refused_where_they_cannot_be(kdb, sessions, tiny_student, tmp_path):
-    from kdb.student.model import supports_4bit
+    from kdb.student.device import supports_4bit
 
     if supports_4bit(""):
         pytest.skip("there is a CUDA device, and bitsandbytes")
@@ -105,7 +105,7 @@ def test_four_bits_are_refused_where_they_cannot_be(kdb, sessions, tiny_student,
 
 
 def test_an_adapter_of_four_bits_is_asked_with_all_bits_here(kdb, adapter, sessions, tmp_path):
-    from kdb.student.model import supports_4bit
+    from kdb.student.device import supports_4bit
 
     if supports_4bit(""):
         pytest.skip("there is a CUDA device, and bitsandbytes")
@@ -120,7 +120,7 @@ def test_an_adapter_of_four_bits_is_asked_with_all_bits_here(kdb, adapter, sessi
 
 
 def test_qlora_on_a_gpu(kdb, sessions, tiny_student, tmp_path):
-    from kdb.student.model import supports_4bit
+    from kdb.student.device import supports_4bit
 
     if not supports_4bit(""):
         pytest.skip("needs a CUDA device, and bitsandbytes")

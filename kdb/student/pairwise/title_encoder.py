@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kdb.errors import KdbError
 from kdb.prompts import sanitized
 from kdb.retrieval.packaged import EMBEDDER, embedder_path
+from kdb.student.device import bf16_arithmetic, default_device, supports_bf16
 from kdb.student.pairwise.head import PairHead
 from kdb.student.pairwise.learner import CACHED_TITLES, TITLE_LENGTH, PairLearner, Titles
 from kdb.student.pairwise.training import FitSettings, Maker
@@ -34,8 +35,6 @@ class TitleEncoder(PairLearner):
         import torch
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
-
-        from kdb.student.model import default_device, supports_bf16
 
         self.device = device or default_device()
         self.bf16 = supports_bf16(self.device)
@@ -76,9 +75,7 @@ class TitleEncoder(PairLearner):
         width = max(map(len, tokens))
         ids = torch.tensor([own + [0] * (width - len(own)) for own in tokens], device=self.device)
         mask = torch.tensor([[1] * len(own) + [0] * (width - len(own)) for own in tokens], device=self.device)
-        with torch.autocast(
-            torch.device(self.device).type, torch.bfloat16, enabled=self.bf16 and self.model.training
-        ):
+        with bf16_arithmetic(self.device, self.bf16 and self.model.training):
             hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
         shown = mask[:, :, None].float()
         return (hidden.float() * shown).sum(1) / shown.sum(1)
