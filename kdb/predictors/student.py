@@ -12,6 +12,7 @@ from kdb.prompts.messages import PromptContext, Query
 from kdb.records import Prediction, Session
 from kdb.retrieval import context
 from kdb.retrieval.config import ContextConfig
+from kdb.retrieval.embedder import Embedder
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.retrieval.labels import trusted
 from kdb.student.aggregation import permutations
@@ -87,7 +88,9 @@ class StudentPredictor:
     def _intent_writer(self, student: Student, config: StudentConfig, folder: Path | None) -> IntentWriter | None:
         """What writes intents, where an adapter for that lies beside the first."""
         wanted = config.method.intents and folder and (folder / FOLDER).is_dir()
-        return IntentWriter(student, folder / FOLDER, self.batch_size) if folder and wanted else None
+        if not (folder and wanted):
+            return None
+        return IntentWriter(student, folder / FOLDER, self.batch_size, Embedder(config.context.embedder))
 
     def close(self) -> None:
         """See `Predictor`."""

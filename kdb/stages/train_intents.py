@@ -10,10 +10,11 @@ from msgspec import structs
 
 from kdb import console
 from kdb.records import Session
+from kdb.retrieval.embedder import Embedder
 from kdb.student import adapter, distributed
 from kdb.student.config import StudentConfig
 from kdb.student.examples import Example
-from kdb.student.intents import FOLDER, intent_examples
+from kdb.student.intents import FOLDER, intent_examples, neighbours_of
 from kdb.student.model import load
 from kdb.student.setup import TrainingData
 from kdb.student.trainer import CHECKPOINT, Trainer, mean_loss
@@ -31,11 +32,12 @@ def train_intents(data: TrainingData, config: StudentConfig, device: str, part: 
         config.student, precision=config.training.precision, device=device, load_in_4bit=config.load_in_4bit
     )
     seed, batch_size = config.training.seed, 2 * config.training.per_device_train_batch_size
+    neighbours = neighbours_of(Embedder(config.context.embedder), data.training)
 
     def examples(sessions: Sequence[Session], epoch: int) -> list[Example]:
-        return intent_examples(student, sessions, data.labels, seed, epoch)
+        return intent_examples(student, sessions, data.labels, neighbours, seed, epoch)
 
-    if not examples(data.training, 0):
+    if not neighbours.intents:
         console.say("no training bundle has an intent, so none are learnt")
         return {}
     folder = part / FOLDER
@@ -51,6 +53,7 @@ def train_intents(data: TrainingData, config: StudentConfig, device: str, part: 
     )
     if distributed.is_main():
         adapter.write(student, trainer.weights(), folder)
+        neighbours.save(folder)
         for name in ("README.md", CHECKPOINT):
             (folder / name).unlink(missing_ok=True)
     return {"steps": state.step, "tokens": state.tokens, "losses": state.losses, "validation": state.validation}

@@ -7,7 +7,8 @@ import pytest
 from support.shop import TRAINING, session
 
 from kdb.records import Bundle, Item, Session
-from kdb.student.intents import bundle_titles, intent_examples, intent_messages, write_intents
+from kdb.retrieval.embedder import Embedder
+from kdb.student.intents import bundle_titles, intent_examples, intent_messages, neighbours_of, write_intents
 
 FEW = ("--max-steps", "12", "--set", "per_device_train_batch_size=4", "--set", "r=4", "--learning-rate", "0.01")
 
@@ -42,7 +43,7 @@ def test_an_example_teaches_the_intent_of_one_bundle(student) -> None:
     own = Session(
         id="1", domain="d", items=items, bundles=[Bundle(["b", "a"], "for [two]\ncampers"), Bundle(["a", "c"], "")]
     )
-    (example,) = intent_examples(student, [own], {}, seed=0, epoch=0)
+    (example,) = intent_examples(student, [own], {}, neighbours_of(Embedder(), [own]), seed=0, epoch=0)
     tokenizer = student.tokenizer
     assert tokenizer.decode(example.labels) == "for two campers" + tokenizer.eos_token
     text = tokenizer.decode(example.prompt)
@@ -73,6 +74,7 @@ def test_every_predicted_bundle_has_an_intent(kdb, trained, asked) -> None:
     assert sorted(path.name for path in (folder / "intents").iterdir()) == [
         "adapter_config.json",
         "adapter_model.safetensors",
+        "neighbours.safetensors",
     ]
     done = kdb("infer", "--adapter", folder, stdin=asked)
     assert done.code == 0, done.stderr
