@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 from kdb import console
 from kdb.partitions import crf, mbr
 from kdb.predictors.baseline import Baseline, BaselineConfig, Needs, item_ids
-from kdb.predictors.finetuned_embedder import NAME, learner_folder
+from kdb.predictors.finetuned_embedder import NAME
 from kdb.records import Bundle, Session
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.student.pairwise import stack
@@ -36,8 +36,7 @@ class PartitionCrf(Baseline):
         """See `Baseline`. Everything is fitted on the training sessions: learners and calibration out of fold."""
         embedder = config.text_embedder
         makers = {NAME: maker(embedder.name, FitSettings(seed=config.seed))} if cls.tunes_embedder else {}
-        folder = learner_folder(base, config)
-        model, _ = stack.fit(embedder, base.training, makers, folder, utility=config.utility, labels=base.labels)
+        model, _ = stack.fit(embedder, base.training, makers, utility=config.utility, labels=base.labels)
         found = cls(model, config.utility)
         found.seen = SeenSessions.of(base.training, [])
         return found

@@ -38,8 +38,8 @@ class IntentNeighbours:
 
     def nearest(self, bundles: Sequence[Sequence[str]], sessions: Sequence[str] = ()) -> list[list[str]]:
         """Up to COUNT different intents for each bundle, the nearest first; none of its own session, if given."""
-        if not bundles:
-            return []
+        if not bundles or not self.intents:
+            return [[]] * len(bundles)
         similarity = cosines(mean_vectors(self.embedder, bundles), self.vectors)
         own = np.array(self.sessions)
         found = []
@@ -74,9 +74,10 @@ def load(folder: Path, embedder: Embedder) -> IntentNeighbours | None:
 
 
 def mean_vectors(embedder: Embedder, bundles: Sequence[Sequence[str]]) -> Array:
-    """The mean title vector of each bundle: (bundles, d) of float32."""
+    """The mean title vector of each bundle, of length one: (bundles, d) of float32."""
     if not bundles:
         return np.zeros((0, 0), dtype=np.float32)
     vectors = embedder.encode([title for titles in bundles for title in titles])
     ends = np.cumsum([len(titles) for titles in bundles])
-    return np.stack([part.mean(axis=0) for part in np.split(vectors, ends[:-1])]).astype(np.float32)
+    means = np.stack([part.mean(axis=0) for part in np.split(vectors, ends[:-1])])
+    return (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32)

@@ -28,6 +28,7 @@ from kdb.records import Item, Session
 from kdb.retrieval.embedder import Embedder
 from kdb.retrieval.labels import Labels, pair_shares, trusted, weight_of
 from kdb.student import distributed
+from kdb.student.pairwise.cache import fold_folder, learner_folder
 from kdb.student.pairwise.cross_fitting import cross_fit, fold_numbers, mean_loss, n_folds
 from kdb.student.pairwise.learner import LogOdds, PairLearner
 from kdb.student.pairwise.training import FitReport, Maker, PairTargets
@@ -121,7 +122,7 @@ def fit(
     embedder: Embedder,
     training: Sequence[Session],
     makers: Mapping[str, Maker],
-    folder: Path,
+    folder: Path | None = None,
     use_features: bool = True,
     always: Sequence[str] = (),
     utility: str = "f1",
@@ -130,8 +131,8 @@ def fit(
     """Cross-fit the learners, fit the partition model on what they say out of fold, then train those that help.
 
     Those in `always` are trained even if they do not help. `labels` are those of sessions that nobody annotated.
-    All is done in `folder`, and what is there already is not done again. Several processes share the folds; each
-    has the result. KdbError for a single session.
+    What is done already in `folder`, or in the cache (`pairwise.cache`), is not done again. Several processes share
+    the folds; each has the result. KdbError for a single session.
     """
     labels = labels or {}
     training = [cut(session) for session in training if len(session.items) > 1]
@@ -148,7 +149,8 @@ def fit(
     sure = trusted(training, labels)
     odds, report = list[list[LogOdds]](), StackReport(_fitted_to([training[n] for n in sure], labels))
     for name, maker in makers.items():
-        odds.append(cross_fit(name, maker.make, taught, folds, maker.settings, folder))
+        place = fold_folder(maker, learner_folder(maker, taught, folder), folds)
+        odds.append(cross_fit(name, maker.make, taught, folds, maker.settings, place))
         report.held_out[name] = mean_loss([odds[-1][n] for n in sure], taught.subset(sure).targets)
     scale = scale_of(odds)
     features = [joined(pairs[n], [each[n] for each in odds], scale) for n in sure]
@@ -161,7 +163,7 @@ def fit(
     kept = [n for n, gain in enumerate(stacked.gains) if gain.helps]
     helping = [list(makers)[n] for n in kept]
     for name in dict.fromkeys([*helping, *always]):
-        report.trained[name], training_report = _trained(name, makers[name], taught, folder)
+        report.trained[name], training_report = trained(name, makers[name], taught, folder)
         if training_report:
             report.trainings[name] = training_report
     active = [own[:, :, stacked.active] for own in features]
@@ -178,8 +180,11 @@ def _fitted_to(sessions: Sequence[Session], labels: Labels) -> dict[str, int]:
     return {"annotated": len(sessions) - labelled, "labelled": labelled}
 
 
-def _trained(name: str, maker: Maker, taught: PairTargets, folder: Path) -> tuple[PairLearner, FitReport | None]:
-    """The learner trained on all sessions by the main process, or as it lies in the folder."""
+def trained(
+    name: str, maker: Maker, taught: PairTargets, folder: Path | None = None
+) -> tuple[PairLearner, FitReport | None]:
+    """The learner trained on all sessions by the main process, or as it lies in the folder or the cache."""
+    folder = learner_folder(maker, taught, folder)
     learner, report, file = maker.make(), None, folder / f"{name}.safetensors"
     if distributed.is_main() and not file.exists():
         report = fit_learner(learner, taught, maker.settings, name)

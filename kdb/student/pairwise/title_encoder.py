@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdb.errors import KdbError
+from kdb.io.provenance import file_hash
 from kdb.prompts import sanitized
 from kdb.retrieval.packaged import EMBEDDER, embedder_path
 from kdb.student.device import bf16_arithmetic, default_device, supports_bf16
@@ -92,5 +94,13 @@ class TitleEncoder(PairLearner):
 
 
 def maker(name: str, settings: FitSettings, device: str = "") -> Maker:
-    """How the embedder of this name is made and trained."""
-    return Maker(lambda: TitleEncoder(name, settings.seed, device=device), settings)
+    """How the embedder of this name is made and trained. Baselines and students on the same sessions share it."""
+    path = Path(embedder_path(name))
+    identity = {
+        "embedder": file_hash(path) if path.exists() else name,
+        "device": device,
+        "learning_rate": str(TitleEncoder.learning_rate),
+        "epochs": str(TitleEncoder.epochs),
+        "title_length": str(TITLE_LENGTH),
+    }
+    return Maker(lambda: TitleEncoder(name, settings.seed, device=device), settings, identity)

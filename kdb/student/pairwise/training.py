@@ -65,10 +65,15 @@ class FitSettings:
 
 @dataclass
 class Maker:
-    """How a learner is made, and how it is trained."""
+    """How a learner is made, and how it is trained.
+
+    `identity` holds what else shapes its weights; with it they are kept in the cache for all runs, else only in the
+    folder of one run.
+    """
 
     make: Callable[[], PairLearner]
     settings: FitSettings = field(default_factory=FitSettings)
+    identity: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
