@@ -32,12 +32,10 @@ ADAPTER = "adapter"
 
 
 class Row(msgspec.Struct):
-    """One bundle named in one way."""
+    """One bundle named in one way. Texts are kept apart, for those of the data belong to others."""
 
     way: str
     session: str
-    intent: str
-    true: str
     cosine: float
 
 
@@ -62,8 +60,11 @@ def main() -> None:
         "most frequent category": [_category(session, bundle) for session, bundle in asked],
     }
     rows = [row for way, found in ways.items() for row in _scored(embedder, way, asked, found, true)]
+    texts = [{"true": own, **{way: found[n] for way, found in ways.items()}} for n, own in enumerate(true)]
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "intents.jsonl").write_bytes(msgspec.json.Encoder().encode_lines(rows))
+    encoder = msgspec.json.Encoder()
+    (options.output / "cosines.jsonl").write_bytes(encoder.encode_lines(rows))
+    (options.output / "texts.jsonl").write_bytes(encoder.encode_lines(texts))
     text = table(rows)
     (options.output / "intents.md").write_text(text, encoding="utf-8")
     print(text, end="")
@@ -88,7 +89,7 @@ def _category(session: Session, bundle: Bundle) -> str:
 
 
 def _written(folder: Path, embedder: Embedder, asked: Sequence[Named], adapted: bool) -> list[str]:
-    student, neighbours = model.load(configs.load(folder).student), None
+    student, neighbours = model.load(configs.read(folder).student), None
     if adapted:
         dtype, neighbours = student.model.dtype, intent_neighbours.load(folder / FOLDER, embedder)
         student.model = load_adapter(student.model, folder / FOLDER).to(dtype).eval()
@@ -99,10 +100,7 @@ def _scored(
     embedder: Embedder, way: str, asked: Sequence[Named], found: Sequence[str], true: Sequence[str]
 ) -> list[Row]:
     cosine = np.einsum("nd,nd->n", embedder.encode(list(found)), embedder.encode(list(true)))
-    return [
-        Row(way, session.id, own, right, round(float(c), 4))
-        for (session, _), own, right, c in zip(asked, found, true, cosine, strict=True)
-    ]
+    return [Row(way, session.id, round(float(c), 4)) for (session, _), c in zip(asked, cosine, strict=True)]
 
 
 def table(rows: Sequence[Row]) -> str:

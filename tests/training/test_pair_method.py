@@ -80,7 +80,7 @@ def test_a_killed_training_goes_on_to_the_same_adapter(kdb, splits, tiny_student
     plain = cross_fitting.fit
 
     def dying(*args, **options):
-        if len(fits) == 3:
+        if len(fits) == 1:
             raise KeyboardInterrupt
         fits.append(args)
         return plain(*args, **options)
@@ -90,7 +90,7 @@ def test_a_killed_training_goes_on_to_the_same_adapter(kdb, splits, tiny_student
     monkeypatch.setattr(cross_fitting, "fit", plain)
     done = kdb(*argv, "--resume")
     assert done.code == 0, done.stderr
-    assert "embedder, fold 1" not in done.stderr
+    assert "student, fold 1" not in done.stderr
     for name in ("adapter_model.safetensors", "head.safetensors", "pairs.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (adapter[0] / name).read_bytes()
 
@@ -141,3 +141,16 @@ def test_a_broken_head_is_one_line(kdb, splits, adapter, tmp_path: Path) -> None
     done = kdb("infer", splits / "test.jsonl", "--adapter", folder)
     assert done.code == 1
     assert "pairs.safetensors" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_embedder_is_trained_once_for_baseline_and_student(kdb, splits, tiny_student, tmp_path, monkeypatch):
+    monkeypatch.setenv("KDB_CACHE", str(tmp_path / "cache"))
+    kb = tmp_path / "kb.jsonl"
+    kb.write_bytes(b"".join((splits / "kb.jsonl").read_bytes().splitlines(keepends=True)[:8]))
+    baseline = kdb("infer", splits / "test.jsonl", "--baseline", "partition-crf", "--kb", kb)
+    assert baseline.code == 0
+    assert "embedder, fold 1 of" in baseline.stderr
+    trained = kdb("train", kb, "--student", tiny_student, "-o", tmp_path / "adapter", "--no-intents")
+    assert trained.code == 0
+    assert "student, fold 1 of" in trained.stderr
+    assert "embedder, fold 1 of" not in trained.stderr
