@@ -54,10 +54,10 @@ def main() -> None:
     asked = named_bundles([s for s in sessions if s.split == options.split])
     true = [bundle.intent for _, bundle in asked]
     ways = {
-        ADAPTER: _written(options.adapter, embedder, asked, adapted=True),
-        "zero-shot": _written(options.adapter, embedder, asked, adapted=False),
-        "most similar training bundle": _retrieved(embedder, known, asked),
         "most frequent category": [_category(session, bundle) for session, bundle in asked],
+        "most similar training bundle": _retrieved(embedder, known, asked),
+        "zero-shot": _written(options.adapter, embedder, asked, adapted=False),
+        ADAPTER: _written(options.adapter, embedder, asked, adapted=True),
     }
     rows = [row for way, found in ways.items() for row in _scored(embedder, way, asked, found, true)]
     texts = [{"true": own, **{way: found[n] for way, found in ways.items()}} for n, own in enumerate(true)]
@@ -84,7 +84,8 @@ def _retrieved(embedder: Embedder, known: Sequence[Named], asked: Sequence[Named
 
 def _category(session: Session, bundle: Bundle) -> str:
     """The last name of the category that most of the items have."""
-    names = [item.category[-1] for item in session.items if item.id in bundle.items and item.category]
+    deepest = [max(item.category, key=len, default=[]) for item in session.items if item.id in bundle.items]
+    names = [path[-1] for path in deepest if path]
     return Counter(names).most_common(1)[0][0] if names else ""
 
 
