@@ -31,7 +31,7 @@ from kdb.io import provenance, stream
 from kdb.partitions import calibration, crf, mbr, pair_features, stacking
 from kdb.prompts.messages import positions
 from kdb.records import Bundle, Prediction, Record, Run, Session
-from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.embedder import open_embedder
 from kdb.student.config import StudentConfig, TrainingConfig
 from kdb.student.pairwise import stack
 from kdb.student.pairwise.cross_fitting import cross_fit, fold_numbers
@@ -136,7 +136,7 @@ def evaluated(data: Domain) -> Iterator[tuple[Row, Prediction | None]]:
     for fold in sorted(set(data.folds)):
         known = [n for n, own in enumerate(data.folds) if own != fold]
         held_out = [n for n, own in enumerate(data.folds) if own == fold]
-        features, crossed = pair_features.fit(Embedder(), [data.sessions[n] for n in known])
+        features, crossed = pair_features.fit(open_embedder(), [data.sessions[n] for n in known])
         of_known = dict(zip(known, crossed, strict=True))
         for run, (read, learners) in RUNS.items():
             odds = [data.odds[name] for name in learners]

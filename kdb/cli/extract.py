@@ -11,9 +11,11 @@ from kdb.cli.teacher import refuse_without_effect
 from kdb.errors import UsageError
 from kdb.extraction import FORMATS
 from kdb.extraction.format import Format
+from kdb.records import ANNOTATIONS
 from kdb.registry import load
 from kdb.stages.extract import KINDS, SessionFilter, extract
-from kdb.teacher import Sampling
+from kdb.teacher import Identity, Sampling
+from kdb.teacher.annotations import AnnotationTeacher
 from kdb.teacher.config import TeacherConfig
 
 app = group(
@@ -27,10 +29,8 @@ def _command(form: type[Format[Any]]) -> Callable[..., None]:
     """The command of a format: its own options, and those of a teacher where it needs one."""
 
     def alone(streams: StreamOptions, config: Any, choice: SessionFilter) -> None:
-        from kdb.teacher.client import open_annotations
-
-        drawn = extract(streams.read(*KINDS), form(config, Sampling()), choice, open_annotations(), threads=1)
-        streams.write(drawn)
+        ready, annotations = form(config, Sampling()), AnnotationTeacher(Identity("", ANNOTATIONS))
+        streams.write(extract(streams.read(*KINDS), ready, choice, annotations, threads=1))
 
     def asking(
         streams: StreamOptions, teacher: TeacherConfig, config: Any, choice: SessionFilter, given: Given

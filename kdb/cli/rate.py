@@ -10,7 +10,6 @@ from kdb.cli.options import Given, command
 from kdb.cli.streams import StreamOptions
 from kdb.cli.teacher import refuse_without_effect
 from kdb.errors import UsageError
-from kdb.teacher import ANNOTATIONS
 from kdb.teacher.config import TeacherConfig
 
 
@@ -32,11 +31,13 @@ def rate(streams: StreamOptions, teacher: TeacherConfig, config: RateConfig, giv
     Example: kdb rate predictions.jsonl --sessions test.jsonl --teacher http://localhost:8000/v1 --model NAME
     """
     from kdb.stages import rate as stage
-    from kdb.teacher.client import open_teacher
+    from kdb.teacher.client import backend_class, open_teacher
     from kdb.teacher.dry_run import estimate
 
-    if teacher.teacher == ANNOTATIONS:
-        raise UsageError(f"the teacher {ANNOTATIONS!r} cannot rate", "name a server, a model folder or a hub id")
+    if not backend_class(teacher).is_model:
+        raise UsageError(
+            f"the teacher {teacher.teacher!r} cannot rate", "name a server, a model folder or a hub id"
+        )
     refuse_without_effect(given, teacher)
     known = stage.known(streams.read_files(config.sessions, ("session",)))
     asked = open_teacher(teacher, streams.force)

@@ -6,8 +6,8 @@ A field is annotated once, where it is defined, with msgspec's own `Meta`, which
     lora_dropout: Annotated[float, Meta(ge=0, lt=1, description="...", extra={"rare": True})] = 0.0
 
 Keys of `extra`, all of them optional: `rare` (no option of its own: `--set` and `--config` reach it), `flags`
-(`("-o", "--output")`), `argument` (positional), `choices` (the names that are valid, such as a registry),
-`separator` (the values of a list stand in one text), `envvar`, and `default` (what the help shows as the default).
+(`("-o", "--output")`), `argument` (positional), `choices` (the names that are valid, such as a registry), `open`
+(other names are valid too), `separator` (the values of a list stand in one text), `envvar`, and `default` (what the help shows as the default).
 Fields that are dataclasses or Structs themselves are opened up; a field without a description is no setting.
 """
 

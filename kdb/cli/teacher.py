@@ -1,7 +1,6 @@
 """What the commands that ask a teacher have in common: which of its options go together."""
 
 from kdb.cli.options import Given
-from kdb.teacher import ANNOTATIONS
 from kdb.teacher.config import TeacherConfig
 
 SENDING = "budget max_requests batch_out batch_in"
@@ -9,8 +8,10 @@ SENDING = "budget max_requests batch_out batch_in"
 
 def refuse_without_effect(given: Given, teacher: TeacherConfig) -> None:
     """UsageError where an option says how to ask, and nobody is asked so."""
-    if teacher.teacher == ANNOTATIONS:
-        given.refuse(f"dry_run temperature extra_body {SENDING}", f"--teacher {ANNOTATIONS}")
+    from kdb.teacher.client import backend_class
+
+    if not backend_class(teacher).is_model:
+        given.refuse(f"dry_run temperature extra_body {SENDING}", f"--teacher {teacher.teacher}")
     if teacher.dry_run:
         given.refuse("budget max_requests batch_out", "--dry-run")
     if teacher.batch_out:

@@ -134,10 +134,10 @@ class ScoredStream:
 
     def add_intent_similarity(self) -> None:
         """Cosine between predicted and true intents of matched bundles; loads the embedder where needed."""
-        from kdb.retrieval.embedder import Embedder
+        from kdb.retrieval.embedder import open_embedder
 
         texts = list(dict.fromkeys(text for _, _, *pair in self.intents for text in pair))
-        vectors = dict(zip(texts, Embedder().encode(texts), strict=True))
+        vectors = dict(zip(texts, open_embedder().encode(texts), strict=True))
         for table, session, own, true in self.intents:
             table.increase(session, "intent_similarity", float(vectors[own] @ vectors[true]))
             table.increase(session, "intents", 1.0)

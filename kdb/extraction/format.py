@@ -10,8 +10,8 @@ from kdb import prompts
 from kdb.errors import KdbError
 from kdb.io.provenance import content_hash
 from kdb.io.stream import Line
-from kdb.records import Knowledge, Session
-from kdb.teacher import ANNOTATIONS, Answer, Sampling, Teacher, total
+from kdb.records import ANNOTATIONS, Knowledge, Session
+from kdb.teacher import Answer, Sampling, Teacher, total
 
 T = TypeVar("T")
 

@@ -17,8 +17,8 @@ from kdb.extraction.format import Format, written
 from kdb.extraction.label_votes import consensus, read
 from kdb.extraction.thought_text import prompt_fields
 from kdb.io.stream import Line
-from kdb.records import Bundle, Knowledge, Session, SessionKey, Source
-from kdb.teacher import ANNOTATIONS, Answer, Message, Request, Sampling, Teacher
+from kdb.records import ANNOTATIONS, Bundle, Knowledge, Session, SessionKey, Source
+from kdb.teacher import Answer, Message, Request, Sampling, Teacher
 
 PROMPTS = ("teacher", "label")
 Drawn = tuple[Knowledge | None, Counter[str]]
@@ -78,12 +78,12 @@ class LabelFormat(Format["Drawn | None"]):
 
     def _find_demos(self, sessions: list[Session]) -> None:
         from kdb.retrieval.by_session import SessionRetriever
-        from kdb.retrieval.embedder import Embedder
+        from kdb.retrieval.embedder import open_embedder
 
         annotated = [session for session in sessions if session.truth]
         if not annotated:
             return
-        found = SessionRetriever(Embedder(), annotated).nearest(sessions, self.config.demos + 1)
+        found = SessionRetriever(open_embedder(), annotated).nearest(sessions, self.config.demos + 1)
         for session, places in zip(sessions, found, strict=True):
             others = [annotated[n] for n in places if annotated[n].key != session.key][: self.config.demos]
             self._demos[session.key] = others[::-1]  # the most similar one last, next to the question

@@ -11,9 +11,8 @@ from itertools import combinations
 
 from kdb.io.provenance import content_hash
 from kdb.prompts import sanitized
-from kdb.records import Knowledge, Session, Source
+from kdb.records import ANNOTATIONS, Knowledge, Session, Source
 from kdb.retrieval.association_rules import MIN_BUNDLES, MiningConfig, Path, mine, transactions
-from kdb.teacher import ANNOTATIONS
 
 APART = 0.8
 """Categories do not belong together where so large a share of the sessions with both keep them apart."""

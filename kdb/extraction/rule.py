@@ -14,8 +14,8 @@ from kdb.extraction.format import Format
 from kdb.extraction.reflection import Reflection, reflect
 from kdb.extraction.rule_merging import RawRule, RuleCluster, consolidate
 from kdb.io.provenance import content_hash
-from kdb.records import FirstAttempt, Knowledge, Session, Source
-from kdb.teacher import ANNOTATIONS, Sampling, Teacher, shares, sum_usage
+from kdb.records import ANNOTATIONS, FirstAttempt, Knowledge, Session, Source
+from kdb.teacher import Sampling, Teacher, shares, sum_usage
 
 MAX_LISTED = 10
 """So many contradictions are said; all of them are in the records."""
@@ -97,10 +97,10 @@ def _mined(domain: str, sessions: list[Session]) -> list[Knowledge]:
 
 
 def _consolidated(domain: str, teacher: str, reflections: list[Reflection], merge: float) -> list[Knowledge]:
-    from kdb.retrieval.embedder import Embedder
+    from kdb.retrieval.embedder import open_embedder
 
     raw = [rule for reflection in reflections for rule in _raw(reflection)]
-    vectors = Embedder().encode([rule.subject for rule in raw])
+    vectors = open_embedder().encode([rule.subject for rule in raw])
     merged = consolidate(raw, vectors, merge)
     flagged = sum(bool(group.contradicts) for group in merged)
     made = f"{len(merged)} rules merged from {len(raw)} of {len(reflections)} sessions"

@@ -18,7 +18,8 @@ from kdb.errors import UsageError
 from kdb.partitions import mbr
 from kdb.predictors import PREDICTORS
 from kdb.records import Bundle, Session
-from kdb.retrieval.embedder import Embedder
+from kdb.retrieval import EMBEDDER
+from kdb.retrieval.embedder import Embedder, open_embedder
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.student.seen_sessions import SeenSessions
 
@@ -33,12 +34,12 @@ class BaselineConfig:
 
     utility: str = "f1"
     seed: int = 0
-    embedder: str = ""
+    embedder: str = EMBEDDER
 
     @cached_property
     def text_embedder(self) -> Embedder:
-        """The embedder of this name, or the default one."""
-        return Embedder(self.embedder) if self.embedder else Embedder()
+        """The embedder of this name."""
+        return open_embedder(self.embedder)
 
 
 class Baseline(ABC):

@@ -6,7 +6,7 @@ because a stage hands on the line that it read (see `kdb.io.stream`).
 
 from kdb.records.base import SCHEMA_VERSION, SHOWN_AS, KnowledgeFormat, Record, SessionKey, Split, Status, Usage
 from kdb.records.decoding import decode, format_decode_error, with_fields
-from kdb.records.knowledge import FirstAttempt, Knowledge, Source
+from kdb.records.knowledge import ANNOTATIONS, FirstAttempt, Knowledge, Source
 from kdb.records.prediction import CollectedBundle, Prediction, Rating
 from kdb.records.run import End, Run
 from kdb.records.scores import (
@@ -46,6 +46,7 @@ KINDS: dict[str, type[Record]] = {
 }
 
 __all__ = [
+    "ANNOTATIONS",
     "KINDS",
     "SCHEMA_VERSION",
     "SHOWN_AS",

@@ -7,6 +7,9 @@ from msgspec import UNSET, Struct, UnsetType, field
 from kdb.records.base import KnowledgeFormat, Record, Usage
 from kdb.records.session import Bundle
 
+ANNOTATIONS = "annotations"
+"""The teacher that is no model: what people labelled."""
+
 
 class Source(Struct, omit_defaults=True):
     """What knowledge was drawn from: session ids, and ids of the knowledge that it was made of."""

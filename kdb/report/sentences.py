@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kdb.evaluation import findings
 from kdb.evaluation.findings import Effect, Score, Spent
+from kdb.records import ANNOTATIONS
 from kdb.report.factors import ALL, NONE, sessions_drawn_on
 from kdb.report.questions import Group, Question, describe, questions
 from kdb.report.results import PRIMARY, Recipe, Results
@@ -20,7 +21,6 @@ COSTS = {
     "dollars": ("costs", "US dollars"),
     "prompt_tokens": ("reads", "tokens"),
 }
-ANNOTATIONS = "annotations"
 
 
 def sentences(results: Results) -> list[str]:

@@ -7,6 +7,13 @@ from typing import Protocol
 
 from kdb.records import Session
 
+EMBEDDER = "all-MiniLM-L6-v2"
+"""The packaged one."""
+EMBEDDERS = {
+    "all-MiniLM-L6-v2": "kdb.retrieval.sentence_embedder:SentenceEmbedder",
+}
+"""What makes vectors of texts (`kdb.retrieval.embedder.Embedder`), by name. Any other name is that of a model of
+sentence-transformers."""
 RETRIEVERS = {
     "session": "kdb.retrieval.by_session:SessionRetriever",
     "item": "kdb.retrieval.by_item:ItemRetriever",

@@ -7,8 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from kdb.records import KnowledgeFormat
-from kdb.retrieval import RETRIEVERS
-from kdb.retrieval.packaged import EMBEDDER
+from kdb.retrieval import EMBEDDER, RETRIEVERS
 
 RARE = {"rare": True}
 

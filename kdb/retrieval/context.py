@@ -13,7 +13,7 @@ from kdb.prompts.messages import Demo, PromptContext
 from kdb.records import SHOWN_AS, Knowledge, Session
 from kdb.retrieval import RETRIEVERS, Retriever
 from kdb.retrieval.config import ContextConfig
-from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.embedder import Embedder, open_embedder
 from kdb.retrieval.knowledge_base import KnowledgeBase, thoughts
 from kdb.retrieval.relevance import Relevance
 
@@ -84,7 +84,7 @@ def build(base: KnowledgeBase, config: ContextConfig) -> ContextRetriever | None
         return None
     if not (base.training or base.knowledge):
         raise UsageError("no training session or knowledge to show", "pass a record file with --kb")
-    return ContextRetriever(base, config, Embedder(config.embedder))
+    return ContextRetriever(base, config, open_embedder(config.embedder))
 
 
 def _key(session: Session) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from kdb.retrieval.packaged import EMBEDDER
+from kdb.retrieval import EMBEDDER
 from kdb.selection import STRATEGIES
 from kdb.student.weights import STUDENT
 

@@ -15,7 +15,7 @@ class Diversity(Strategy):
     def order(self, records: Records) -> list[int]:
         """Next comes what is least like all before it."""
         from kdb.retrieval.by_session import titles_text
-        from kdb.retrieval.embedder import Embedder
+        from kdb.retrieval.embedder import open_embedder
 
         texts = [titles_text(r) if isinstance(r, Session) else r.text for r in records]
-        return farthest_first(Embedder(self.config.embedder).encode(texts), self.config.seed)
+        return farthest_first(open_embedder(self.config.embedder).encode(texts), self.config.seed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import msgspec
 from msgspec import Struct
@@ -17,17 +17,14 @@ from msgspec import Struct
 from kdb.errors import KdbError
 from kdb.records import Usage
 
+if TYPE_CHECKING:
+    from kdb.teacher.config import TeacherConfig
+
 BACKENDS = {
     "annotations": "kdb.teacher.annotations:AnnotationTeacher",
-    "server": "kdb.teacher.openai_server:OpenAIServer",
-    "local": "kdb.teacher.local:LocalModel",
-    "dry_run": "kdb.teacher.dry_run:DryRun",
-    "batch_file": "kdb.teacher.batch_file:BatchFile",
 }
-"""Who answers: the annotations, a server, a model in this process, an estimate, or a file for later."""
-
-ANNOTATIONS = "annotations"
-"""The teacher that is no model at all."""
+"""The teachers that `--teacher` takes by name, each a `Backend`. Any other is the address of a server, or the folder
+or hub id of a model in this process."""
 
 AGAIN = "run again: what was answered is not asked again"
 
@@ -131,9 +128,17 @@ class Teacher(Protocol):
 class Backend(ABC):
     """A teacher without layers: what all of them have in common."""
 
+    is_model: ClassVar[bool] = True
+    """Whether it is a model: what it says is kept, counted and paid for, and may be said otherwise or not at all."""
+
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         self.usage = Usage()
+
+    @classmethod
+    def open(cls, identity: Identity, config: TeacherConfig) -> Self:
+        """The backend that a configuration asks for, who is to sign as `identity`."""
+        return cls(identity)
 
     @abstractmethod
     def ask(self, request: Request) -> Answer:

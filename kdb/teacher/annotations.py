@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from kdb.errors import UsageError
-from kdb.records import Usage
-from kdb.teacher import ANNOTATIONS, Answer, Backend, Request
+from kdb.records import ANNOTATIONS, Usage
+from kdb.teacher import Answer, Backend, Request
 
 
 class AnnotationTeacher(Backend):
     """Knows the answer to whatever was asked about an annotated session."""
+
+    is_model = False
 
     def ask(self, request: Request) -> Answer:
         """The reference; UsageError where a request has none, for no annotation answers it."""

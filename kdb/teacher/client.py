@@ -8,18 +8,18 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from kdb import console
 from kdb.errors import UsageError
 from kdb.io.files import cache_folder
 from kdb.io.provenance import file_hash
 from kdb.registry import load
-from kdb.teacher import ANNOTATIONS, BACKENDS, Backend, Identity, Teacher
-from kdb.teacher.batch_file import import_results
+from kdb.teacher import BACKENDS, Backend, Identity, Teacher
+from kdb.teacher.batch_file import BatchFile, import_results
 from kdb.teacher.cache import AnswerCache
 from kdb.teacher.cached import CachedTeacher
 from kdb.teacher.config import TeacherConfig
+from kdb.teacher.dry_run import DryRun
 from kdb.teacher.metered import Limits, MeteredTeacher
-from kdb.teacher.openai_server import address, without_secrets
+from kdb.teacher.openai_server import OpenAIServer, address, without_secrets
 from kdb.teacher.openai_wire import OWN_FIELDS
 from kdb.teacher.prices import Prices
 from kdb.teacher.rate_limiter import RateLimiter
@@ -28,8 +28,9 @@ from kdb.teacher.retrying import RetryingTeacher
 
 def open_teacher(config: TeacherConfig, force: bool = False) -> Teacher:
     """The teacher; `force` lets a batch file be overwritten."""
-    if config.teacher == ANNOTATIONS:
-        return open_annotations()
+    kind = backend_class(config)
+    if not kind.is_model:
+        return kind(Identity("", config.teacher))
     identity, prices = _identity(config), Prices(config.prices)
     if config.budget is not None and prices.find(identity.model) is None:
         hint = "give one with --prices, or use --max-requests"
@@ -39,11 +40,11 @@ def open_teacher(config: TeacherConfig, force: bool = False) -> Teacher:
     if config.batch_in:
         import_results(config.batch_in, cache, identity, prices)
     if config.dry_run:
-        return CachedTeacher(load(BACKENDS, "dry_run")(identity, cache, prices), cache)
+        return CachedTeacher(DryRun(identity, cache, prices), cache)
     if config.batch_out:
-        return CachedTeacher(load(BACKENDS, "batch_file")(identity, config.batch_out, force), cache)
+        return CachedTeacher(BatchFile(identity, config.batch_out, force), cache)
     metered = MeteredTeacher(
-        _backend(config, identity),
+        kind.open(identity, config),
         prices,
         Limits(config.budget, config.max_requests),
         RateLimiter(config.rpm, config.tpm),
@@ -51,10 +52,16 @@ def open_teacher(config: TeacherConfig, force: bool = False) -> Teacher:
     return CachedTeacher(RetryingTeacher(metered, config.retries), cache)
 
 
-def open_annotations() -> Backend:
-    """The teacher that is no model."""
-    annotations: Backend = load(BACKENDS, ANNOTATIONS)(Identity("", ANNOTATIONS))
-    return annotations
+def backend_class(config: TeacherConfig) -> type[Backend]:
+    """Who a teacher's name stands for: a backend, a server by its address, or else a model in this process."""
+    if config.is_server:
+        return OpenAIServer
+    if config.teacher in BACKENDS:
+        named: type[Backend] = load(BACKENDS, config.teacher)
+        return named
+    from kdb.teacher.local import LocalModel
+
+    return LocalModel
 
 
 def _identity(config: TeacherConfig) -> Identity:
@@ -64,7 +71,8 @@ def _identity(config: TeacherConfig) -> Identity:
             raise UsageError("--extra-body is for servers", f"{config.teacher} is none")
         folder = Path(config.teacher)
         # A folder may hold another model tomorrow, whose answers are not these.
-        model = f"{folder.resolve().name}@{file_hash(folder)}" if folder.is_dir() else config.teacher
+        is_folder = config.teacher not in BACKENDS and folder.is_dir()
+        model = f"{folder.resolve().name}@{file_hash(folder)}" if is_folder else config.teacher
         return Identity("", model)
     if not config.model:
         raise UsageError("the server's model has no name", "give --model or set KDB_TEACHER_MODEL")
@@ -82,14 +90,3 @@ def _extra(text: str) -> dict[str, Any]:
         if name in OWN_FIELDS:
             raise UsageError(f"--extra-body: {name!r} is said by kdb itself", "leave it out")
     return extra
-
-
-def _backend(config: TeacherConfig, identity: Identity) -> Backend:
-    if config.is_server:
-        if identity.without:
-            refused = ", ".join(sorted(identity.without)).replace(":", " ")
-            console.say(f"{identity.server} is known to refuse {refused}: asked without")
-        server: Backend = load(BACKENDS, "server")(identity, address(config.teacher), config.timeout)
-        return server
-    local: Backend = load(BACKENDS, "local")(identity, config.teacher, config.concurrency)
-    return local

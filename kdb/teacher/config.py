@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from kdb.errors import UsageError
-from kdb.teacher import Sampling
+from kdb.teacher import BACKENDS, Sampling
 
 RARE = {"rare": True}
 
@@ -56,8 +56,8 @@ class _Whom:
     teacher: Annotated[
         str,
         Meta(
-            description="annotations (no model), the address of an OpenAI-compatible server, "
-            "or a model folder or hub id.",
+            description="The address of an OpenAI-compatible server, a model folder or hub id, or by name: "
+            f"{', '.join(BACKENDS)}.",
             extra={"envvar": "KDB_TEACHER_URL"},
         ),
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -18,6 +18,7 @@ from kdb.records import Usage
 from kdb.student.generate import Generator, SamplingConfig
 from kdb.student.model import load
 from kdb.teacher import Answer, Backend, Identity, Request, RequestInvalid, TeacherUnavailable
+from kdb.teacher.config import TeacherConfig
 
 GATHER = 0.05
 """Seconds in which a batch gathers those requests that the last batch's answers lead to."""
@@ -39,6 +40,11 @@ class LocalModel(Backend):
         self._waiting: list[Waiting] = []
         self._changed = threading.Condition()
         self._worker: threading.Thread | None = None
+
+    @classmethod
+    def open(cls, identity: Identity, config: TeacherConfig) -> Self:
+        """See `Backend`; as many requests in a batch as may be in flight at once."""
+        return cls(identity, config.teacher, config.concurrency)
 
     def ask(self, request: Request) -> Answer:
         """The model's answer, in a batch with those that are asked at the same time."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 from urllib.request import proxy_bypass
 
@@ -29,6 +29,7 @@ from kdb.teacher import (
     TeacherUnavailable,
     Unanswered,
 )
+from kdb.teacher.config import TeacherConfig
 from kdb.teacher.openai_wire import LIMIT_NAMES, OPTIONAL_PARAMETERS, STREAM, decode_reply, encode_request
 
 HINTS = {
@@ -54,6 +55,14 @@ class OpenAIServer(Backend):
         super().__init__(identity)
         self.timeout = timeout
         self._client = _client(url, timeout)
+
+    @classmethod
+    def open(cls, identity: Identity, config: TeacherConfig) -> Self:
+        """See `Backend`; says what the server is known to refuse."""
+        if identity.without:
+            refused = ", ".join(sorted(identity.without)).replace(":", " ")
+            console.say(f"{identity.server} is known to refuse {refused}: asked without")
+        return cls(identity, address(config.teacher), config.timeout)
 
     def ask(self, request: Request) -> Answer:
         """The server's answer to one request that is sent."""

@@ -36,14 +36,14 @@ def prepare(file: Path, count: int) -> None:
     """Write `count` records to the file, and their embeddings to the cache."""
     from kdb.io.stream import write
     from kdb.records import Knowledge
-    from kdb.retrieval.embedder import Embedder
+    from kdb.retrieval.sentence_embedder import SentenceEmbedder
 
     texts = [f"Bundles with product {n} also hold product {n * 7 % count}." for n in range(count)]
     records = (Knowledge(id=str(n), format="rule", domain="bench", text=t) for n, t in enumerate(texts))
     with file.open("wb") as out:
         write(records, out)
 
-    class Synthetic(Embedder):
+    class Synthetic(SentenceEmbedder):
         """Gives the rows of `synthetic` in turn."""
 
         rows = iter(synthetic(count))

@@ -10,7 +10,7 @@ from kdb.partitions import pair_features
 from kdb.partitions.calibration import Calibration
 from kdb.prompts.messages import Query
 from kdb.records import Bundle, Item, Session
-from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.embedder import open_embedder
 from kdb.student.config import MethodConfig, StudentConfig
 from kdb.student.methods.build import build_method
 
@@ -126,7 +126,7 @@ def session(number: int, bundled: str, other: str) -> Session:
 
 def test_evidence_prefers_what_was_bought_together():
     training = [session(n, "copper kettle", "garden hose") for n in range(12)]
-    found, crossed = pair_features.fit(Embedder(), training)
+    found, crossed = pair_features.fit(open_embedder(), training)
     pairs = found.pairs([Item("x", "copper kettle blue"), Item("y", "kettle of copper"), Item("z", "garden hose")])
     assert pairs.shape == (3, 3, pair_features.N_FEATURES)
     assert np.allclose(pairs, pairs.transpose(1, 0, 2))
@@ -140,6 +140,6 @@ def test_evidence_without_any_category():
     for one in training:
         for item in one.items:
             item.category = []
-    found, crossed = pair_features.fit(Embedder(), training)
+    found, crossed = pair_features.fit(open_embedder(), training)
     assert np.isfinite(found.pairs(training[0].items)).all()
     assert all(np.isfinite(own).all() for own in crossed)

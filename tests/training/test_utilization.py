@@ -14,7 +14,7 @@ from kdb.prompts.messages import Demo, PromptContext, Query
 from kdb.records import Knowledge, Source
 from kdb.retrieval.config import ContextConfig
 from kdb.retrieval.context import ContextRetriever
-from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.embedder import open_embedder
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.retrieval.relevance import Relevance
 from kdb.student.config import MethodConfig, StudentConfig
@@ -97,7 +97,7 @@ def test_training_and_inference_show_the_same_tokens_in_text(student, tiny_stude
             return [Generated("none", 1) for _ in prompts]
 
     method.generator = Recorder()
-    contexts = ContextRetriever(KnowledgeBase(TRAINING, [], PIECES), context, Embedder()).shown(TRAINING)
+    contexts = ContextRetriever(KnowledgeBase(TRAINING, [], PIECES), context, open_embedder()).shown(TRAINING)
     found = method.predict([[Query(s, own)] for s, own in zip(TRAINING, contexts, strict=True)], 1)
     assert len(taught) == 200
     assert sorted(asked) == sorted(taught)
@@ -113,7 +113,7 @@ def test_training_and_inference_show_the_same_tokens_in_pairs(student, tiny_stud
         StudentConfig(method=MethodConfig(answer="pair-prompts"), context=context), tiny_student
     )
     prompts = PairPrompts(student, 380)
-    contexts = ContextRetriever(KnowledgeBase(TRAINING, [], PIECES), context, Embedder()).shown(TRAINING)
+    contexts = ContextRetriever(KnowledgeBase(TRAINING, [], PIECES), context, open_embedder()).shown(TRAINING)
     asked = [prompts.encode(Query(s, own)) for s, own in zip(TRAINING, contexts, strict=True)]
     read: list[list[int]] = []
     hook = student.model.register_forward_pre_hook(
@@ -195,7 +195,7 @@ def test_what_does_not_fit_is_left_out_the_least_useful_first(student) -> None:
 
 def test_nothing_about_the_session_itself_is_shown() -> None:
     retriever = ContextRetriever(
-        KnowledgeBase(TRAINING, [], PIECES), ContextConfig(demos=3, knowledge=3), Embedder()
+        KnowledgeBase(TRAINING, [], PIECES), ContextConfig(demos=3, knowledge=3), open_embedder()
     )
     with_thoughts = 0
     for own, shown in zip(TRAINING, retriever.shown(TRAINING), strict=True):
@@ -210,7 +210,7 @@ def test_nothing_about_the_session_itself_is_shown() -> None:
 
 def test_a_demonstration_from_the_test_split_is_refused() -> None:
     with pytest.raises(KdbError, match="'7' is of the test split"):
-        ContextRetriever(KnowledgeBase([session(1), session(7, "test")]), ContextConfig(demos=1), Embedder())
+        ContextRetriever(KnowledgeBase([session(1), session(7, "test")]), ContextConfig(demos=1), open_embedder())
 
 
 def test_what_bears_on_a_session_comes_first_then_the_most_supported() -> None:
@@ -221,8 +221,8 @@ def test_what_bears_on_a_session_comes_first_then_the_most_supported() -> None:
         pattern("camping", "Tents", "Camping Stoves", count=2),
     ]
     free = replace_text(pieces[0], "rule", "A tent and a stove are bought together for camping.")
-    titles = Embedder().encode(["tent for two", "gas camping stove", "handsaw"])
-    ranked = Relevance(Embedder(), [*pieces, free]).ranked(titles)
+    titles = open_embedder().encode(["tent for two", "gas camping stove", "handsaw"])
+    ranked = Relevance(open_embedder(), [*pieces, free]).ranked(titles)
     names = [[*pieces, free][n].id for n in ranked]
     assert set(names[:2]) == {"camping", "rule"}
     assert names[2:] == ["twice", "often", "rare"]
@@ -257,7 +257,7 @@ def test_shown_without_an_adapter(kdb, kb, test_sessions, tiny_student, how) -> 
 def test_formats_that_are_not_there() -> None:
     with pytest.raises(KdbError, match="holds no rule"):
         ContextRetriever(
-            KnowledgeBase(TRAINING, [], PIECES), ContextConfig(knowledge=1, formats=["rule"]), Embedder()
+            KnowledgeBase(TRAINING, [], PIECES), ContextConfig(knowledge=1, formats=["rule"]), open_embedder()
         )
 
 

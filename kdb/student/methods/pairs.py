@@ -17,7 +17,7 @@ from kdb.partitions import mbr
 from kdb.prompts.messages import Query
 from kdb.records import Bundle, Prediction, Usage
 from kdb.retrieval.config import ContextConfig
-from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.embedder import open_embedder
 from kdb.student.config import MethodConfig
 from kdb.student.examples import Example
 from kdb.student.methods.method import AnswerMethod, prediction
@@ -48,7 +48,7 @@ class PairMethod(AnswerMethod[Floats]):
                 "leave out --demos and --knowledge, or --answer pair-prompts",
             )
         self.student, self.config = student, config
-        self.embedder = Embedder(context.embedder)
+        self.embedder = open_embedder(context.embedder)
         self.stack: PairStack | None = None
 
     @classmethod

@@ -24,7 +24,7 @@ from kdb.partitions.pair_features import PairFeatures
 from kdb.prompts.messages import Query, positions
 from kdb.records import Bundle, Item, Prediction, Session, Usage
 from kdb.retrieval.config import ContextConfig
-from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.embedder import open_embedder
 from kdb.student.config import MethodConfig
 from kdb.student.examples import Example
 from kdb.student.methods.method import AnswerMethod, prediction
@@ -53,7 +53,7 @@ class PromptedPairMethod(AnswerMethod[Floats]):
                 "use --thoughts auxiliary, or --answer list",
             )
         self.student, self.config = student, config
-        self.embedder = Embedder(context.embedder)
+        self.embedder = open_embedder(context.embedder)
         self.pair_features: PairFeatures | None = None
         self.weights: crf.Weights | None = None
         self.scale = np.array([0.0, 1.0], dtype=np.float32)

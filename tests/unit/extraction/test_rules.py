@@ -8,7 +8,7 @@ import pytest
 from kdb.extraction import attempts
 from kdb.extraction.rule_merging import RawRule, consolidate
 from kdb.records import Bundle, Item, Session, Usage
-from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.embedder import open_embedder
 
 SESSION = Session(
     id="s1",
@@ -85,7 +85,7 @@ def raw(*texts: str) -> list[RawRule]:
 
 def merged(*texts: str, threshold: float = 0.8) -> list[tuple[list[int], list[int]]]:
     found = raw(*texts)
-    vectors = Embedder().encode([rule.subject for rule in found])
+    vectors = open_embedder().encode([rule.subject for rule in found])
     return [(group.members, group.contradicts) for group in consolidate(found, vectors, threshold)]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kdb.errors import KdbError
-from kdb.retrieval.embedder import Embedder, cosines, nearest
+from kdb.retrieval.embedder import cosines, nearest, open_embedder
 
 TEXTS = ["a camera bag", "a padded bag for a camera and two lenses", "men's red cotton shirt", ""]
 
@@ -23,12 +23,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_unit_rows_the_same_in_any_company(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    together = Embedder().encode([*TEXTS, TEXTS[0]])
+    together = open_embedder().encode([*TEXTS, TEXTS[0]])
     assert (together.dtype, together.shape) == (np.float32, (5, 384))
     assert np.linalg.norm(together, axis=1) == pytest.approx(np.ones(5), abs=1e-6)
     assert (together[0] == together[4]).all()
     monkeypatch.setenv("KDB_CACHE", str(cache / "other"))
-    alone = Embedder()
+    alone = open_embedder()
     for text, row in zip(reversed(TEXTS), reversed(together[:4]), strict=True):
         assert alone.encode([text])[0].tobytes() == row.tobytes()
     cosine = cosines(together, together)
@@ -36,9 +36,10 @@ def test_unit_rows_the_same_in_any_company(cache: Path, monkeypatch: pytest.Monk
 
 
 def test_cached_texts_need_no_model(cache: Path) -> None:
-    made = Embedder().encode(TEXTS)
+    made = open_embedder().encode(TEXTS)
     code = (
-        "import sys; from kdb.retrieval.embedder import Embedder; rows = Embedder().encode(sys.argv[1:])\n"
+        "import sys; from kdb.retrieval.embedder import open_embedder\n"
+        "rows = open_embedder().encode(sys.argv[1:])\n"
         "assert 'torch' not in sys.modules\n"
         "sys.stdout.buffer.write(rows.tobytes())"
     )
@@ -50,13 +51,13 @@ def test_broken_cache_and_unknown_model_are_explained(cache: Path) -> None:
     (cache / "embeddings").mkdir()
     (cache / "embeddings" / "all-MiniLM-L6-v2.sqlite").write_bytes(b"not a database" * 100)
     with pytest.raises(KdbError, match=r"all-MiniLM-L6-v2\.sqlite.*delete it"):
-        Embedder().encode(TEXTS)
+        open_embedder().encode(TEXTS)
     with pytest.raises(KdbError, match="embedder 'no/such-model' cannot be loaded"):
-        Embedder("no/such-model").encode(TEXTS)
+        open_embedder("no/such-model").encode(TEXTS)
 
 
 def test_nothing_to_encode(cache: Path) -> None:
-    assert len(Embedder().encode([])) == 0
+    assert len(open_embedder().encode([])) == 0
     assert nearest(np.zeros((2, 3), np.float32), np.zeros((0, 3), np.float32), 4).shape == (2, 0)
 
 

@@ -10,7 +10,7 @@ from kdb import registry
 from kdb.records import Item, Session
 from kdb.retrieval import RETRIEVERS, vector_index
 from kdb.retrieval.config import ContextConfig
-from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.embedder import Embedder, open_embedder
 from kdb.retrieval.vector_index import VectorIndex
 
 
@@ -21,7 +21,7 @@ def sessions(samples) -> list[Session]:
 
 
 def test_item_by_item_is_what_brute_force_finds(sessions) -> None:
-    embedder = Embedder()
+    embedder = open_embedder()
     stored, asked = sessions[:40], sessions[40:50]
     found = registry.load(RETRIEVERS, "item", "retriever")(embedder, stored).nearest(asked, 5)
     for session, places in zip(asked, found, strict=True):
@@ -35,7 +35,7 @@ def test_items_find_the_session_that_has_something_for_each() -> None:
     titles = [["red kettle", "garden hose"], ["red kettle", "tea pot"], ["garden hose", "lawn mower"]]
     stored = [Session(id=str(n), domain="d", items=[Item(t, t) for t in own]) for n, own in enumerate(titles)]
     asked = Session(id="x", domain="d", items=[Item("a", "a copper kettle"), Item("b", "hose for the garden")])
-    assert registry.load(RETRIEVERS, "item", "retriever")(Embedder(), stored).nearest([asked], 1) == [[0]]
+    assert registry.load(RETRIEVERS, "item", "retriever")(open_embedder(), stored).nearest([asked], 1) == [[0]]
 
 
 @pytest.fixture
@@ -79,9 +79,9 @@ def test_the_index_finds_nearly_all_and_is_built_once(small_index) -> None:
 def test_a_large_store_gives_what_a_small_one_does(small_index, monkeypatch, sessions, kind) -> None:
     monkeypatch.setattr(vector_index, "N_PROBE", 8)
     stored, asked = sessions[:30], sessions[30:36]
-    large = registry.load(RETRIEVERS, kind, "retriever")(Embedder(), stored).nearest(asked, 3)
+    large = registry.load(RETRIEVERS, kind, "retriever")(open_embedder(), stored).nearest(asked, 3)
     monkeypatch.setattr(vector_index, "MAX_EXACT", 1000)
-    assert registry.load(RETRIEVERS, kind, "retriever")(Embedder(), stored).nearest(asked, 3) == large
+    assert registry.load(RETRIEVERS, kind, "retriever")(open_embedder(), stored).nearest(asked, 3) == large
 
 
 def test_a_recipe_says_which_neighbours(sessions) -> None:
@@ -90,10 +90,11 @@ def test_a_recipe_says_which_neighbours(sessions) -> None:
 
     base = KnowledgeBase([s for s in sessions if s.split == "train"])
     asked = [s for s in sessions if s.split == "test"]
+    embedder = open_embedder()
     found = {
         kind: [
             [demo.session.id for demo in shown.demos]
-            for shown in ContextRetriever(base, ContextConfig(demos=3, retrieval=kind), Embedder()).shown(asked)
+            for shown in ContextRetriever(base, ContextConfig(demos=3, retrieval=kind), embedder).shown(asked)
         ]
         for kind in ("session", "item")
     }
