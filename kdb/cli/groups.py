@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 from kdb import console
 from kdb.cli.exit_codes import USAGE
-from kdb.cli.options import reflowed
+from kdb.cli.options import EXAMPLE, reflowed
 
 _WrongCall: Any = typer.BadParameter.__base__  # Click's UsageError, of which some versions of Typer hold a copy
 
@@ -17,6 +17,13 @@ class Commands(TyperGroup):
     """Commands in the order in which they were added, or that `order` says."""
 
     order: tuple[str, ...] = ()
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        for command in self.commands.values():
+            text, mark, example = (command.help or "").partition(EXAMPLE)
+            if mark:  # the end of the help, after the options
+                command.help, command.epilog = text.rstrip(), mark + example
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names in order."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Source = Annotated[
     list[Path] | None,
     Argument(
-        metavar="DATA...", help="BundleRec folder; else files or folders, '-' or none: stdin.", show_default=False
+        metavar="DATA", help="BundleRec folder; else files or folders, '-' or none: stdin.", show_default=False
     ),
 ]
 Format = Annotated[str, Option("--format", metavar="NAME", help=f"What is read: {', '.join(SOURCES)}.")]
@@ -113,7 +113,7 @@ def import_(
         titles=titles,
         untitled=untitled,
         truth=truth,
-        empty=empty or ("drop" if format_ in ("bundlerec", "sheet") else "keep"),
+        empty=empty,
         split=splits.SplitRule(
             split_file,
             splits.parse_ratio(split_ratio) if split_ratio else None,
@@ -147,7 +147,5 @@ def _check(config: "ImportConfig", format_: str) -> None:
         )
     if config.log.min_items > config.log.max_items:
         raise UsageError("--min-items is larger than --max-items")
-    if format_ == "events" and config.empty == "drop":
-        raise UsageError("--empty drop: a log has no bundles", "label sessions with kdb extract label")
     if format_ != "jsonl" and config.only and not config.split:
         raise UsageError("--split needs to know the splits", "pass --split-file, --split-ratio or --split-time")

@@ -7,12 +7,14 @@ import inspect
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
-from msgspec import NODEFAULT
+from msgspec import NODEFAULT, Meta
+from typer.models import OptionInfo
 
 from kdb import console, registry
 from kdb.cli.exit_codes import guard
@@ -22,6 +24,8 @@ from kdb.errors import KdbError, UsageError
 
 METAVARS = {int: "N", float: "X", Path: "PATH"}
 LONGEST_METAVAR, EXAMPLE_WIDTH = 20, 74
+EXAMPLE = "\b\nExample:"
+"""How the example of a help begins, whose lines are not to be wrapped."""
 
 
 class Given(dict[str, str]):
@@ -104,14 +108,26 @@ def _parameters(
             options = [_parameter(s) for s in groups[name] if not s.is_rare]
             (shared if issubclass(parameter.annotation, MessageOptions) else own).extend(options)
         elif parameter.annotation is not Given:
-            own.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
-    rare = [s.name for group in groups.values() for s in group if s.is_rare]
+            own.append(_with_metavar(parameter))
+    settings_ = [s for group in groups.values() for s in group if s.is_rare]
+    rare = [s.name + (f" ({s.named_choices})" if s.named_choices else "") for s in settings_]
     if rare:
         text = f"Set {', '.join(rare)}, or what any option sets; repeatable."
         own.append(_option("set_", list[str], "--set", metavar="NAME=VALUE", help=text))
         text = "Read settings from a TOML file; --set and options go before it."
         own.append(_option("config_", str, "--config", metavar="FILE", help=text))
     return own + sorted(shared, key=lambda p: p.name in MessageOptions.__annotations__)
+
+
+def _with_metavar(parameter: inspect.Parameter) -> inspect.Parameter:
+    """An option that is written for Typer, its value called as that of a setting is."""
+    kind, *more = get_args(parameter.annotation)
+    setting = Setting((parameter.name,), kind, Meta(), parameter.default)
+    if setting.plain is not bool and isinstance(more[0], OptionInfo) and not more[0].metavar:
+        info = copy(more[0])
+        info.metavar = "|".join(setting.choices) or METAVARS.get(setting.element or setting.plain, "TEXT")
+        parameter = parameter.replace(annotation=Annotated[kind, info])
+    return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
 
 
 def _option(name: str, kind: Any, *flags: str, default: Any = None, **more: Any) -> inspect.Parameter:
@@ -132,8 +148,8 @@ def _parameter(setting: Setting) -> inspect.Parameter:
     text, metavar = setting.meta.description or "", METAVARS.get(setting.element or setting.plain, "TEXT")
     if choices := setting.choices:
         metavar = "|".join(choices)
-        if len(metavar) > LONGEST_METAVAR or "separator" in extra:
-            metavar, text = "NAME", f"{text.rstrip('.')}: {', '.join(choices)}."
+        if len(metavar) > LONGEST_METAVAR or "separator" in extra or setting.is_open:
+            metavar, text = "NAME", f"{text.rstrip('.')}: {setting.named_choices or ', '.join(choices)}."
     if "default" in extra:
         text += f"  [default: {extra['default']}]"
     shown = "default" not in extra and default not in (NODEFAULT, None, False, "", [])

@@ -3,8 +3,7 @@
 from kdb.cli.options import Given, command
 from kdb.cli.streams import StreamOptions
 from kdb.errors import UsageError
-from kdb.records import SHOWN_AS
-from kdb.registry import check, load
+from kdb.registry import load
 from kdb.selection import STRATEGIES
 from kdb.selection.config import SelectionConfig
 
@@ -26,8 +25,6 @@ def select(streams: StreamOptions, config: SelectionConfig, given: Given) -> Non
     from kdb.selection.amount import Amount
     from kdb.stages import select as stage
 
-    for name in config.formats:
-        check(SHOWN_AS, name, "--formats")
     own = load(STRATEGIES, config.strategy).uses
     for other in STRATEGIES:
         for name in load(STRATEGIES, other).uses:

@@ -7,7 +7,8 @@ A field is annotated once, where it is defined, with msgspec's own `Meta`, which
 
 Keys of `extra`, all of them optional: `rare` (no option of its own: `--set` and `--config` reach it), `flags`
 (`("-o", "--output")`), `argument` (positional), `choices` (the names that are valid, such as a registry), `open`
-(other names are valid too), `separator` (the values of a list stand in one text), `envvar`, and `default` (what the help shows as the default).
+(other names are valid too), `separator` (the values of a list stand in one text), `envvar`, and `default` (what the
+help shows as the default).
 Fields that are dataclasses or Structs themselves are opened up; a field without a description is no setting.
 """
 
@@ -73,10 +74,21 @@ class Setting:
 
     @property
     def choices(self) -> list[str]:
-        """The names that are valid, or none where it is not a name."""
+        """The names that are known, or none where it is not a name."""
         if get_origin(self.plain) is Literal:
             return [str(value) for value in get_args(self.plain)]
         return list(self.extra.get("choices", ()))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether names that are not known are valid too."""
+        return bool(self.extra.get("open"))
+
+    @property
+    def named_choices(self) -> str:
+        """The names of a registry, as help lists them; nothing where it is not one of those."""
+        names = ", ".join(self.choices) if "choices" in self.extra else ""
+        return f"{names} and others" if self.is_open else names
 
     def convert(self, value: Any, shown: str, strict: bool = False) -> Any:
         """The value in the type of the field; UsageError where it does not fit, `shown` says how it was given."""
@@ -84,7 +96,7 @@ class Setting:
             value = [part.strip() for part in value.split(self.extra["separator"]) if part.strip()]
         elif isinstance(value, str) and self.element:
             value = [value]
-        if self.choices:
+        if not self.is_open and self.choices:
             for name in value if isinstance(value, list) else [value]:
                 registry.check(self.choices, name, shown)
         if value is None or (value in ("none", "null") and not strict and NoneType in _members(self.type)):

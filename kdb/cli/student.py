@@ -10,7 +10,6 @@ from kdb.errors import UsageError
 from kdb.retrieval.config import RARE
 from kdb.student.config import Precision
 
-Formats = Annotated[str, Option(help="Only this knowledge: pattern,rule,thought.", show_default="all")]
 Tag = Annotated[list[str] | None, Option(metavar="NAME=VALUE", help="Keep this in the run record; repeatable.")]
 
 

@@ -8,7 +8,7 @@ learnt from the same data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -22,16 +22,6 @@ QUESTIONS = {"format": "none", "strategy": "random", "quantity": "100 %", "utili
 """The tags that ask a question, each with the level that the others are compared with."""
 DATA_VARIES = ("strategy", "quantity")
 """The questions whose levels differ in the data by design."""
-STRENGTH = (
-    "whole-session",
-    "all-pairs",
-    "pattern-matching",
-    "clusters",
-    "pair-classifier",
-    "embedder",
-    "partition-crf-frozen",
-)
-"""Baselines from the weakest design on; any other one is stronger. Fixed before any result is seen."""
 
 Settings = Mapping[str, Any]
 T = TypeVar("T")
@@ -69,15 +59,14 @@ def tags(settings: Settings) -> dict[str, str]:
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, Mapping) else {}
 
 
-def declared_baseline(runs: Sequence[RunScores]) -> RunScores | None:
-    """The baseline of the strongest design, whatever the runs scored; of equals the first."""
+def declared_baseline(runs: Sequence[RunScores], known: Iterable[str]) -> RunScores | None:
+    """The baseline of the strongest design, whatever the runs scored; of equals the first.
+
+    `known` names baselines from the weakest design on; any other one is stronger.
+    """
+    places = {name: place for place, name in enumerate(known)}
     baselines = [run for run in runs if is_baseline(run.settings)]
-
-    def strength(run: RunScores) -> int:
-        name = run.settings.get("baseline")
-        return STRENGTH.index(name) if name in STRENGTH else len(STRENGTH)
-
-    return max(baselines, key=strength, default=None)
+    return max(baselines, key=lambda run: places.get(run.settings["baseline"], len(places)), default=None)
 
 
 def data_source(settings: Settings) -> frozenset[str]:

@@ -39,8 +39,11 @@ class Reference:
             raise KdbError(f"{source}: no metric of a baseline", "kdb eval VALIDATION_PREDICTIONS > metrics.jsonl")
         return cls(tuple(sorted(values, key=lambda name: -sum(values[name]) / len(values[name]))), source)
 
-    def among(self, runs: Sequence[RunScores], domain: str) -> RunScores | None:
-        """The run that is meant, or the one that stands in for it, which is said; None where a run is alone."""
+    def among(self, runs: Sequence[RunScores], domain: str, known: Iterable[str] = ()) -> RunScores | None:
+        """The run that is meant, or the one that stands in for it, which is said; None where a run is alone.
+
+        `known` names baselines from the weakest design on.
+        """
         for place, name in enumerate(self.names):
             for run in runs:
                 if name in (run.id, run.settings.get("name"), run.settings.get("baseline")):
@@ -53,7 +56,7 @@ class Reference:
             raise KdbError(f"--reference {self.names[0]}: {domain!r} has no such run", "give its predictions too")
         if len(runs) < 2:
             return None
-        baseline = declared_baseline(runs)
+        baseline = declared_baseline(runs, known)
         if baseline and sum(is_baseline(run.settings) for run in runs) > 1:
             which, hint = f"{name_of(baseline.settings)}, the baseline of the strongest design", REFERENCE_HINT
             console.say(f"{domain}: compared with {which}; {hint}")

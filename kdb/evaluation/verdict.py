@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from kdb.evaluation import PRIMARY_METRIC, titles
+from kdb.evaluation import PRIMARY_METRIC
 from kdb.evaluation.families import BASELINE, is_baseline
 from kdb.evaluation.number_format import number, p_value, signed
 from kdb.records import Comparison, Metric
@@ -12,7 +12,6 @@ from kdb.records import Comparison, Metric
 ALPHA = 0.05
 FEW_SESSIONS = 60
 """Below so many sessions a difference that is not shown is put down to their number."""
-METRIC = titles("quality")[PRIMARY_METRIC]
 
 
 def verdict(

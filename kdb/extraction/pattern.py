@@ -17,8 +17,6 @@ from kdb.teacher import Sampling, Teacher
 if TYPE_CHECKING:
     from kdb.retrieval.association_rules import Transaction
 
-Share = Annotated[float, Meta(ge=0, le=1)]
-
 
 @dataclass(frozen=True)
 class PatternConfig:

@@ -298,8 +298,3 @@ def distribution(pairs: Floats, weights: Weights) -> Distribution:
         labels, scores = labels[order], scores[order]
     p = np.exp(scores - scores[0])
     return Distribution(labels, p / p.sum())
-
-
-def top_partitions(pairs: Floats, weights: Weights) -> tuple[list[BundleMasks], NDArray[np.float64]]:
-    """The TOP_K most probable partitions of a session that have a bundle, and their probabilities."""
-    return distribution(pairs, weights).top()

@@ -56,9 +56,3 @@ class MatchedF1:
 def _joined(lists: Sequence[NDArray[np.intp]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """All lists as one, and where each begins."""
     return np.concatenate(lists), np.cumsum([0, *map(len, lists)])[:-1]
-
-
-def pairwise_matched_f1(options: Sequence[BundleMasks], partitions: Sequence[BundleMasks]) -> Floats:
-    """Matched F1 of every option with every partition: (P, Q)."""
-    found = MatchedF1(options, partitions)
-    return np.array([found.exact(n) for n in range(len(options))]).reshape(len(options), len(partitions))

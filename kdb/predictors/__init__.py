@@ -18,7 +18,10 @@ PREDICTORS = {
     "partition-crf-frozen": "kdb.predictors.partition_crf:FrozenPartitionCrf",
     "partition-crf": "kdb.predictors.partition_crf:PartitionCrf",
 }
-"""The baselines, by the names that `--baseline` takes; each is a `kdb.predictors.baseline.Baseline`."""
+"""The baselines, by the names that `--baseline` takes; each is a `kdb.predictors.baseline.Baseline`.
+
+From the weakest design on: students are compared with the last of those that ran. Fixed before any result is seen.
+"""
 
 
 class Predictor(Protocol):

@@ -90,12 +90,6 @@ def item_ids(session: Session) -> list[str]:
     return [item.id for item in session.items]
 
 
-def true_groups(session: Session) -> list[list[int]]:
-    """The true bundles as positions of items, ascending; none where the session is not annotated."""
-    place = {item.id: n for n, item in enumerate(session.items)}
-    return [sorted(place[i] for i in bundle.items) for bundle in session.truth or []]
-
-
 def co_bundled_pairs(session: Session) -> np.ndarray:
     """Whether each pair shares a true bundle, in the order of `itertools.combinations`."""
     from kdb.partitions.pair_features import co_bundled

@@ -7,9 +7,9 @@ from typing import Any
 
 from kdb.evaluation.families import is_baseline
 from kdb.evaluation.families import tags as tags_of
+from kdb.records import SHOWN_AS
 
 UTILIZATIONS = ("zero-shot", "ICL", "SFT", "SFT + ICL")
-FORMATS = ("pattern", "rule", "thought", "label")
 NONE = "none"
 ALL = "100 %"
 
@@ -35,7 +35,7 @@ def _of_student(settings: Settings) -> Factors:
     answer = str(settings.get("answer", ""))
     demos = settings.get("demos", 0)
     found = {"student": _last(settings["student"]), "answer": answer, **_utility(settings)}
-    if answer in ("pairs", "pair-prompts") and not settings.get("pair_features", True):
+    if not settings.get("pair_features", True):
         found["pair features"] = NONE
     if settings.get("unconstrained"):
         found["grammar"] = NONE
@@ -55,11 +55,11 @@ def _utility(settings: Settings) -> Factors:
 def _formats(settings: Settings) -> str:
     """The formats that the prompt shows or, for thoughts, that were learnt."""
     known = (settings.get("kb") or {}).get("knowledge") or (settings.get("trained") or {}).get("knowledge") or {}
-    wanted = [name for name in settings.get("formats") or FORMATS if name in known]
+    wanted = [name for name in settings.get("formats") or SHOWN_AS if name in known]
     is_shown = bool(settings.get("knowledge"))
     learns_thoughts = settings.get("thoughts", NONE) != NONE
-    used = [name for name in wanted if is_shown or (learns_thoughts and name == "thought")]
-    return " + ".join(name for name in FORMATS if name in used) or NONE
+    used = [name for name in wanted if is_shown or (learns_thoughts and SHOWN_AS.get(name) == "demonstration")]
+    return " + ".join(name for name in SHOWN_AS if name in used) or NONE
 
 
 def _quantity(source: Settings) -> Factors:

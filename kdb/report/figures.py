@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from kdb.evaluation.contrasts import Contrast
-from kdb.records import Calibration
+from kdb.records import SHOWN_AS, Calibration
 from kdb.report import charts
 from kdb.report.charts import Curve, Point
 from kdb.report.drawing import Drawing, drawing
-from kdb.report.factors import FORMATS
 from kdb.report.forest import Row, forest
 from kdb.report.questions import Group, Question, describe, questions, share
 from kdb.report.results import PRIMARY, Recipe, Results
@@ -68,7 +67,7 @@ def _block(heading: str, members: Sequence[tuple[str, Recipe]], contrasts: Mappi
 
 def short(factor: str, level: str) -> str:
     """A level as figures name it."""
-    return "all formats" if factor == "format" and level.count("+") >= len(FORMATS) - 2 else level
+    return "all formats" if factor == "format" and level.count("+") >= len(SHOWN_AS) - 2 else level
 
 
 def of_format(question: Question) -> Drawing | None:

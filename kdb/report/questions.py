@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kdb.evaluation.contrasts import Contrast
-from kdb.report.factors import ALL, FORMATS, NONE, UTILIZATIONS, Factors
+from kdb.records import SHOWN_AS
+from kdb.report.factors import ALL, NONE, UTILIZATIONS, Factors
 from kdb.report.results import PRIMARY, Recipe, Results
 
 QUESTIONS = {
@@ -154,7 +155,7 @@ def _place(factor: str, level: str) -> tuple[float, str]:
         return UTILIZATIONS.index(text), level
     if factor == "format":
         parts = text.split(" + ")
-        return (0.0 if text == NONE else 10.0 * len(parts) + FORMATS.index(parts[0])), level
+        return (0.0 if text == NONE else 10.0 * len(parts) + list(SHOWN_AS).index(parts[0])), level
     if factor == "quantity":
         return share(level), level
     return 0.0, ""

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from kdb.records import KnowledgeFormat
-from kdb.retrieval import EMBEDDER, RETRIEVERS
+from kdb.records import SHOWN_AS, KnowledgeFormat
+from kdb.retrieval import EMBEDDER, EMBEDDERS, RETRIEVERS
 
 RARE = {"rare": True}
 
@@ -21,7 +21,10 @@ class ContextConfig(Struct, kw_only=True):
     ] = 0
     formats: Annotated[
         list[KnowledgeFormat],
-        Meta(description="Only knowledge of these formats, by commas; none: all", extra={"separator": ","}),
+        Meta(
+            description="Only knowledge of these formats, by commas",
+            extra={"separator": ",", "choices": SHOWN_AS, "default": "all"},
+        ),
     ] = []
     min_confidence: Annotated[
         float,
@@ -33,7 +36,7 @@ class ContextConfig(Struct, kw_only=True):
         str, Meta(description="How demonstrations are near: by", extra={"choices": RETRIEVERS, **RARE})
     ] = "session"
     embedder: Annotated[
-        str, Meta(description="The sentence-transformers model that compares titles.", extra=RARE)
+        str, Meta(description="What compares titles", extra={"choices": EMBEDDERS, "open": True, **RARE})
     ] = EMBEDDER
     max_prompt_tokens: Annotated[
         int, Meta(ge=64, description="Longest prompt; what does not fit is left out, and counted.", extra=RARE)

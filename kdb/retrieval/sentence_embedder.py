@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdb import console
+from kdb import console, registry
 from kdb.errors import KdbError
 from kdb.io.disk_cache import DiskCache
 from kdb.io.files import cache_folder
 from kdb.io.provenance import file_hash
+from kdb.retrieval import EMBEDDER, EMBEDDERS
 from kdb.retrieval.embedder import Array, Embedder
 from kdb.retrieval.packaged import embedder_path
 
@@ -77,7 +78,8 @@ class SentenceEmbedder(Embedder):
             return SentenceTransformer(path)
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise KdbError(f"embedder {self.name!r} cannot be loaded: {reason}") from None
+            hint = f"{registry.nearest(EMBEDDERS, self.name)}packaged: {EMBEDDER}"
+            raise KdbError(f"embedder {self.name!r} cannot be loaded: {reason}", hint) from None
 
     @cached_property
     def _cache(self) -> DiskCache:

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from kdb.retrieval import EMBEDDER
+from kdb.records import SHOWN_AS
+from kdb.retrieval import EMBEDDER, EMBEDDERS
 from kdb.selection import STRATEGIES
 from kdb.student.weights import STUDENT
 
@@ -55,8 +56,11 @@ class SelectionConfig:
         default_factory=list
     )
     formats: Annotated[
-        list[str], Meta(description="Only knowledge of these formats, by commas.", extra=_COMMAS)
+        list[str],
+        Meta(description="Only knowledge of these formats, by commas", extra={**_COMMAS, "choices": SHOWN_AS}),
     ] = field(default_factory=list)
     per_domain: Annotated[bool, Meta(description="Rank and take in each domain by itself.")] = False
-    embedder: Annotated[str, Meta(description="Compares texts, for diversity.")] = EMBEDDER
+    embedder: Annotated[
+        str, Meta(description="What compares texts, for diversity", extra={"choices": EMBEDDERS, "open": True})
+    ] = EMBEDDER
     student: Annotated[str, Meta(description="Whose tokens --amount counts.")] = STUDENT

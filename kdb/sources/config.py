@@ -38,14 +38,15 @@ class EventConfig:
 class ImportConfig:
     """How to import; `empty`: sessions without bundles, `only`: the splits to hand on (none: all).
 
-    `titles`: a file with titles for items that have none.
+    Where nobody says, a source decides what becomes of sessions without bundles: annotations drop them, logs and
+    records keep them. `titles`: a file with titles for items that have none.
     """
 
     domain: str = ""
     titles: Path | None = None
     untitled: Untitled = "fail"
     truth: Truth = "minimal"
-    empty: Empty = "drop"
+    empty: Empty | None = None
     split: SplitRule = field(default_factory=SplitRule)
     only: frozenset[Split] = frozenset()
     log: EventConfig = field(default_factory=EventConfig)

@@ -24,6 +24,7 @@ from kdb.evaluation.score_table import Intervals, ResampledSums, RunScores, Valu
 from kdb.evaluation.seeds import over_seeds, spread
 from kdb.evaluation.significance import compare
 from kdb.io.stream import Line, Rejects
+from kdb.predictors import PREDICTORS
 from kdb.records import Calibration, Comparison, Metric, Record
 
 __all__ = ["KINDS", "SLICES", "EvalOptions", "evaluate"]
@@ -103,7 +104,7 @@ def _domain(
         for by, rows in _slices(one, options.by):
             part = _part(one, rows, options.seed)
             yield from _metrics(domain, part, None, options.seed, by)
-    for family in families(together, options.reference.among(together, domain), options.questions):
+    for family in families(together, options.reference.among(together, domain, PREDICTORS), options.questions):
         yield from compare(domain, family, options.seed)
 
 

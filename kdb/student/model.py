@@ -23,8 +23,6 @@ from kdb.student.tensors import first_line, weights_hash
 if TYPE_CHECKING:
     import torch
 
-PRECISIONS = ("auto", "bf16", "fp32")
-
 
 @dataclass
 class Student:

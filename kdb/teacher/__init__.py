@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 BACKENDS = {
     "annotations": "kdb.teacher.annotations:AnnotationTeacher",
 }
-"""The teachers that `--teacher` takes by name, each a `Backend`. Any other is the address of a server, or the folder
-or hub id of a model in this process."""
+"""The teachers that `--teacher` takes by name, each a `Backend`; any other name is the address of a server, or the
+folder or hub id of a model in this process."""
 
 AGAIN = "run again: what was answered is not asked again"
 
@@ -129,7 +129,7 @@ class Backend(ABC):
     """A teacher without layers: what all of them have in common."""
 
     is_model: ClassVar[bool] = True
-    """Whether it is a model: what it says is kept, counted and paid for, and may be said otherwise or not at all."""
+    """Whether it is a model, whose answers are kept, counted and paid for, and may not come."""
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
 
 from kdb.errors import KdbError
 from kdb.teacher import (
@@ -24,14 +23,6 @@ FAILURES_IN_ROW = 10
 """After so many requests without an answer, and none with one between them, the teacher is given up."""
 LONGEST_PAUSE, LONGEST_WAIT = 8.0, 120.0
 """Seconds between two tries: by our own count, and by what a server asks for."""
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How long to wait for a whole answer, in seconds, and how often to try again."""
-
-    timeout: float = 300
-    retries: int = 4
 
 
 class RetryingTeacher(Layer):

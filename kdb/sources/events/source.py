@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kdb import console
-from kdb.errors import KdbError
+from kdb.errors import KdbError, UsageError
 from kdb.io.provenance import content_hash, file_hash
 from kdb.io.stream import STDIN, Rejects
 from kdb.records import ImportInfo
@@ -36,6 +36,8 @@ def read(paths: Sequence[Path], config: ImportConfig, rejects: Rejects) -> Itera
     Says on stderr what was read, and what was dropped and why: events read are those kept and those dropped.
     KdbError for a faulty row without a file for `rejects`, and where items lack titles under `untitled` "fail".
     """
+    if config.empty == "drop":
+        raise UsageError("--empty drop: a log has no bundles", "label sessions with kdb extract label")
     config = replace(config, domain=config.domain or _name(paths[0]))
     with TemporaryDirectory(prefix="kdb-events-") as name:
         folder = Path(name)

@@ -204,6 +204,7 @@ def test_lines_of_help_are_wrapped_evenly(path: list[str], columns: int) -> None
 def test_every_help_ends_with_one_example(path: list[str]) -> None:
     text = "\n".join(help_of(path, 80))
     assert text.count("Example: kdb ") == 1
+    assert text.rpartition("\n\n")[2].startswith("  Example: kdb ")
 
 
 def test_short_helps_are_whole() -> None:

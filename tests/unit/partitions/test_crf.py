@@ -157,10 +157,10 @@ def test_items_may_come_in_any_order():
     """Up to 8 items the distribution does not depend on the order of the items."""
     weights = np.random.default_rng(2).normal(size=crf.n_weights(2)) / 2
     pairs = random_pairs(3, 4)
-    best = {frozenset(map(frozenset, sets(crf.top_partitions(pairs, weights)[0][0], 4)))}
+    best = {frozenset(map(frozenset, sets(crf.distribution(pairs, weights).top()[0][0], 4)))}
     for order in permutations(range(4)):
         moved = pairs[np.ix_(order, order)]
-        top = sets(crf.top_partitions(moved, weights)[0][0], 4)
+        top = sets(crf.distribution(moved, weights).top()[0][0], 4)
         best.add(frozenset(frozenset(order[i] for i in block) for block in top))
     assert len(best) == 1
 

@@ -10,7 +10,7 @@ from kdb.errors import UsageError
 from kdb.evaluation.matched_session import matched_f1
 from kdb.partitions import crf, mbr
 from kdb.partitions.enumeration import from_bundles, to_masks
-from kdb.partitions.matching import MatchedF1, pairwise_matched_f1
+from kdb.partitions.matching import MatchedF1
 
 
 def partitions_of(items, most):
@@ -22,11 +22,13 @@ def partitions_of(items, most):
 
 @given(partitions_of(9, 4).filter(bool), partitions_of(9, 4).filter(bool))
 def test_matched_f1_is_the_metric(options, truths):
-    found, bounds = pairwise_matched_f1(options, truths), MatchedF1(options, truths).upper_bounds()
+    scores = MatchedF1(options, truths)
+    bounds = scores.upper_bounds()
     for n, option in enumerate(options):
+        found = scores.exact(n)
         for m, truth in enumerate(truths):
-            assert found[n, m] == pytest.approx(matched_f1(sets(option, 9), sets(truth, 9)))
-            assert bounds[n, m] >= found[n, m] - 1e-12
+            assert found[m] == pytest.approx(matched_f1(sets(option, 9), sets(truth, 9)))
+            assert bounds[n, m] >= found[m] - 1e-12
 
 
 @given(partitions_of(8, 4).filter(bool), st.sampled_from(mbr.UTILITIES), st.randoms(use_true_random=False))
