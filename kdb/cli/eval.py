@@ -14,6 +14,7 @@ from kdb.cli.options import command
 from kdb.cli.streams import StreamOptions
 from kdb.errors import UsageError
 from kdb.evaluation import METRICS
+from kdb.registry import check
 
 if TYPE_CHECKING:
     from kdb.evaluation.reference import Reference
@@ -73,8 +74,8 @@ def eval_(
     from kdb.stages import eval as stage
 
     slices = tuple(dict.fromkeys(name.strip() for name in by.split(",") if name.strip()))
-    if unknown := [name for name in slices if name not in stage.SLICES]:
-        raise UsageError(f"--by {unknown[0]}: no such slice", f"one of {', '.join(stage.SLICES)}")
+    for slice_ in slices:
+        check(stage.SLICES, slice_, "--by")
     if full and format == "records":
         raise UsageError("--full has no effect with --format records", "leave out one of them")
     options = stage.EvalOptions(

@@ -6,9 +6,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from kdb import console
+from kdb import console, registry
 from kdb.cli.exit_codes import USAGE
 from kdb.cli.options import EXAMPLE, reflowed
+from kdb.errors import UsageError
 
 _WrongCall: Any = typer.BadParameter.__base__  # Click's UsageError, of which some versions of Typer hold a copy
 
@@ -30,6 +31,12 @@ class Commands(TyperGroup):
         names = list(self.commands)
         return sorted(names, key=lambda name: self.order.index(name) if name in self.order else len(self.order))
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first word names; UsageError where there is none."""
+        if not args[0].startswith("-"):
+            registry.check(self.list_commands(ctx), args[0], "command")
+        return super().resolve_command(ctx, args)
+
     def main(self, args: Any = None, standalone_mode: bool = True, **more: Any) -> Any:  # type: ignore[override]
         """Run the command line; a wrong call is said in one line, with the help to read."""
         try:
@@ -39,6 +46,9 @@ class Commands(TyperGroup):
                 error.show()
             else:
                 console.fail(_in_one_line(error))
+            code = USAGE
+        except UsageError as error:
+            console.fail(str(error))
             code = USAGE
         if standalone_mode:
             sys.exit(code or 0)

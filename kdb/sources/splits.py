@@ -14,6 +14,7 @@ import msgspec
 from kdb.errors import KdbError, UsageError
 from kdb.io.provenance import file_hash
 from kdb.records import Split
+from kdb.registry import check
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 SplitBy = Literal["session", "user", "time"]
@@ -124,9 +125,8 @@ def parse_times(text: str) -> tuple[int, int]:
 def parse_names(texts: Iterable[str]) -> frozenset[Split]:
     """Names of splits, each text holding one or several with commas; UsageError where one is unknown."""
     names = {name.strip() for text in texts for name in text.split(",")}
-    unknown = names - {*SPLITS}
-    if unknown:
-        raise UsageError(f"--split {min(unknown)!r}: no such split", f"one of {', '.join(SPLITS)}")
+    for name in sorted(names):
+        check(SPLITS, name, "--split")
     return frozenset(split for split in SPLITS if split in names)
 
 

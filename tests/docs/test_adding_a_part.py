@@ -37,13 +37,13 @@ RUNS = {
     "predicted": "infer asked.jsonl --baseline first-two -o predicted.jsonl",
     "METRICS": "eval predicted.jsonl --format records",
     "PREDICTORS": "infer asked.jsonl --baseline first-two",
-    "STRATEGIES": "select known.jsonl --strategy last-id --amount 2",
-    "SHOWN_AS": "extract count known.jsonl",
+    "STRATEGIES": "select kb --strategy last-id --amount 2",
+    "SHOWN_AS": "extract count kb",
     "ANSWERS": "infer asked.jsonl --student TINY --answer one-pair",
-    "BACKENDS": "extract label known.jsonl --sessions 2 --samples 1 --demos 0 --teacher first-words --cache cache",
+    "BACKENDS": "extract label kb --sessions 2 --samples 1 --demos 0 --teacher first-words --cache cache",
     "SOURCES": "import words.txt --format words",
-    "RETRIEVERS": "infer asked.jsonl --student TINY --answer one-pair --kb known.jsonl --demos 2 --set retrieval=first",
-    "EMBEDDERS": "infer asked.jsonl --baseline clusters --kb known.jsonl --set embedder=letters",
+    "RETRIEVERS": "infer asked.jsonl --student TINY --answer one-pair --kb kb --demos 2 --set retrieval=first",
+    "EMBEDDERS": "infer asked.jsonl --baseline clusters --kb kb --set embedder=letters",
 }
 MAIN = """
 import json, sys
@@ -82,7 +82,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, tiny_student: Path) -> dict[s
         assert count == 1, registry
         file.write_text(text, encoding="utf-8")
     (folder / "words.txt").write_text("kettle cups tea\nrope tent\n")
-    (folder / "known.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in sample("train")))
+    (folder / "kb").write_text("".join(f"{json.dumps(one)}\n" for one in sample("train")))
     (folder / "asked.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in sample("test")[:2]))
     commands = {f"{name} --help": f"{command} --help" for name, (command, _) in HELP.items()}
     commands |= {name: line.replace("TINY", str(tiny_student)) for name, line in RUNS.items()}

@@ -71,4 +71,4 @@ def test_the_quick_start_runs_elsewhere(wheel: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.split()[-1]).is_relative_to(environment)
     assert "63 sessions" in done.stderr and "verified thoughts" in done.stderr
-    assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
+    assert "pattern-matching" in (tmp_path / "report" / "report.html").read_text()
