@@ -22,7 +22,7 @@ import numpy as np
 from kdb.evaluation.bootstrap import interval, resampled_sums
 from kdb.io import stream
 from kdb.records import Bundle, Session
-from kdb.retrieval.embedder import Embedder, nearest
+from kdb.retrieval.embedder import Embedder, nearest, open_embedder
 from kdb.student import config as configs
 from kdb.student import intent_neighbours, model
 from kdb.student.adapter import load_adapter
@@ -49,7 +49,7 @@ def main() -> None:
     sessions = [
         line.record for line in stream.read(options.sessions, ("session",)) if isinstance(line.record, Session)
     ]
-    embedder = Embedder()
+    embedder = open_embedder()
     known = named_bundles([s for s in sessions if s.split == "train"])
     asked = named_bundles([s for s in sessions if s.split == options.split])
     true = [bundle.intent for _, bundle in asked]

@@ -12,7 +12,7 @@ from kdb.prompts.messages import PromptContext, Query
 from kdb.records import Prediction, Session
 from kdb.retrieval import context
 from kdb.retrieval.config import ContextConfig
-from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.embedder import open_embedder
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.retrieval.labels import trusted
 from kdb.student.aggregation import permutations
@@ -90,7 +90,7 @@ class StudentPredictor:
         wanted = config.method.intents and folder and (folder / FOLDER).is_dir()
         if not (folder and wanted):
             return None
-        return IntentWriter(student, folder / FOLDER, self.batch_size, Embedder(config.context.embedder))
+        return IntentWriter(student, folder / FOLDER, self.batch_size, open_embedder(config.context.embedder))
 
     def close(self) -> None:
         """See `Predictor`."""

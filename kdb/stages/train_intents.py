@@ -10,7 +10,7 @@ from msgspec import structs
 
 from kdb import console
 from kdb.records import Session
-from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.embedder import open_embedder
 from kdb.student import adapter, distributed
 from kdb.student.config import StudentConfig
 from kdb.student.examples import Example
@@ -32,7 +32,7 @@ def train_intents(data: TrainingData, config: StudentConfig, device: str, part: 
         config.student, precision=config.training.precision, device=device, load_in_4bit=config.load_in_4bit
     )
     seed, batch_size = config.training.seed, 2 * config.training.per_device_train_batch_size
-    neighbours = neighbours_of(Embedder(config.context.embedder), data.training)
+    neighbours = neighbours_of(open_embedder(config.context.embedder), data.training)
 
     def examples(sessions: Sequence[Session], epoch: int) -> list[Example]:
         return intent_examples(student, sessions, data.labels, neighbours, seed, epoch)

@@ -7,7 +7,7 @@ import pytest
 from support.shop import TRAINING, session
 
 from kdb.records import Bundle, Item, Session
-from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.embedder import open_embedder
 from kdb.student.intents import bundle_titles, intent_examples, intent_messages, neighbours_of, write_intents
 
 FEW = ("--max-steps", "12", "--set", "per_device_train_batch_size=4", "--set", "r=4", "--learning-rate", "0.01")
@@ -43,7 +43,7 @@ def test_an_example_teaches_the_intent_of_one_bundle(student) -> None:
     own = Session(
         id="1", domain="d", items=items, bundles=[Bundle(["b", "a"], "for [two]\ncampers"), Bundle(["a", "c"], "")]
     )
-    (example,) = intent_examples(student, [own], {}, neighbours_of(Embedder(), [own]), seed=0, epoch=0)
+    (example,) = intent_examples(student, [own], {}, neighbours_of(open_embedder(), [own]), seed=0, epoch=0)
     tokenizer = student.tokenizer
     assert tokenizer.decode(example.labels) == "for two campers" + tokenizer.eos_token
     text = tokenizer.decode(example.prompt)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kdb.errors import KdbError
-from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.embedder import open_embedder
 from kdb.student.intent_neighbours import COUNT, FILE, IntentNeighbours, load, mean_vectors
 from kdb.student.intents import intent_messages
 
@@ -22,7 +22,7 @@ KNOWN = {
 @pytest.fixture(scope="module")
 def neighbours() -> IntentNeighbours:
     sessions = [f"shop/{n}" for n in range(len(KNOWN))]
-    return IntentNeighbours.of(Embedder(), list(KNOWN.values()), list(KNOWN), sessions)
+    return IntentNeighbours.of(open_embedder(), list(KNOWN.values()), list(KNOWN), sessions)
 
 
 def test_the_nearest_come_first_and_none_is_of_the_own_session(neighbours: IntentNeighbours) -> None:
@@ -41,25 +41,25 @@ def test_an_intent_is_shown_once(neighbours: IntentNeighbours) -> None:
 
 
 def test_none_is_shown_where_none_is_known() -> None:
-    none = IntentNeighbours.of(Embedder(), [], [], [])
+    none = IntentNeighbours.of(open_embedder(), [], [], [])
     assert none.nearest([["tent"], ["stove"]]) == [[], []]
     assert none.nearest([]) == []
 
 
 def test_what_is_saved_is_read(neighbours: IntentNeighbours, tmp_path: Path) -> None:
-    assert load(tmp_path, Embedder()) is None
+    assert load(tmp_path, open_embedder()) is None
     neighbours.save(tmp_path)
-    again = load(tmp_path, Embedder())
+    again = load(tmp_path, open_embedder())
     assert again is not None
     assert again.nearest([["coffee"]]) == neighbours.nearest([["coffee"]])
     (tmp_path / FILE).write_bytes(b"broken")
     with pytest.raises(KdbError, match=r"neighbours\.safetensors.*train the adapter anew"):
-        load(tmp_path, Embedder())
+        load(tmp_path, open_embedder())
 
 
 def test_a_mean_of_title_vectors_has_length_one() -> None:
-    tent, stove = Embedder().encode(["tent", "stove"])
-    both, one = mean_vectors(Embedder(), [["tent", "stove"], ["stove"]])
+    tent, stove = open_embedder().encode(["tent", "stove"])
+    both, one = mean_vectors(open_embedder(), [["tent", "stove"], ["stove"]])
     assert np.allclose(both, (tent + stove) / np.linalg.norm(tent + stove), atol=1e-6)
     assert np.allclose(one, stove, atol=1e-6)
 
