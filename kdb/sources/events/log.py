@@ -97,8 +97,9 @@ def _resolve(table: TableFile, columns: Columns, wanted: Collection[str]) -> Map
     if lacking:
         role = lacking[0]
         missing = f"no column {columns.named[role]!r}" if columns.named.get(role) else "no column"
-        hint = f"--columns {role}=NAME; it has {', '.join(table.header)}"
-        raise KdbError(f"{table.path}:1: {missing} for the {role}", hint)
+        plain = [one for one in lacking if not columns.named.get(one)] if missing == "no column" else [role]
+        hint = f"--columns {','.join(f'{one}=NAME' for one in plain)}; it has {', '.join(table.header)}"
+        raise KdbError(f"{table.path}:1: {missing} for the {', the '.join(plain)}", hint)
     return found
 
 

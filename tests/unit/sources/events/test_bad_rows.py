@@ -106,6 +106,10 @@ def test_faulty_json_lines(imported, row: str, says: str) -> None:
             "log.csv:1: no column for the time (--columns time=NAME; it has user, item, when)",
         ),
         ("item,time\na,1\n", "log.csv:1: no column for the user"),
+        (
+            "Kunde;Artikel;Zeit\na;b;1\n",
+            "no column for the item, the time, the user (--columns item=NAME,time=NAME,user=NAME; it has Kunde",
+        ),
         ("user,item,time,item\nu,a,1,b\n", "two columns are named 'item'"),
         ('[{"user": 1}]', "a JSON array"),
     ],
