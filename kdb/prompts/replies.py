@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,6 +12,20 @@ import msgspec
 from kdb import prompts
 
 T = TypeVar("T")
+
+THOUGHTS = (
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"),
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+    ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
+)
+"""What models put before and after what they think aloud."""
+
+_FIRST_USE = threading.Lock()
+"""msgspec reads the fields of a struct when it first meets it, and crashes if two threads do so at once."""
 
 _ATTEMPTS = 64
 """How many opening braces are tried: an answer of nothing but braces is not read a thousand times."""
@@ -22,8 +37,10 @@ def strip_reasoning(text: str) -> str:
     A template may open the tag in the prompt, so that only its end is in the text; an answer that was cut off
     may hold only its start.
     """
-    text = re.sub(r"(?s)<think>.*?</think>", "", text)
-    return text.rpartition("</think>")[2].partition("<think>")[0]
+    for start, end in THOUGHTS:
+        text = re.sub(f"(?s){re.escape(start)}.*?{re.escape(end)}", "", text)
+        text = text.rpartition(end)[2].partition(start)[0]
+    return text
 
 
 def json_object(text: str) -> dict[str, Any]:
@@ -43,7 +60,8 @@ def json_object(text: str) -> dict[str, Any]:
 def to_struct(data: dict[str, Any], shape: type[T]) -> T:
     """The object as a struct; ValueError names the first field that does not fit."""
     try:
-        return msgspec.convert(data, shape, strict=False)
+        with _FIRST_USE:
+            return msgspec.convert(data, shape, strict=False)
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
 

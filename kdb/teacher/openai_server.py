@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
+from concurrent.futures import Future
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 from urllib.request import proxy_bypass
@@ -89,7 +91,26 @@ class OpenAIServer(Backend):
             raise
 
     def _send(self, body: dict[str, Any], deadline: float) -> bytes:
-        """The body of the reply, whole before the deadline."""
+        """The body of the reply, whole before the deadline, however slowly its head and its parts come.
+
+        The HTTP library bounds each read alone, so a thread of its own reads, and may be left behind.
+        """
+        reply: Future[bytes] = Future()
+
+        def read() -> None:
+            try:
+                reply.set_result(self._read(body, deadline))
+            except Exception as error:
+                reply.set_exception(error)
+
+        threading.Thread(target=read, daemon=True).start()
+        try:
+            return reply.result(max(deadline - time.monotonic(), 0))
+        except TimeoutError:
+            raise self._late() from None
+
+    def _read(self, body: dict[str, Any], deadline: float) -> bytes:
+        """The body of the reply; RequestFailed where a part of it comes after the deadline."""
         parts = []
         # The official call without its walk over every part of the body: a further body takes its place.
         create = self._client.chat.completions.with_streaming_response.create

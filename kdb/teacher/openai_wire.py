@@ -6,7 +6,6 @@ text, as a list of chunks or as null; counts as null, as fractions or absent; on
 
 from __future__ import annotations
 
-import math
 from collections.abc import Set
 from typing import Any
 
@@ -34,6 +33,9 @@ STREAM = "stream"
 
 OWN_FIELDS = ("model", "messages", "temperature", "seed", "response_format", "n", *LIMIT_NAMES, *GRAMMAR_NAMES)
 """What we say ourselves, and no further field of a body may say."""
+
+MOST_TOKENS = 10**9
+"""No reply has more: a count above it is none."""
 
 
 def encode_request(
@@ -73,8 +75,8 @@ def _form(request: Request, without: Set[str]) -> dict[str, Any]:
 
 
 class _Message(Struct):
-    content: str | list[Any] | None = None
-    refusal: str | None = None
+    content: Any = None
+    refusal: Any = None
     reasoning: Any = None
     reasoning_content: Any = None
 
@@ -82,16 +84,21 @@ class _Message(Struct):
 class _Choice(Struct):
     message: _Message | None = None
     delta: _Message | None = None
-    finish_reason: str | None = None
+    finish_reason: Any = None
 
 
 class _Completion(Struct):
-    """The part of a chat completion, or of one event of a stream, that matters here."""
+    """The part of a chat completion, or of one event of a stream, that matters here.
+
+    Only where the answer stands is checked: a good answer is not lost for what else a server says beside it.
+    """
 
     choices: list[_Choice] | None = None
-    usage: dict[str, Any] | None = None
-    model: str | None = None
+    usage: Any = None
+    model: Any = None
     error: Any = None
+    detail: Any = None
+    message: Any = None
 
 
 _COMPLETION = msgspec.json.Decoder(_Completion)
@@ -103,23 +110,23 @@ def decode_reply(body: bytes, seconds: float = 0.0, request: Request | None = No
     Where the server counted no tokens, they are guessed from the texts.
     """
     parts = _parts(body)
-    failure = next((part.error for part in parts if part.error), None)
-    if failure:
-        raise NotAnAnswer("an error", _words(failure))
     choices = [part.choices[0] for part in parts if part.choices]
+    failures = [part.error or (not choices and (part.detail or part.message)) for part in parts]
+    if failure := next(filter(None, failures), None):
+        raise NotAnAnswer("an error", _words(failure))
     if not choices:
         raise NotAnAnswer("an empty list of choices")
     messages = [choice.message or choice.delta or _Message() for choice in choices]
     text = "".join(_text(message.content) for message in messages)
-    refusal = "".join(message.refusal or "" for message in messages)
+    refusal = "".join(_text(message.refusal) for message in messages)
     reasoning = "".join(_text(m.reasoning_content or m.reasoning) for m in messages)
-    finish = next((c.finish_reason for c in reversed(choices) if c.finish_reason), "stop")
-    counts = next((part.usage for part in reversed(parts) if part.usage), None)
-    usage = _usage(counts) or _guessed(request, text + reasoning)
+    finish = next(filter(None, (_text(choice.finish_reason) for choice in reversed(choices))), "stop")
+    counted = next(filter(None, (_usage(part.usage) for part in reversed(parts))), None)
+    usage = counted or _guessed(request, text + reasoning)
     if reason := problem(text or (f"<think>{reasoning}" if reasoning else ""), finish, refusal):
         raise NotAnAnswer(reason, _line(refusal or text or reasoning), usage=usage)
-    model = next((part.model for part in parts if part.model), "")
-    return Answer(text, usage, finish, seconds, model, estimated=_usage(counts) is None)
+    model = next(filter(None, (_text(part.model) for part in parts)), "")
+    return Answer(text, usage, finish, seconds, model, estimated=counted is None)
 
 
 def _parts(body: bytes) -> list[_Completion]:
@@ -144,12 +151,17 @@ def _instead(body: bytes, error: Exception) -> str:
     return "broken JSON"
 
 
-def _text(content: Any) -> str:
-    """The text of a message, whose content may be a list of chunks."""
+def _text(content: Any, depth: int = 4) -> str:
+    """The text of a message, whose content may be chunks, and they may hold their text in a field of a field.
+
+    Chunks of reasoning are no part of it.
+    """
     if isinstance(content, str):
         return content
-    if isinstance(content, list):
-        return "".join(_text(chunk.get("text") if isinstance(chunk, dict) else chunk) for chunk in content)
+    if isinstance(content, list) and depth:
+        return "".join(_text(chunk, depth - 1) for chunk in content)
+    if isinstance(content, dict) and depth and content.get("type") not in ("thinking", "reasoning"):
+        return _text(content.get("text") or content.get("value"), depth - 1)
     return ""
 
 
@@ -162,26 +174,34 @@ def _line(text: str) -> str:
     return " ".join(text.split())[:200]
 
 
-def _usage(counts: dict[str, Any] | None) -> Usage | None:
+def _usage(counts: Any) -> Usage | None:
     """What a server counted; None where it counted nothing."""
-    if not counts:
-        return None
-    prompt, completion = _count(counts.get("prompt_tokens")), _count(counts.get("completion_tokens"))
+    prompt, completion = _count(counts, "prompt_tokens"), _count(counts, "completion_tokens")
     if prompt is None and completion is None:
         return None
     prompt, completion = prompt or 0, completion or 0
-    cached = _count((counts.get("prompt_tokens_details") or {}).get("cached_tokens")) or 0
-    reasoning = _count((counts.get("completion_tokens_details") or {}).get("reasoning_tokens")) or 0
+    cached = _count(_field(counts, "prompt_tokens_details"), "cached_tokens") or 0
+    reasoning = _count(_field(counts, "completion_tokens_details"), "reasoning_tokens") or 0
     # Some servers count what was thought aloud beside the answer, and the sum shows it.
-    if (_count(counts.get("total_tokens")) or 0) - prompt - completion == reasoning:
+    if (_count(counts, "total_tokens") or 0) - prompt - completion == reasoning:
         completion += reasoning
     return Usage(prompt, completion, cached_tokens=min(cached, prompt), reasoning_tokens=min(reasoning, completion))
 
 
-def _count(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+def _count(counts: Any, name: str) -> int | None:
+    """A count of tokens, given as a number or as its text; None where there is none."""
+    value = _field(counts, name)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    return round(value)
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return round(number) if 0 <= number <= MOST_TOKENS else None
+
+
+def _field(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
 
 
 def _guessed(request: Request | None, text: str) -> Usage:

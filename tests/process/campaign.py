@@ -29,8 +29,19 @@ from support.fake_teacher import FakeTeacher, running
 from support.killing import answered, kill, messages
 
 SESSIONS = 12
+GRID = """
+title = "A grid to be killed"
+[extract]
+thought = "--sessions 12 --concurrency 2 --cache cache"
+[[cells]]
+name = "pairs"
+infer = "--baseline all-pairs"
+[[cells]]
+name = "SFT"
+train = "--student {student} --answer labels --no-intents --set r=4 --set precision=fp32 --max-steps 3"
+"""
 FAULTS = ("500", "429", "close", "hang", "broken", "empty", "html", "null", "blank", "error", "other model")
-WAIT = 120.0
+WAIT = 600.0
 
 
 class FullDisksNeedRoot(Exception):
@@ -53,6 +64,7 @@ class Lab:
         (self.folder / "train.jsonl").write_bytes(b"".join(by_split["train"][:SESSIONS]))
         (self.folder / "test.jsonl").write_bytes(b"".join(by_split["test"]))
         self.calm: dict[str, tuple[bytes, float]] = {}
+        self.calm_grid: tuple[dict[str, object], float] | None = None
 
     def place(self) -> Path:
         """A new folder for one trial."""
@@ -86,17 +98,39 @@ class Lab:
 
     def killed(self, argv: list[str], seconds: float) -> None:
         """A run of it, killed at a moment that may lie anywhere up to its end."""
-        run = started(argv)
+        self.killed_later(started(argv), seconds)
+
+    def killed_later(self, run: subprocess.Popen[bytes], seconds: float) -> None:
+        """It and all that it started are killed at such a moment."""
         time.sleep(self.chance.uniform(0.2, 1.0) * seconds)
         kill(run)
 
+    def make(self, place: Path) -> subprocess.Popen[bytes]:
+        """A grid becomes rules, and make runs its cells in `place`, whatever was made before."""
+        (self.folder / "grid.toml").write_text(GRID.format(student=_tiny_student(self.folder)))
+        kdb, data = f"{sys.executable} -m kdb", SAMPLES / "kitchen"
+        rules = f"{kdb} grid ../grid.toml --data {data} --out out --quiet --force -o grid.mk"
+        script = f"{rules} && make --silent -f grid.mk KDB='{kdb}' cells"
+        environment = {**_environment(), "KDB_TEACHER_URL": self.url, "KDB_TEACHER_MODEL": "m"}
+        return subprocess.Popen(
+            ["bash", "-c", script],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=place,
+            env=environment,
+            start_new_session=True,
+        )
+
 
 def started(argv: list[str]) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "kdb", *argv]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment(), start_new_session=True
     )
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def ended(run: subprocess.Popen[bytes]) -> tuple[int, str]:
@@ -111,8 +145,16 @@ def ended(run: subprocess.Popen[bytes]) -> tuple[int, str]:
 
 def same(found: bytes, wanted: bytes) -> None:
     """The same records, but for the time that a run took."""
-    left, right = ([stable(msgspec.json.decode(line)) for line in text.splitlines()] for text in (found, wanted))
-    assert left == right
+    assert _timeless(found) == _timeless(wanted)
+
+
+def _timeless(held: bytes) -> object:
+    """What a file holds; without times where it is a run record, or begins with one."""
+    if held.startswith(b'{\n  "kind": "run"'):
+        return stable(msgspec.json.decode(held))
+    if held.startswith(b'{"kind":"run"'):
+        return [stable(msgspec.json.decode(line)) for line in held.splitlines()]
+    return held
 
 
 def knowledge(out: bytes) -> list[bytes]:
@@ -194,6 +236,31 @@ def train_killed(lab: Lab) -> None:
     assert [path.name for path in place.iterdir()] == ["ad"]
 
 
+def grid_killed(lab: Lab) -> None:
+    """make and what it runs are killed once or twice; then it makes the same files, and asks nothing twice."""
+    if lab.calm_grid is None:
+        place, began = lab.place(), time.monotonic()
+        code, said = ended(lab.make(place))
+        assert code == 0, said
+        lab.calm_grid = _made(place), time.monotonic() - began
+    wanted, seconds = lab.calm_grid
+    place = lab.place()
+    for _ in range(lab.chance.randint(1, 2)):
+        lab.killed_later(lab.make(place), seconds)
+    known, before = answered(place / "cache"), len(lab.teacher.received)
+    code, said = ended(lab.make(place))
+    assert code == 0, said
+    assert _made(place) == wanted
+    asked = messages(lab.teacher.received[before:])
+    assert len(asked) == len(set(asked)) and not known & set(asked)
+
+
+def _made(place: Path) -> dict[str, object]:
+    """What a grid made, by file: its bytes; of run records and predictions all but the time that they took."""
+    files = [path for path in (place / "out").rglob("*") if path.is_file()]
+    return {str(path.relative_to(place)): _timeless(path.read_bytes()) for path in files}
+
+
 def two_on_one_cache(lab: Lab) -> None:
     """Two runs at once with one cache: each question is asked once, and both have all answers."""
     wanted, _ = lab.undisturbed("extract", lab.extract)
@@ -270,6 +337,7 @@ SCENARIOS: dict[str, Callable[[Lab], None]] = {
     "infer, killed": infer_killed,
     "eval, killed": eval_killed,
     "train, killed": train_killed,
+    "grid, killed": grid_killed,
     "two runs, one cache": two_on_one_cache,
     "two runs, one output": two_on_one_output,
     "a full disk": full_disk,
@@ -313,11 +381,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=SCENARIOS, help="this fault alone")
     parser.add_argument("--table", type=Path)
     given = parser.parse_args()
     counts = {name: [0, 0, 0] for name in SCENARIOS}  # tried, failed, could not be tried
     with tempfile.TemporaryDirectory() as scratch, laboratory(Path(scratch), given.seed) as lab:
         names = [name for name in SCENARIOS for _ in range(WEIGHTS.get(name, 1))]
+        names = [given.only] if given.only else names
         for trial in range(given.trials):
             name = lab.chance.choice(names)
             counts[name][0] += 1

@@ -31,6 +31,9 @@ class AnswerJson(Struct):
     bundles: list[BundleJson]
 
 
+_ANSWER = msgspec.json.Decoder(AnswerJson)
+
+
 class ListFormat(TextFormat):
     """A list of item-number lists."""
 
@@ -75,7 +78,7 @@ class ListFormat(TextFormat):
     def from_json(self, text: str) -> str:
         """See `TextFormat`; numbers ascend and stand once, which no schema can ask for."""
         try:
-            bundles = msgspec.json.decode(text, type=AnswerJson).bundles
+            bundles = _ANSWER.decode(text).bundles
         except (msgspec.DecodeError, RecursionError):
             return text
         return "\n".join(self._line(sorted({n - 1 for n in b.products}), b.intent) for b in bundles) or NOTHING

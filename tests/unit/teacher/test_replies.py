@@ -1,7 +1,10 @@
 """Is this an answer at all? Lenient in form, strict in meaning, decided before anything is kept or counted."""
 
+import asyncio
 import contextlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,6 +92,31 @@ def test_a_deadline_is_for_the_whole_answer(train: Path) -> None:
     assert done.code == 1
     assert done.stderr.count("gave no answer within 0.6 s") == 2
     assert "the usage of 2 is an estimate" in done.stderr
+
+
+class SlowHead(FakeTeacher):
+    """Sends lines before the body of its reply, one at a time and for ever."""
+
+    line = b"x-patience: 1\r\n"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.tasks.append(asyncio.current_task())
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\n" if b":" in self.line else b"")
+            while True:
+                writer.write(self.line)
+                await writer.drain()
+                await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("line", [SlowHead.line, b"HTTP/1.1 102 Processing\r\n\r\n"], ids=["headers", "processing"])
+def test_a_deadline_is_for_the_head_of_an_answer_too(line: bytes, train: Path) -> None:
+    server = SlowHead()
+    server.line = line
+    done = extract(train, server, "--timeout", "0.6", "--retries", "0")
+    assert done.code == 1
+    assert done.stderr.count("gave no answer within 0.6 s") == 2
 
 
 def test_a_timed_out_request_counts_as_sent_and_as_paid(train: Path) -> None:
@@ -217,16 +245,58 @@ def test_a_proxy_is_in_the_way_of_no_local_server(train: Path, monkeypatch: pyte
         ),
         ({"prompt_tokens": 100, "completion_tokens": None}, Usage(100, 0)),
         ({"prompt_tokens": -1, "completion_tokens": True}, Usage(0, 2)),
+        ({"prompt_tokens": "100", "completion_tokens": "50.0"}, Usage(100, 50)),
+        ({"prompt_tokens": 1e300, "completion_tokens": 10**400}, Usage(0, 2)),
+        ({**USAGE, "prompt_tokens_details": [60], "completion_tokens_details": 7}, Usage(100, 50)),
+        ([100, 50], Usage(0, 2)),
+        ("none", Usage(0, 2)),
     ],
 )
-def test_counts_of_tokens(usage: dict, expected: Usage) -> None:
+def test_counts_of_tokens(usage: object, expected: Usage) -> None:
     answer = decode_reply(completion("seven..", usage=usage))
     assert answer.usage == expected
 
 
 @pytest.mark.parametrize(
+    ("beside", "finish_reason", "model"),
+    [({}, "stop", 5), ({}, 1, "m"), ({"refusal": False}, None, None), ({"tool_calls": 3}, "stop", ["m"])],
+)
+def test_what_stands_beside_an_answer_does_not_cost_it(beside: dict, finish_reason: object, model: object) -> None:
+    body = json.loads(completion("seven", **beside))
+    body["model"], body["choices"][0]["finish_reason"] = model, finish_reason
+    answer = decode_reply(json.dumps(body).encode())
+    assert (answer.text, answer.finish_reason) == ("seven", "stop")
+    assert answer.model in ("m", "")
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ([{"type": "text", "text": {"value": "se"}}, "ven"], "seven"),
+        ({"type": "text", "text": "seven"}, "seven"),
+        (
+            [{"type": "thinking", "thinking": "hm"}, {"type": "reasoning", "text": "6?"}, {"text": "seven"}],
+            "seven",
+        ),
+    ],
+)
+def test_chunks_of_a_content(content: object, text: str) -> None:
+    assert decode_reply(completion(content)).text == text
+
+
+@pytest.mark.parametrize("body", [b'{"detail": "quota is used up"}', b'{"code": 5, "message": "quota is used up"}'])
+def test_an_error_without_choices_is_quoted(body: bytes) -> None:
+    with pytest.raises(NotAnAnswer, match='an error: "quota is used up"'):
+        decode_reply(body)
+
+
+@pytest.mark.parametrize(
     ("text", "answer"),
     [
+        ("<thinking>[1]</thinking>[2]", "[2]"),
+        ("[THINK][1][/THINK][2]", "[2]"),
+        ("<|channel|>analysis<|message|>[1]<|end|><|channel|>final<|message|>[2]", "[2]"),
+        ("◁think▷[1], cut", ""),
         ("<think>[1]</think>[2]", "[2]"),
         ("[1] no\n</think>\n[2]", "\n[2]"),
         ("<think>[1], cut", ""),
@@ -236,6 +306,27 @@ def test_counts_of_tokens(usage: dict, expected: Usage) -> None:
 )
 def test_what_was_thought_aloud_is_no_answer(text: str, answer: str) -> None:
     assert strip_reasoning(text) == answer
+
+
+def test_threads_that_meet_a_shape_at_once_read_it() -> None:
+    """As a process of its own: msgspec would crash it."""
+    script = """
+import sys, threading, types
+from kdb.prompts.replies import to_struct
+
+sys.setswitchinterval(1e-6)
+for number in range(100):
+    module = sys.modules[f"shapes{number}"] = types.ModuleType(f"shapes{number}")
+    exec("from msgspec import Struct\\nclass A(Struct): n: int\\nclass B(Struct): all: 'list[A]'", vars(module))
+    ready = threading.Barrier(4)
+    def read():
+        ready.wait()
+        assert to_struct({"all": [{"n": "1"}]}, module.B).all[0].n == 1
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+"""
+    assert subprocess.run([sys.executable, "-c", script], timeout=120).returncode == 0
 
 
 @given(st.text() | st.binary().map(lambda b: b.decode("latin-1")))
