@@ -21,6 +21,7 @@ METHOD = " ".join(name for name in MethodConfig.__struct_fields__ if name != "ut
 OF_STUDENTS = f"student adapter {METHOD} temperature samples aggregate unconstrained"
 """What means nothing to a baseline."""
 OF_SERVERS = "concurrency timeout retries max_tokens cache budget max_requests extra_body"
+HARDWARE = "batch_size precision device"
 
 
 @command(rare=f"{OF_SERVERS} formats min_confidence temperature")
@@ -85,10 +86,7 @@ def infer(
 
     console.configure(streams.quiet, distributed.rank())
     remote = server.as_teacher()
-    if baseline:
-        given.refuse(f"{OF_STUDENTS} demos knowledge backend url model", "--baseline")
-    elif remote:
-        given.refuse("batch_size precision device", "--backend endpoint")
+    refuse_without_effect(given, baseline, bool(remote))
     if resume:
         given.refuse("output window", "--resume")
     if distributed.world_size() > 1:
@@ -130,3 +128,13 @@ def infer(
             streams.finish()
         else:
             streams.write(stage.infer(lines, predictor, run))
+
+
+def refuse_without_effect(given: Given, baseline: str, remote: bool) -> None:
+    """UsageError where an option is about another kind of predictor than the one that is asked."""
+    if baseline:
+        given.refuse(f"{OF_STUDENTS} demos knowledge backend url model {HARDWARE}", "--baseline")
+    elif remote:
+        given.refuse(f"student {HARDWARE}", "--backend endpoint")
+    if not remote:
+        given.refuse(f"{OF_SERVERS} rpm tpm prices", "--baseline" if baseline else "--backend local")

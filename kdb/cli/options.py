@@ -32,8 +32,11 @@ class Given(dict[str, str]):
     """What the caller gave: the names of settings and parameters, and how (`--seed`, `--set seed`)."""
 
     def refuse(self, names: str, because: str) -> None:
-        """UsageError if any of these (names with blanks between) was given: it has no effect with `because`."""
-        flags = [self[name] for name in names.split() if name in self]
+        """UsageError if any of these (names with blanks between) was given: it has no effect with `because`.
+
+        What the environment says is meant for other commands too, and refused by none.
+        """
+        flags = [flag for name in names.split() if (flag := self.get(name, "")) and not flag.isupper()]
         if flags:
             verb = "has" if len(flags) == 1 else "have"
             raise UsageError(f"{', '.join(flags)} {verb} no effect with {because}", "leave out one of them")

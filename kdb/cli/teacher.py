@@ -4,6 +4,7 @@ from kdb.cli.options import Given
 from kdb.teacher.config import TeacherConfig
 
 SENDING = "budget max_requests batch_out batch_in"
+ASKING = "model temperature seed extra_body max_tokens timeout retries concurrency rpm tpm prices cache"
 
 
 def refuse_without_effect(given: Given, teacher: TeacherConfig) -> None:
@@ -11,7 +12,7 @@ def refuse_without_effect(given: Given, teacher: TeacherConfig) -> None:
     from kdb.teacher.client import backend_class
 
     if not backend_class(teacher).is_model:
-        given.refuse(f"dry_run temperature extra_body {SENDING}", f"--teacher {teacher.teacher}")
+        given.refuse(f"dry_run {ASKING} {SENDING}", f"--teacher {teacher.teacher}")
     if teacher.dry_run:
         given.refuse("budget max_requests batch_out", "--dry-run")
     if teacher.batch_out:

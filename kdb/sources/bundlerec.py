@@ -22,7 +22,7 @@ from kdb.sources.categories import parse
 from kdb.sources.config import ImportConfig
 from kdb.sources.csv_rows import rows
 from kdb.sources.policy import apply_policy
-from kdb.sources.titles import clean, clean_title
+from kdb.sources.titles import clean_title
 
 TITLES = ("item ID", "titles")
 FILES = ("session_item", "session_bundle", "bundle_item", "bundle_intent", "item_titles", "item_categories")
@@ -152,7 +152,7 @@ def _bundles(folder: Path, items: dict[str, list[str]], rejects: Rejects) -> dic
     intents = _texts(folder / "bundle_intent.csv", ("bundle ID", "intent"), rejects)
     bundles: dict[str, list[Bundle]] = defaultdict(list)
     for place, (session, name) in rows(folder / "session_bundle.csv", ("session ID", "bundle ID"), rejects):
-        bundle = Bundle(members.get(name, []), clean(intents.get(name, ("", ""))[1]))
+        bundle = Bundle(members.get(name, []), clean_title(intents.get(name, ("", ""))[1]))
         try:
             check_bundles([bundle], set(items.get(session, [])), f"bundle {name!r}")
         except ValueError as error:

@@ -24,7 +24,7 @@ def parse(text: str) -> list[list[str]]:
     text = text.strip()
     if is_missing(text):
         return []
-    if text[0] in "[(":
+    if text[0] in "[({":
         return named(_list(text))
     if ">" in clean(text):
         return named([path.split(">") for path in clean(text).split("|")])

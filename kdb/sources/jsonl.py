@@ -63,6 +63,7 @@ def checked(
                 left = line = line.with_fields(domain=config.domain)
             if isinstance(line.record, Session):
                 left = _titled(line, line.record, titles, config)
+                left = _without_placeholders(left) if left else None
                 _check_id(line, line.record, seen)
         except KdbError as error:
             rejects.add_line(line, error)
@@ -112,6 +113,15 @@ def _check_id(line: Line, session: Session, seen: dict[tuple[str, str], str]) ->
     first = seen.setdefault(session.key, line.place)
     if first != line.place:
         raise line.error(f"id: session {session.id!r} of {session.domain} stands at {first} already")
+
+
+def _without_placeholders(line: Line) -> Line:
+    """The line with an empty intent where a placeholder stands for one."""
+    bundles = line.record.truth or [] if isinstance(line.record, Session) else []
+    if not any(bundle.intent and is_missing(bundle.intent) for bundle in bundles):
+        return line
+    raw = msgspec.json.decode(line.text)["bundles"]
+    return line.with_fields(bundles=[{**b, "intent": "" if is_missing(b["intent"]) else b["intent"]} for b in raw])
 
 
 def _titled(line: Line, session: Session, titles: Mapping[str, str], config: ImportConfig) -> Line | None:

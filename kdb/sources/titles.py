@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import html
+import unicodedata
 
-PLACEHOLDERS = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>", "\\n", "unknown"})
-"""What programs write for a value that is not there, in lower case: pandas, R, Python, SQL, MySQL's dumps."""
+PLACEHOLDERS = frozenset({"", "nan", "none", "null", "na", "n/a", "n.a.", "#n/a", "<na>", "(null)", "nat", "nil"})
+PLACEHOLDERS |= {"\\n", "undefined", "unknown", "missing", "not available", "no title", "untitled"}
+"""What programs and people write for a value that is not there, in lower case: pandas, R, Python, SQL, Excel."""
 
 
 def is_missing(text: str) -> bool:
-    """Whether `text` is blank or a placeholder, in whatever case."""
-    return (len(text) < 64 and text.strip().lower() in PLACEHOLDERS) or not text.strip()
+    """Whether `text` is a placeholder, in whatever case, or holds no more than blanks and punctuation."""
+    if len(text) < 64 and text.strip().lower() in PLACEHOLDERS:
+        return True
+    return all(unicodedata.category(character)[0] in "CPZ" for character in text)
 
 
 def clean(text: str) -> str:

@@ -152,6 +152,7 @@ def write(student: Student, weights: Weights, folder: Path) -> None:
     """Write the adapter with fp32 `weights` into `folder`."""
     config = student.model.peft_config["default"]
     config.base_model_name_or_path = hub_name(student.name)
+    config.target_modules = sorted(config.target_modules)  # a set, whose order is another in each process
     # No embedding is trained; left to itself PEFT would look for the base model on the hub to find that out.
     student.model.save_pretrained(str(folder), state_dict=weights, save_embedding_layers=False)
 

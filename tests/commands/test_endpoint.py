@@ -195,6 +195,11 @@ def test_what_cannot_be_is_said_at_once(lines, tmp_path) -> None:
         ([*endpoint, "--model", "m"], "pass --url and --model"),
         ([*endpoint, "--url", "localhost", "--model", "m"], "no address of a server"),
         (["--url", "http://127.0.0.1:9/v1"], "pass --backend endpoint"),
+        ([*there, "--student", "x"], "--student has no effect with --backend endpoint"),
+        ([*there, "--set", "precision=fp32"], "--set precision has no effect with --backend endpoint"),
+        (["--set", "budget=1"], "--set budget has no effect with --backend local"),
+        (["--baseline", "all-pairs", "--set", "rpm=1"], "--set rpm has no effect with --baseline"),
+        (["--baseline", "all-pairs", "--set", "batch_size=2"], "--set batch_size has no effect with --baseline"),
     ]:
         done = run_kdb("infer", *options, stdin=lines)
         assert (done.code, done.out, len(done.stderr.splitlines())) == (2, b"", 1), done.stderr

@@ -141,6 +141,8 @@ def test_the_same_seed_gives_the_same_bytes(adapter, kdb, sessions, tiny_student
     assert done.code == 0, done.stderr
     name = "adapter_model.safetensors"
     assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+    layers = json.loads((folder / "adapter_config.json").read_text())["target_modules"]
+    assert layers == sorted(layers) and len(layers) == 7  # PEFT has a set, in another order in each process
 
 
 def test_a_killed_run_resumes_to_the_same_bytes(adapter, sessions, tiny_student, tmp_path, kdb):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from support.command_line import run_kdb
 
 from kdb.sources import categories
 from kdb.sources.titles import PLACEHOLDERS, clean_title, is_missing
@@ -23,6 +24,16 @@ WRITTEN = [
     "Unknown",
     " nan ",
     "<NA>",
+    "#N/A",
+    "n.a.",
+    "(null)",
+    "undefined",
+    "Not available",
+    "-",
+    "?",
+    "--",
+    "\u200b",
+    "{}",
 ]
 
 
@@ -35,7 +46,7 @@ def test_placeholders_are_no_titles_and_no_categories(text: str) -> None:
     assert categories.parse(json.dumps([[text]])) == []
 
 
-@pytest.mark.parametrize("text", ["Nan Bread Tandoor", "Unknown Pleasures", "N", "0", "none left"])
+@pytest.mark.parametrize("text", ["Nan Bread Tandoor", "Unknown Pleasures", "N", "0", "none left", "C++", "🎁"])
 def test_what_only_looks_like_one_is_a_title(text: str) -> None:
     assert clean_title(text) == text
 
@@ -122,3 +133,34 @@ def test_categories_of_items_in_no_bundle_say_that_nothing_leaks(kdb, tmp_path: 
     shop = write_shop(tmp_path / "shop", **more, item_categories=SHOP["item_categories"] + 'z,"[[Out,Ropes]]"\n')
     records = kdb("import", shop, "--split-file", shop / "split.json").records
     assert all("category" in item for s in records for item in s["items"])
+
+
+def test_a_dictionary_is_no_category() -> None:
+    with pytest.raises(ValueError, match="expected a JSON or Python list"):
+        categories.parse("{'id': 7}")
+
+
+@pytest.mark.parametrize("intent", ["nan", " None", "-"])
+def test_placeholders_are_no_intents(intent: str, tmp_path: Path) -> None:
+    session = {
+        "kind": "session",
+        "id": "s",
+        "domain": "shop",
+        "items": [{"id": "a", "title": "Pot"}, {"id": "b", "title": "Cup"}],
+        "bundles": [{"items": ["a", "b"], "intent": intent}],
+    }
+    tables = {
+        "session_item": "session ID,item ID\n1,a\n1,b\n",
+        "session_bundle": "session ID,bundle ID\n1,B\n",
+        "bundle_item": "bundle ID,item ID\nB,a\nB,b\n",
+        "bundle_intent": f"bundle ID,intent\nB,{intent}\n",
+        "item_titles": "item ID,titles\na,Pot\nb,Cup\n",
+        "item_categories": "item ID,categories\n",
+    }
+    for name, text in tables.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    for done in (
+        run_kdb("import", "--format", "jsonl", stdin=json.dumps(session)),
+        run_kdb("import", tmp_path),
+    ):
+        assert (done.code, done.records[0]["bundles"]) == (0, [{"items": ["a", "b"], "intent": ""}]), done.stderr

@@ -13,6 +13,7 @@ from kdb.io.stream import Rejects
 from kdb.records import Bundle, Item, Session
 from kdb.sources.config import ImportConfig
 from kdb.sources.sheet import read, sheet_rows
+from kdb.sources.titles import is_missing
 
 HEADER = "session,item,title,bundle,intent\n"
 
@@ -34,7 +35,7 @@ def comparable(session: dict) -> dict:
 
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8).map(str.strip)
-titles = texts.filter(lambda text: text and text.lower() not in ("na", "nan"))
+titles = texts.filter(lambda text: not is_missing(text))
 
 
 @given(st.lists(titles, min_size=2, max_size=5), st.lists(st.sets(st.integers(0, 4), min_size=2), max_size=3))

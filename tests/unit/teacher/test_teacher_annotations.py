@@ -100,3 +100,15 @@ def test_all_electronic_training_sessions(electronic: Path) -> None:
     assert time.monotonic() - started < 20
     assert "623 verified thoughts" in result.stderr
     assert [r["kind"] for r in result.records] == ["session", "knowledge"] * 623
+
+
+@pytest.mark.parametrize("option", [["--model", "m"], ["--timeout", 3], ["--set", "rpm=9"], ["--cache", "c"]])
+def test_how_to_ask_means_nothing_where_nobody_is_asked(
+    option: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KDB_TEACHER_MODEL", "m")  # meant for other commands too
+    monkeypatch.chdir(tmp_path)
+    refused = extract("thought", *option)
+    assert (refused.code, refused.out, len(refused.stderr.splitlines())) == (2, b"", 1)
+    assert "no effect with --teacher annotations" in refused.stderr
+    assert extract("thought", stdin=without_test()).code == 0
