@@ -101,8 +101,6 @@ def export(sessions: Sequence[Session], options: ExportOptions) -> Run:
     if config.load_in_4bit:
         console.warn("the adapter was trained on weights in 4 bits, and is merged with all bits")
         config.load_in_4bit = False
-    if (options.adapter / intents.FOLDER).is_dir():
-        console.warn("the adapter that writes intents is not merged: bundles of the model have none")
     own = _own_sessions()
     sessions = sessions or own
     with atomic_folder(options.folder, options.force, marker="config.json") as part:
@@ -163,6 +161,8 @@ def _write(student: Student, config: StudentConfig, options: ExportOptions, fold
     metadata.mkdir()
     configs.save(msgspec.structs.replace(config, base=base_hash(str(folder))), metadata)
     _method(student, config, options.adapter).save(metadata)
+    if (options.adapter / intents.FOLDER).is_dir():
+        adapter.write_difference(options.adapter / intents.FOLDER, options.adapter, metadata / intents.FOLDER)
     for name in (adapter.RUN, seen_sessions.FILE):
         if (options.adapter / name).exists():
             shutil.copyfile(options.adapter / name, metadata / name)

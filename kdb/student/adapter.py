@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 Weights = dict[str, "torch.Tensor"]
 
-FILE = "adapter_model.safetensors"
+FILE, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 RUN = "run.json"
 """The file beside the weights with the `run` record of the training."""
 
@@ -137,6 +138,36 @@ def merge(student: Student) -> None:
         student.model = student.model.merge_and_unload(safe_merge=True)
     except ValueError as error:
         raise KdbError(f"the adapter cannot be merged: {str(error).splitlines()[0]}") from None
+
+
+def write_difference(plus: Path, minus: Path, folder: Path) -> None:
+    """Write the adapter that does over a model merged with `minus` what `plus` does over the bare one.
+
+    The low-rank products add up: it has the rows of both, those of `minus` with the other sign, so twice the rank.
+    Other files of `plus` are copied. KdbError where the two are of different ranks or scales.
+    """
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    configs = [msgspec.json.decode((own / CONFIG).read_bytes()) for own in (plus, minus)]
+    config, other = configs
+    if (config["r"], config["lora_alpha"]) != (other["r"], other["lora_alpha"]):
+        raise KdbError(f"{plus}: not of the rank and scale of {minus}", HINT)
+    one, two = (load_file(own / FILE) for own in (plus, minus))
+    found = {}
+    for name, values in {**two, **one}.items():
+        own, its = (each.get(name, torch.zeros_like(values)) for each in (one, two))
+        found[name] = torch.cat([own, its]) if "lora_A" in name else torch.cat([own, -its], 1)
+    layers = [each["layers_to_transform"] for each in configs]
+    config |= {
+        "r": 2 * config["r"],
+        "lora_alpha": 2 * config["lora_alpha"],
+        "layers_to_transform": sorted({n for own in layers for n in own}) if all(layers) else None,
+        "target_modules": sorted({name for own in configs for name in own["target_modules"]}),
+    }
+    shutil.copytree(plus, folder)
+    (folder / CONFIG).write_bytes(msgspec.json.format(msgspec.json.encode(config)) + b"\n")
+    save_file({name: values.contiguous() for name, values in found.items()}, folder / FILE, {"format": "pt"})
 
 
 def training_facts(folder: Path) -> dict[str, Any]:

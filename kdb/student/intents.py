@@ -117,18 +117,23 @@ def write_intents(
 
 
 class IntentWriter:
-    """Writes the intents that predictions lack, with the second adapter beside the first on the same weights."""
+    """Writes the intents that predictions lack, with an adapter of its own on the student's weights.
+
+    It takes the place of the first adapter while it writes; a merged student has none at other times.
+    """
 
     def __init__(self, student: Student, folder: Path, batch_size: int, embedder: Embedder) -> None:
         import torch
 
         self.neighbours = intent_neighbours.load(folder, embedder)
         dtype = student.model.dtype
+        self.first = student.model.active_adapter if hasattr(student.model, "peft_config") else ""
         student.model = load_adapter(student.model, folder, FOLDER)
         for weight in filter(torch.is_floating_point, student.model.parameters()):
             weight.data = weight.data.to(dtype)
         student.model.to(student.device).eval()
         self.student, self.batch_size = student, batch_size
+        self._set_first()
 
     def fill(self, sessions: Sequence[Session], predictions: Sequence[Prediction]) -> list[Prediction]:
         """The predictions for these sessions, with an intent for each bundle that had none."""
@@ -152,9 +157,16 @@ class IntentWriter:
     def _active(self) -> Iterator[None]:
         """Let the second adapter take the place of the first."""
         model = self.student.model
-        first = model.active_adapter
+        model.base_model.enable_adapter_layers()
         model.set_adapter(FOLDER, inference_mode=True)
         try:
             yield
         finally:
-            model.set_adapter(first, inference_mode=True)
+            self._set_first()
+
+    def _set_first(self) -> None:
+        model = self.student.model
+        if self.first:
+            model.set_adapter(self.first, inference_mode=True)
+        else:
+            model.base_model.disable_adapter_layers()

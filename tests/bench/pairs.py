@@ -19,7 +19,7 @@ from rows import Row, conclude
 from kdb.io import stream
 from kdb.partitions import crf
 from kdb.prompts.messages import Query
-from kdb.records import Session
+from kdb.records import Item, Session
 from kdb.retrieval.config import ContextConfig
 from kdb.student import adapter, weights
 from kdb.student.config import LoraConfig, MethodConfig
@@ -57,9 +57,12 @@ def default_method() -> PairMethod:
 
 def sized(sessions: list[Session], size: int) -> list[Session]:
     """A few sessions of so many items, drawn from all in turn."""
-    items = list({item.title: item for session in sessions for item in session.items}.values())
-    found = [[items[(n * size + k) % len(items)] for k in range(size)] for n in range(ALIKE)]
-    return [Session(id=str(n), domain="d", items=own) for n, own in enumerate(found)]
+    titles = [item.title for session in sessions for item in session.items]
+    drawn = [[titles[(n * size + k) % len(titles)] for k in range(size)] for n in range(ALIKE)]
+    return [
+        Session(id=str(n), domain="d", items=[Item(str(k), title) for k, title in enumerate(own)])
+        for n, own in enumerate(drawn)
+    ]
 
 
 def main() -> None:

@@ -38,6 +38,21 @@ def trained(kdb, kb, tiny_student, tmp_path_factory):
     return folder, done.records[0]
 
 
+def test_a_merged_student_writes_the_same_intents(kdb, trained, asked, tmp_path) -> None:
+    folder, _ = trained
+    done = kdb("export", "--adapter", folder, "-o", tmp_path / "model")
+    assert done.code == 0, done.stderr
+    exact = ("--set", "precision=fp32")
+    wanted = kdb("infer", "--adapter", folder, *exact, stdin=asked).records[1:-1]
+    found = kdb("infer", "--student", tmp_path / "model", *exact, stdin=asked).records[1:-1]
+    same = [[(b["items"], b["intent"]) for r in records for b in r["bundles"]] for records in (found, wanted)]
+    assert same[0] == same[1] and all(intent for _, intent in same[0])
+    untaught = kdb("infer", "--student", tmp_path / "model", "--no-intents", *exact, stdin=asked).records[1:-1]
+    assert [[b["items"] for b in r["bundles"]] for r in untaught] == [
+        [b["items"] for b in r["bundles"]] for r in wanted
+    ]
+
+
 def test_an_example_teaches_the_intent_of_one_bundle(student) -> None:
     items = [Item("a", "Tent"), Item("b", "Stove"), Item("c", "Lamp")]
     own = Session(
