@@ -80,9 +80,10 @@ def test_a_student_learns_from_labels_alone(kdb, unannotated, tiny_student, tmp_
     assert "14 of 16 sessions are those it was trained on" in " ".join(again.stderr.split())
 
 
-def test_baselines_learn_from_the_same_labels(kdb, unannotated, tmp_path) -> None:
-    kb = tmp_path / "kb.jsonl"
-    kb.write_bytes(unannotated)
+@pytest.mark.parametrize("samples", ["1", "2"])
+def test_baselines_learn_from_the_same_labels(kdb, piped, tmp_path, samples) -> None:
+    kb, sessions = tmp_path / "kb.jsonl", [session(n, "train", False) for n in range(16)]
+    kb.write_bytes(piped(stream(sessions), ("extract", "label", "--samples", samples)).out)
     argv = ("infer", "--baseline", "partition-crf-frozen", "--kb", kb)
     done = kdb(*argv, stdin=stream(TEST))
     assert done.code == 0, done.stderr
