@@ -4,6 +4,7 @@
 # make experiment  every baseline and one student on real data: DATA=folder in the BundleRec layout, OUT=where results go
 # make reproduce   the paper's questions, or another GRID=FILE, on one folder or several; SEED="0 1" for several seeds
 # make crossvalidate  what the embedder and the student add, by five folds over all annotated sessions but those of test
+# make label-quality  what labels are worth by the quality of their teacher; DATA=folder, DRAWS of the annotated sessions
 # make reproduce-smoke
 #                  the smallest grid, on samples/, in minutes
 # make bench       how fast it is, side by side with what others use
@@ -17,7 +18,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 export HF_HUB_OFFLINE ?= 1
 .DELETE_ON_ERROR:
-.PHONY: install develop demo check test experiment reproduce crossvalidate reproduce-smoke bench campaign clean
+.PHONY: install develop demo check test experiment reproduce crossvalidate label-quality reproduce-smoke bench campaign clean
 
 install: .venv/installed
 .venv/installed: pyproject.toml
@@ -91,6 +92,14 @@ crossvalidate: install
 	  $(KDB) import $$folder $$titles $$split --split train,validation; \
 	done > $(OUT)/crossvalidation/input.jsonl
 	$(BIN)/python samples/crossvalidate.py $(OUT)/crossvalidation/input.jsonl -o $(OUT)/crossvalidation
+
+# A minute a draw: annotations degraded to a given F1 stand for a teacher.
+DRAWS ?= 5
+label-quality: install
+	$(if $(DATA),,$(error give DATA=FOLDER, in the BundleRec layout, with item_titles_extra.csv and split.json))
+	mkdir -p $(OUT)/labels
+	$(KDB) import $(DATA) --titles $(DATA)/item_titles_extra.csv --split-file $(DATA)/split.json > $(OUT)/labels/all.jsonl
+	$(BIN)/python samples/label_quality.py $(OUT)/labels/all.jsonl -o $(OUT)/labels --seeds $(DRAWS)
 
 reproduce-smoke:
 	$(MAKE) reproduce DATA="samples/kitchen samples/outdoor" OUT=$(OUT)/smoke GRID=samples/grids/smoke.toml

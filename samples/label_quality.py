@@ -97,18 +97,19 @@ def measured(
     options: argparse.Namespace,
 ) -> Iterator[Row]:
     """All settings with each draw of the annotated sessions; what is learnt from all of them once."""
-    yield Row(ALL, -1, len(training), 0, None, scores(training, {}, held_out, options.fit_all))
     for seed in range(options.seeds):
         chosen = set(random.Random(seed).sample(range(len(training)), round(SHARE * len(training))))
         annotated = [one for n, one in enumerate(training) if n in chosen]
         rest = [one for n, one in enumerate(training) if n not in chosen]
         yield Row(FEW, seed, len(annotated), 0, None, scores(annotated, {}, held_out, options.fit_all))
-        for name, labels in taught(rest, given, seed, options.samples):
-            for known in (annotated, []):
+        for known in (annotated, []):
+            for name, labels in taught(rest, given, seed, options.samples):
                 learnt, used, quality = labelled_sessions(rest, labels)
                 setting = f"{FEW}, the rest by {name}" if known else f"labels alone, by {name}"
                 found = scores([*known, *learnt], used, held_out, options.fit_all)
                 yield Row(setting, seed, len(known), len(learnt), quality, found)
+        if not seed:
+            yield Row(ALL, -1, len(training), 0, None, scores(training, {}, held_out, options.fit_all))
 
 
 def taught(

@@ -81,7 +81,7 @@ def data_source(settings: Settings) -> frozenset[str]:
 
 def _source(summary: Any) -> str:
     """Sessions and how they were selected; what was extracted from them is another question."""
-    kept = {key: summary.get(key) for key in ("sessions", "validation", "domains", "selected")}
+    kept = {key: summary.get(key) for key in ("sessions", "labelled", "validation", "domains", "selected")}
     return msgspec.json.encode(kept, order="sorted").decode()
 
 

@@ -53,12 +53,15 @@ def _utility(settings: Settings) -> Factors:
 
 
 def _formats(settings: Settings) -> str:
-    """The formats that the prompt shows or, for thoughts, that were learnt."""
+    """The formats that the prompt shows or, for thoughts and labels, that were learnt."""
     known = (settings.get("kb") or {}).get("knowledge") or (settings.get("trained") or {}).get("knowledge") or {}
     wanted = [name for name in settings.get("formats") or SHOWN_AS if name in known]
     is_shown = bool(settings.get("knowledge"))
     learns_thoughts = settings.get("thoughts", NONE) != NONE
-    used = [name for name in wanted if is_shown or (learns_thoughts and SHOWN_AS.get(name) == "demonstration")]
+    source = settings.get("trained") if settings.get("adapter") else settings.get("kb")
+    learnt = {"demonstration": learns_thoughts, "target": bool((source or {}).get("labelled"))}
+    shown = {"context": is_shown, "demonstration": is_shown}
+    used = [name for name in wanted if learnt.get(kind := SHOWN_AS.get(name, "")) or shown.get(kind)]
     return " + ".join(name for name in SHOWN_AS if name in used) or NONE
 
 

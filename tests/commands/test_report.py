@@ -433,6 +433,11 @@ def test_factors() -> None:
     assert factors({**knowing, "knowledge": 2})["format"] == "pattern + thought"
     assert factors({**knowing, "knowledge": 2, "formats": ["pattern"]})["format"] == "pattern"
     assert factors({**knowing, "thoughts": "auxiliary"})["format"] == "thought"
+    labelled = tuned(knowledge={"pattern": 9, "label": 4}, labelled=3)
+    assert factors(labelled)["format"] == "label"
+    assert factors({**labelled, "knowledge": 2})["format"] == "pattern + label"
+    unread = tuned(knowledge={"label": 4})  # of annotated sessions alone
+    assert factors({**unread, "knowledge": 2})["format"] == "none"
     assert "strategy" not in factors(drawn("random", 1.0))
     assert factors(tuned(selected={"of": "sessions", "strategy": "length", "prefer": "long", "count": 9})) == {
         "student": "tiny",
