@@ -3,10 +3,10 @@
     python tests/bench/inference.py [SESSIONS.jsonl [COUNT]]
 
 By default the sample sessions. All ask the packaged student, without an adapter, about each pair of items in the
-format `pairs`, and the log odds of yes are compared: they are what predictions are decoded from. kdb reads a row of
-pairs at once. Transformers' `generate` is asked for one token a pair: one prompt at a time, and in padded batches
-of prompts of like length. llama.cpp, where llama-cpp-python is installed, reads rows as kdb does, with the weights
-of the same package as they are, in 8 bits. Loading is not counted, nor are rounds before the last.
+format `pair-prompts`, and the log odds of yes are compared: they are what predictions are decoded from. kdb reads a
+row of pairs at once. Transformers' `generate` is asked for one token a pair: one prompt at a time, and in padded
+batches of prompts of like length. llama.cpp, where llama-cpp-python is installed, reads rows as kdb does, with the
+weights of the same package as they are, in 8 bits. Loading is not counted, nor are rounds before the last.
 """
 
 import importlib.util
