@@ -92,6 +92,9 @@ crossvalidate: install
 	  $(KDB) import $$folder $$titles $$split --split train,validation; \
 	done > $(OUT)/crossvalidation/input.jsonl
 	$(BIN)/python samples/crossvalidate.py $(OUT)/crossvalidation/input.jsonl -o $(OUT)/crossvalidation
+	$(KDB) eval $(OUT)/crossvalidation/predictions.jsonl > $(OUT)/crossvalidation/metrics.jsonl
+	$(KDB) report $(OUT)/crossvalidation/metrics.jsonl --title 'Probabilities of bundles, by cross-validation' \
+	  --force -o $(OUT)/crossvalidation/probabilities
 
 # A minute a draw: annotations degraded to a given F1 stand for a teacher.
 DRAWS ?= 5

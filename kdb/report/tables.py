@@ -40,7 +40,6 @@ QUALITY, COST = titles("quality"), titles("cost")
 RELEASED = titles("quality", protocol="released")
 ANSWERS, TEACHER = titles("answers", "intents", "calibration"), titles("teacher")
 SHARES_KEPT = (0.1, 0.25, 0.5, 0.75, 1.0)
-SHARE_ROUNDING = 1e-6
 INTERVALS = "In brackets 95 % bootstrap intervals over sessions."
 STRICT = (
     "Strict protocol: a predicted bundle hits if it lies within a true one, and sessions without a valid "
@@ -224,11 +223,8 @@ def probabilities(results: Results) -> Table | None:
     for one in results.recipes:
         found = results.calibration(one)
         curve = found.kept if found else []
-        points = [
-            next((k.probability, k.share, k.precision) for k in curve if k.share >= share - SHARE_ROUNDING)
-            for share in SHARES_KEPT
-            if curve
-        ]
+        nearest = [min(curve, key=lambda kept: abs(kept.share - share)) for share in SHARES_KEPT if curve]
+        points = [(kept.probability, kept.share, kept.precision) for kept in nearest]
         rows += [[TableCell(one.name), *(TableCell(number(v)) for v in point)] for point in dict.fromkeys(points)]
     head = ["run", "--min-probability", "bundles kept", "precision of these"]
     note = "The most probable bundles of all sessions together; precision is the share of them that are hits."
