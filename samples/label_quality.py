@@ -33,7 +33,7 @@ from kdb.io import stream
 from kdb.partitions import crf, mbr, pair_features
 from kdb.prompts.messages import positions
 from kdb.records import Bundle, Knowledge, Session, Source
-from kdb.retrieval.embedder import Embedder
+from kdb.retrieval.embedder import open_embedder
 from kdb.retrieval.labels import Labels, labelled, trusted, usable
 from kdb.student.pairwise import stack
 
@@ -137,7 +137,7 @@ def labelled_sessions(rest: Sequence[Session], given: Sequence[Knowledge]) -> tu
 def scores(training: Sequence[Session], labels: Labels, held_out: Sequence[Session], fit_all: bool) -> list[float]:
     """Matched F1 of each held-out session, by what is fitted to the training sessions."""
     targets = stack.pair_targets(training, labels)
-    features, pairs = pair_features.fit(Embedder(), training, targets.targets, targets.weights)
+    features, pairs = pair_features.fit(open_embedder(), training, targets.targets, targets.weights)
     sure = range(len(training)) if fit_all else trusted(training, labels)
     truth = [positions(training[n].items, training[n].truth or []) for n in sure]
     weights = crf.fit([pairs[n] for n in sure], truth, session_weights=[targets.weights[n] for n in sure])
