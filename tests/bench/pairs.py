@@ -32,6 +32,8 @@ from kdb.student.pairwise.title_encoder import TitleEncoder
 
 BATCH, ROUNDS, ALIKE = 16, 2, 4
 SIZES = (2, 5, 10, 20, 40)
+NEAR_LINEAR = 0.8
+"""The largest session may take a quarter more than so many of the smallest as have as many items."""
 SAMPLES = Path(__file__).parents[2] / "samples" / "sessions.jsonl"
 
 
@@ -93,7 +95,7 @@ def main() -> None:
             f"a session of {last} items",
             f"{last // first} sessions of {first}",
             grown[first] * (last // first) / grown[last],
-            1,
+            NEAR_LINEAR,
             {f"s_with_{size}_items": spent for size, spent in grown.items()},
         ),
     )
