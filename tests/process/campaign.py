@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -397,7 +398,8 @@ def main() -> None:
                 counts[name][2] += 1
             except AssertionError as error:
                 counts[name][1] += 1
-                print(f"trial {trial}, {name}: {str(error)[:500]}", file=sys.stderr)
+                line = traceback.extract_tb(error.__traceback__)[-1].lineno
+                print(f"trial {trial}, {name}, line {line}: {str(error)[:500]}", file=sys.stderr)
     rows = [f"| {name} | {tried} | {failed} | {untried} |" for name, (tried, failed, untried) in counts.items()]
     table = "\n".join(["| Fault | Trials | Failed | Could not be tried |", "|---|---|---|---|", *rows, ""])
     print(table)
