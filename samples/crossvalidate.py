@@ -155,13 +155,13 @@ def evaluated(data: Domain) -> Iterator[tuple[Row, Prediction | None]]:
 
 def _calibration(
     pairs: list[stack.Floats], truth: list[list[list[int]]], fitted: stacking.Stacked
-) -> calibration.Calibration:
+) -> calibration.PlattScaling:
     active = [own[:, :, fitted.active] for own in pairs]
     return calibration.cross_fit(active, truth, fitted.weights[crf.active_weights(fitted.active)], "f1")
 
 
 def _prediction(
-    run: str, session: Session, pairs: stack.Floats, weights: crf.Weights, calibrate: calibration.Calibration
+    run: str, session: Session, pairs: stack.Floats, weights: crf.Weights, calibrate: calibration.PlattScaling
 ) -> Prediction:
     bundles = [
         Bundle([session.items[n].id for n in own.positions], probability=round(calibrate(own.probability), 6))

@@ -28,14 +28,14 @@ MAX_SESSIONS = 300
 
 
 @dataclass(frozen=True)
-class Calibration:
+class PlattScaling:
     """p becomes sigmoid(slope * logit(p) + intercept); slope is never negative."""
 
     slope: float = 1.0
     intercept: float = 0.0
 
     @classmethod
-    def of(cls, values: NDArray[np.float64]) -> Calibration:
+    def of(cls, values: NDArray[np.float64]) -> PlattScaling:
         """The one with these two numbers, as `array` gives them."""
         return cls(*values.tolist())
 
@@ -48,16 +48,16 @@ class Calibration:
         return 1 / (1 + math.exp(-self.slope * _logit(probability) - self.intercept))
 
 
-def fit(probabilities: Sequence[float], hits: Sequence[bool]) -> Calibration:
+def fit(probabilities: Sequence[float], hits: Sequence[bool]) -> PlattScaling:
     """The calibration under which these hits are the most probable; none where too few or all alike were seen."""
     if len(hits) < MIN_BUNDLES or len(set(hits)) < 2:
-        return Calibration()
+        return PlattScaling()
     from sklearn.linear_model import LogisticRegression
 
     odds = np.array([[_logit(p)] for p in probabilities])
     model = LogisticRegression().fit(odds, hits)
     slope = float(model.coef_[0, 0])
-    return Calibration(slope, float(model.intercept_[0])) if slope > 0 else Calibration()
+    return PlattScaling(slope, float(model.intercept_[0])) if slope > 0 else PlattScaling()
 
 
 def cross_fit(
@@ -68,14 +68,14 @@ def cross_fit(
     prior: crf.Weights | None = None,
     precision: float = crf.PRECISION,
     session_weights: Sequence[float] | None = None,
-) -> Calibration:
+) -> PlattScaling:
     """The calibration of a model with these `weights`, which were fitted to these sessions (see `crf.fit`).
 
     Each of the first MAX_SESSIONS is decoded by weights that were fitted without its fold (the session's number
     modulo FOLDS), so nothing is learnt from answers that the weights have seen.
     """
     if len(pairs) < FOLDS:
-        return Calibration()
+        return PlattScaling()
     sessions = crf.TrainingSessions(pairs, truth, session_weights)
     sessions.search(weights)
     probabilities, hits = [], []

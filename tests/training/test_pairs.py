@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kdb.partitions import pair_features
-from kdb.partitions.calibration import Calibration
+from kdb.partitions.calibration import PlattScaling
 from kdb.prompts.messages import Query
 from kdb.records import Bundle, Item, Session
 from kdb.retrieval.embedder import open_embedder
@@ -92,7 +92,7 @@ def test_probabilities_are_calibrated_as_the_adapter_says(kdb, splits, adapter, 
     kept = load_file(adapter / "posterior.safetensors")
     calibrated = probabilities({**kept, "calibration": np.array([0.5, 1.0])})
     kept.pop("calibration")
-    assert calibrated == pytest.approx([Calibration(0.5, 1.0)(p) for p in probabilities(kept)])
+    assert calibrated == pytest.approx([PlattScaling(0.5, 1.0)(p) for p in probabilities(kept)])
 
 
 def test_without_an_adapter_the_posterior_is_learnt_from_the_kb(kdb, splits, tiny_student):

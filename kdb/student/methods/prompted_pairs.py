@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from kdb.errors import KdbError, UsageError
 from kdb.partitions import calibration, crf, mbr, pair_features
-from kdb.partitions.calibration import Calibration
+from kdb.partitions.calibration import PlattScaling
 from kdb.partitions.pair_features import PairFeatures
 from kdb.prompts.messages import Query, positions
 from kdb.records import Bundle, Item, Prediction, Session, Usage
@@ -57,7 +57,7 @@ class PromptedPairMethod(AnswerMethod[Floats]):
         self.pair_features: PairFeatures | None = None
         self.weights: crf.Weights | None = None
         self.scale = np.array([0.0, 1.0], dtype=np.float32)
-        self.calibrate = Calibration()
+        self.calibrate = PlattScaling()
         self._prior: crf.Weights | None = None
         self._prompts = PairPrompts(student, context.max_prompt_tokens)
 
@@ -152,5 +152,5 @@ class PromptedPairMethod(AnswerMethod[Floats]):
         if kept["weights"].shape != (count,):
             raise KdbError(f"{folder / FILE}: not the {count} weights that kdb.json asks for", "train it anew")
         self.weights, self.scale = kept["weights"], kept["scale"]
-        self.calibrate = Calibration.of(kept["calibration"]) if "calibration" in kept else Calibration()
+        self.calibrate = PlattScaling.of(kept["calibration"]) if "calibration" in kept else PlattScaling()
         self.pair_features = PairFeatures(self.embedder, *(kept[name] for name in names)) if names else None

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kdb import console
 from kdb.errors import KdbError
 from kdb.partitions import calibration, crf, pair_features, stacking
-from kdb.partitions.calibration import Calibration
+from kdb.partitions.calibration import PlattScaling
 from kdb.partitions.enumeration import upper
 from kdb.partitions.pair_features import PairFeatures
 from kdb.prompts.messages import positions
@@ -50,7 +50,7 @@ class PairStack:
     learners: dict[str, PairLearner]
     scale: Floats
     weights: crf.Weights
-    calibrate: Calibration = field(default_factory=Calibration)
+    calibrate: PlattScaling = field(default_factory=PlattScaling)
 
     def pairs(self, sessions: Sequence[Sequence[Item]]) -> list[Floats]:
         """The features of all pairs, by the first MAX_ITEMS items: (n, n, k) a session."""
@@ -98,7 +98,7 @@ def read(folder: Path, embedder: Embedder, load: Callable[[str], PairLearner]) -
             {name: load(name) for name in names},
             kept["scale"],
             kept["weights"],
-            Calibration.of(kept["calibration"]),
+            PlattScaling.of(kept["calibration"]),
         )
     except (OSError, SafetensorError, KeyError) as error:
         raise KdbError(f"{folder / FILE}: {error}", "train the adapter anew") from None
