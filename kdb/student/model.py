@@ -124,7 +124,7 @@ def _pretrained(name: str, dtype: torch.dtype, how: dict[str, Any]) -> tuple[Any
     path, hint = weights.student_path(name), "give a local model folder or a hub id"
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
-        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, **how)
+        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, use_safetensors=True, **how)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise KdbError(f"student {name!r}: {first_line(error)}", hint) from None
     except Exception as error:

@@ -44,7 +44,9 @@ class TitleEncoder(PairLearner):
         logging.disable_progress_bar()
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
-            self.model: Any = AutoModel.from_pretrained(path, dtype=torch.float32).to(self.device)
+            self.model: Any = AutoModel.from_pretrained(path, dtype=torch.float32, use_safetensors=True).to(
+                self.device
+            )
         except (OSError, ValueError) as error:
             raise KdbError(f"embedder {name!r} cannot be loaded: {str(error).splitlines()[0]}") from None
         torch.manual_seed(seed)

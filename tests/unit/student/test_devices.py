@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from transformers.utils.generic import maybe_autocast
 
 from kdb.student import adapter
 from kdb.student.config import LoraConfig
@@ -56,6 +57,10 @@ def device() -> Iterator[OneDevice]:
 def learner(request, tiny_student) -> PairLearner:
     if request.param == "embedder":
         return TitleEncoder(device="meta")
+    try:
+        maybe_autocast("meta", enabled=False)
+    except RuntimeError:
+        pytest.skip("the first versions of Transformers 5 read nothing on meta")
     student = load(str(tiny_student), precision="bf16", device="cpu")
     adapter.attach(student, LoraConfig(r=4), 0, 1)
     student.model.to("meta")

@@ -100,3 +100,11 @@ def test_broken_files_of_a_student_are_one_line(tiny_student, tmp_path, file, co
         load(str(tmp_path / "m"))
     assert str(tmp_path / "m") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_pickle_is_not_read(tiny_student, tmp_path) -> None:
+    shutil.copytree(tiny_student, tmp_path / "tiny")
+    (tmp_path / "tiny" / "model.safetensors").rename(tmp_path / "tiny" / "pytorch_model.bin")
+    with pytest.raises(KdbError, match=r"model\.safetensors") as error:
+        load(str(tmp_path / "tiny"))
+    assert "\n" not in str(error.value) and "weights_only" not in str(error.value)
