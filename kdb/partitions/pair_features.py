@@ -20,6 +20,8 @@ from kdb.records import Bundle, Item, Session
 from kdb.retrieval.embedder import Embedder, cosines
 
 N_FEATURES = 3
+ARRAYS = ("vectors", "category_ids", "association", "feature_scale")
+"""The names under which fitted features are kept."""
 FOLDS = 5
 NEIGHBOURS = 10
 """So many training items tell an item's category, weighted by exp(cosine / TEMPERATURE)."""
@@ -48,18 +50,13 @@ class PairFeatures:
     scale: Floats
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All that is to be kept, by name."""
-        return {
-            "vectors": self.vectors,
-            "category_ids": self.category_ids,
-            "association": self.association,
-            "feature_scale": self.scale,
-        }
+        """All that is to be kept, by the names in `ARRAYS`."""
+        return dict(zip(ARRAYS, (self.vectors, self.category_ids, self.association, self.scale), strict=True))
 
     @classmethod
     def from_arrays(cls, embedder: Embedder, kept: Mapping[str, NDArray[Any]]) -> PairFeatures:
         """The same again; KeyError where one is missing."""
-        return cls(embedder, *(kept[name] for name in ("vectors", "category_ids", "association", "feature_scale")))
+        return cls(embedder, *(kept[name] for name in ARRAYS))
 
     def pairs(self, items: Sequence[Item]) -> Floats:
         """(n, n, N_FEATURES), standardised; symmetric."""

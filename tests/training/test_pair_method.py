@@ -1,6 +1,7 @@
 """The answer format pairs: cross-fitted, resumable, and an answer or one line for odd sessions too."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -141,6 +142,41 @@ def test_a_broken_head_is_one_line(kdb, splits, adapter, tmp_path: Path) -> None
     done = kdb("infer", splits / "test.jsonl", "--adapter", folder)
     assert done.code == 1
     assert "pairs.safetensors" in done.stderr and "Traceback" not in done.stderr
+
+
+def edited(folder: Path) -> None:
+    file = folder / "kdb.json"
+    file.write_text(file.read_text().replace('"pair_features": true', '"pair_features": false'))
+
+
+def arrays(folder: Path, change: Callable[[dict], dict]) -> None:
+    from safetensors import safe_open
+    from safetensors.numpy import load_file, save_file
+
+    file = folder / "pairs.safetensors"
+    with safe_open(file, "np") as opened:
+        said = opened.metadata()
+    save_file(change(load_file(file)), file, said)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (edited, "fits nothing"),
+        (lambda f: arrays(f, lambda a: {k: a[k] for k in a if k != "association"}), "no tensor 'association'"),
+        (lambda f: arrays(f, lambda a: {**a, "weights": a["weights"][:5].copy()}), "weights is (5,), not"),
+        (lambda f: arrays(f, lambda a: {**a, "weights": a["weights"] * float("inf")}), "no numbers"),
+    ],
+)
+def test_what_was_fitted_is_what_the_configuration_says(
+    kdb, splits, adapter, tmp_path: Path, break_it: Callable[[Path], None], words: str
+) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(adapter[0], folder)
+    break_it(folder)
+    done = kdb("infer", splits / "test.jsonl", "--adapter", folder)
+    assert (done.code, done.out, len(done.stderr.splitlines())) == (1, b"", 1), done.stderr
+    assert "pairs.safetensors" in done.stderr and words in done.stderr
 
 
 def test_the_embedder_is_trained_once_for_baseline_and_student(kdb, splits, tiny_student, tmp_path, monkeypatch):

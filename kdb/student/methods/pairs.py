@@ -117,4 +117,4 @@ class PairMethod(AnswerMethod[Floats]):
             embedder.load(folder / EMBEDDER_WEIGHTS)
             return embedder
 
-        self.stack = stack.read(folder, self.embedder, learner)
+        self.stack = stack.read(folder, self.embedder, learner, self.config.pair_features)

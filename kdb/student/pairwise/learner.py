@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kdb.errors import KdbError
 from kdb.student.examples import length_grouped_batches
 from kdb.student.pairwise.head import PairHead
+from kdb.student.tensors import HINT, check_shapes, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -68,18 +69,23 @@ class PairLearner(ABC):
         part.replace(file)
 
     def load(self, file: Path) -> None:
-        """Take the weights that `save` wrote; KdbError where they are missing or do not fit."""
+        """Take the weights that `save` wrote; KdbError where they are missing, do not fit or are no numbers."""
         import torch
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         try:
             kept = load_file(file)
-            with torch.no_grad():
-                for name, weight in self.tensors().items():
-                    weight.copy_(kept[name])
-        except (OSError, SafetensorError, RuntimeError, KeyError) as error:
-            raise KdbError(f"{file}: {str(error).splitlines()[0]}", "train it anew") from None
+        except (OSError, SafetensorError) as error:
+            raise KdbError(f"{file}: {first_line(error)}", HINT) from None
+        own = self.tensors()
+        shapes = {name: tuple(values.shape) for name, values in kept.items()}
+        check_shapes(file, shapes, {name: tuple(weight.shape) for name, weight in own.items()})
+        with torch.no_grad():
+            for name, weight in own.items():
+                if not torch.isfinite(kept[name]).all():
+                    raise KdbError(f"{file}: {name} holds values that are no numbers", HINT)
+                weight.copy_(kept[name])
         self.set_training(False)
 
     def log_odds(self, sessions: Sequence[Titles]) -> list[LogOdds]:

@@ -33,6 +33,7 @@ from kdb.student.pairwise.cross_fitting import cross_fit, fold_numbers, mean_los
 from kdb.student.pairwise.learner import LogOdds, PairLearner
 from kdb.student.pairwise.training import FitReport, Maker, PairTargets
 from kdb.student.pairwise.training import fit as fit_learner
+from kdb.student.tensors import HINT, first_line, read_tensors
 
 FILE = "pairs.safetensors"
 Floats = NDArray[np.float32]
@@ -84,24 +85,36 @@ class PairStack:
         save_file(kept, folder / FILE, {"learners": ",".join(self.learners)})
 
 
-def read(folder: Path, embedder: Embedder, load: Callable[[str], PairLearner]) -> PairStack:
-    """What `save` wrote, with the learners that `load` gives by name; KdbError where it cannot be read."""
+def read(
+    folder: Path, embedder: Embedder, load: Callable[[str], PairLearner], use_features: bool = True
+) -> PairStack:
+    """What `save` wrote, with the learners that `load` gives by name.
+
+    KdbError where it cannot be read, or is not what a stack with or without pair features holds.
+    """
+    file = folder / FILE
+    names, features = _learners(file), pair_features.N_FEATURES if use_features else 0
+    wanted: dict[str, tuple[int, ...] | None] = {"scale": (2, len(names)), "calibration": (2,)}
+    wanted["weights"] = (crf.n_weights(features + len(names)),)
+    kept = read_tensors(file, wanted | (dict.fromkeys(pair_features.ARRAYS) if use_features else {}))
+    return PairStack(
+        PairFeatures.from_arrays(embedder, kept) if use_features else None,
+        {name: load(name) for name in names},
+        kept["scale"],
+        kept["weights"],
+        PlattScaling.of(kept["calibration"]),
+    )
+
+
+def _learners(file: Path) -> list[str]:
+    """The names of the learners that have a weight."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(folder / FILE, "np") as file:
-            kept = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            names = [name for name in (file.metadata() or {}).get("learners", "").split(",") if name]
-        known = PairFeatures.from_arrays(embedder, kept) if "association" in kept else None
-        return PairStack(
-            known,
-            {name: load(name) for name in names},
-            kept["scale"],
-            kept["weights"],
-            PlattScaling.of(kept["calibration"]),
-        )
-    except (OSError, SafetensorError, KeyError) as error:
-        raise KdbError(f"{folder / FILE}: {error}", "train the adapter anew") from None
+        with safe_open(file, "np") as opened:
+            return [name for name in (opened.metadata() or {}).get("learners", "").split(",") if name]
+    except (OSError, SafetensorError) as error:
+        raise KdbError(f"{file}: {first_line(error)}", HINT) from None
 
 
 @dataclass
