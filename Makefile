@@ -131,4 +131,4 @@ campaign: develop
 	$(BIN)/python tests/process/campaign.py --trials $(TRIALS) --table tests/process/campaign.md
 
 clean:
-	rm -rf .venv .venv-lowest $(OUT)
+	rm -rf .venv .venv-lowest kdb.egg-info $(OUT)

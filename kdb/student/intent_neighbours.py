@@ -18,6 +18,8 @@ from kdb.retrieval.embedder import Array, Embedder, cosines
 FILE = "neighbours.safetensors"
 COUNT = 3
 """So many different intents are shown."""
+_BLOCK = 256
+"""Bundles compared with all others at a time, for bounded memory."""
 
 
 @dataclass
@@ -40,10 +42,10 @@ class IntentNeighbours:
         """Up to COUNT different intents for each bundle, the nearest first; none of its own session, if given."""
         if not bundles or not self.intents:
             return [[]] * len(bundles)
-        similarity = cosines(mean_vectors(self.embedder, bundles), self.vectors)
-        own = np.array(self.sessions)
+        queries, own = mean_vectors(self.embedder, bundles), np.array(self.sessions)
+        blocks = (cosines(queries[n : n + _BLOCK], self.vectors) for n in range(0, len(queries), _BLOCK))
         found = []
-        for n, row in enumerate(similarity):
+        for n, row in enumerate(row for block in blocks for row in block):
             if sessions:
                 row = np.where(own == sessions[n], -np.inf, row)
             order = [k for k in np.argsort(-row, kind="stable")[: 20 * COUNT] if np.isfinite(row[k])]

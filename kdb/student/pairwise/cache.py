@@ -21,8 +21,7 @@ def learner_folder(maker: Maker, taught: PairTargets, run: Path | None) -> Path:
     import torch
 
     made = {**maker.identity, "threads": str(torch.get_num_threads())}
-    settings = {name: getattr(maker.settings, name) for name in ("epochs", "steps", "learning_rate", "seed")}
-    name = provenance.content_hash([made, settings, _hash(taught), provenance.versions()])
+    name = provenance.content_hash([made, maker.settings, _hash(taught), provenance.versions()])
     return files.cache_folder() / "pair_learners" / name
 
 

@@ -46,7 +46,7 @@ def fails_with(error: BaseException) -> Callable[..., tuple[int, str]]:
         (KdbError("a.jsonl:3: no JSON", "mend it"), 1, "a.jsonl:3: no JSON (mend it)"),
         (UsageError("--a and --b"), 2, "--a and --b"),
         (KeyboardInterrupt(), 130, "interrupted"),
-        (PermissionError(13, "Permission denied", "/root/x"), 1, "/root/x: Permission denied"),
+        (PermissionError(13, "Permission denied", "/shop/x"), 1, "/shop/x: Permission denied"),
         (OSError(28, "No space left on device"), 1, "No space left on device"),
         (ValueError("two\nlines"), 1, "unexpected ValueError: two (--debug shows more)"),
         (AssertionError(), 1, "unexpected AssertionError (--debug shows more)"),

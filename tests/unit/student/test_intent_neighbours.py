@@ -35,6 +35,12 @@ def test_the_nearest_come_first_and_none_is_of_the_own_session(neighbours: Inten
     assert "wall painting" not in own
 
 
+def test_blocks_change_nothing(neighbours: IntentNeighbours, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = neighbours.nearest(list(KNOWN.values()), neighbours.sessions)
+    monkeypatch.setattr("kdb.student.intent_neighbours._BLOCK", 2)
+    assert neighbours.nearest(list(KNOWN.values()), neighbours.sessions) == together
+
+
 def test_an_intent_is_shown_once(neighbours: IntentNeighbours) -> None:
     twice = IntentNeighbours(neighbours.embedder, neighbours.vectors, ["coffee"] * 5, neighbours.sessions)
     assert twice.nearest([["coffee"]]) == [["coffee"]]
