@@ -1,18 +1,14 @@
 """`kdb import`: shop data into session records."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from typer import Argument, Option
 
 from kdb.cli.options import command
 from kdb.cli.streams import ImportOptions
 from kdb.errors import UsageError
-from kdb.registry import check
 from kdb.sources import SOURCES
-
-if TYPE_CHECKING:
-    from kdb.sources.config import ImportConfig
 
 Source = Annotated[
     list[Path] | None,
@@ -131,21 +127,4 @@ def import_(
             max_items,
         ),
     )
-    check(SOURCES, format_, "--format")
-    _check(config, format_)
     streams.write(import_sessions(format_, source or [Path("-")], config, streams.bad))
-
-
-def _check(config: "ImportConfig", format_: str) -> None:
-    """UsageError where options contradict each other."""
-    from kdb.sources.config import EventConfig
-
-    if format_ != "events" and config.log != EventConfig():
-        raise UsageError(
-            "--catalogue, --columns, --events, --gap, --min-items and --max-items are for logs",
-            "pass --format events",
-        )
-    if config.log.min_items > config.log.max_items:
-        raise UsageError("--min-items is larger than --max-items")
-    if format_ != "jsonl" and config.only and not config.split:
-        raise UsageError("--split needs to know the splits", "pass --split-file, --split-ratio or --split-time")

@@ -25,10 +25,13 @@ def resampled_sums(rows: np.ndarray, seed: int, resamples: int = RESAMPLES) -> n
     """
     random = np.random.default_rng(seed)
     units, scale = _units(rows, random)
-    columns = np.ascontiguousarray(units.T)
+    used = np.flatnonzero(units.any(axis=0))  # not ratings that nobody gave, for example
+    columns = np.ascontiguousarray(units.T[used])
     block = max(1, _CELLS // len(units))
     sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
-    return scale * np.concatenate([products(_counts(random, n, len(units)), columns) for n in sizes])
+    sums = np.zeros((resamples, units.shape[1]))
+    sums[:, used] = np.concatenate([products(_counts(random, n, len(units)), columns) for n in sizes])
+    return scale * sums
 
 
 def products(weights: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -73,9 +73,8 @@ def data_source(settings: Settings) -> frozenset[str]:
     """What the run learnt from or looked up, however: training, demonstrations, knowledge, fitted pair features."""
     has_adapter = bool(settings.get("adapter"))
     reads_kb = bool(settings.get("demos") or settings.get("knowledge") or settings.get("baseline"))
-    fits_pairs = settings.get("answer") == "pair-prompts" and not has_adapter
     sources = [settings.get("trained")] if has_adapter else []
-    sources += [settings.get("kb")] if reads_kb or fits_pairs else []
+    sources += [settings.get("kb")] if reads_kb or settings.get("fits_kb") else []
     return frozenset(_source(source) for source in sources if source)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from functools import cached_property
 from itertools import combinations, permutations
 
 from msgspec import UnsetType
@@ -45,6 +44,14 @@ class MatchedSession:
         self.items = frozenset(items)
         self.valid = [p for p in self.predicted if len(p) > 1 and p <= self.items]
         self.failed, self.prediction = failed, prediction
+        self.pairing = match(self.valid, self.true)
+        """The one-to-one matching of valid and true bundles with the largest sum of Jaccard similarities."""
+        self.hit_shares = [shares for p in self.valid if (shares := [len(p) / len(g) for g in self.true if p <= g])]
+        """For each hit, a valid bundle within a true one, its share |p| / |g| of each true bundle around it."""
+        self.predicted_pairs, self.true_pairs = co_bundled(self.valid), co_bundled(self.true)
+        """The item pairs that share a valid bundle, and those that share a true one."""
+        self.probabilities = self._probabilities()
+        """For each predicted bundle that has a probability, it and whether the bundle is a hit."""
 
     @classmethod
     def of(cls, prediction: Prediction) -> MatchedSession:
@@ -69,38 +76,6 @@ class MatchedSession:
     def is_rightly_empty(self) -> bool:
         """Whether there is no true bundle and a run that did not fail predicts none: such a session scores 1."""
         return not self.predicted and not self.true and not self.failed
-
-    @cached_property
-    def pairing(self) -> Pairing:
-        """The one-to-one matching of valid and true bundles with the largest sum of Jaccard similarities."""
-        return match(self.valid, self.true)
-
-    @cached_property
-    def hit_shares(self) -> list[list[float]]:
-        """For each hit, a valid bundle within a true one, its share |p| / |g| of each true bundle around it."""
-        return [shares for p in self.valid if (shares := [len(p) / len(g) for g in self.true if p <= g])]
-
-    @cached_property
-    def predicted_pairs(self) -> set[tuple[str, str]]:
-        """The item pairs that share a valid bundle."""
-        return co_bundled(self.valid)
-
-    @cached_property
-    def true_pairs(self) -> set[tuple[str, str]]:
-        """The item pairs that share a true bundle."""
-        return co_bundled(self.true)
-
-    @cached_property
-    def probabilities(self) -> list[tuple[float, bool]]:
-        """For each predicted bundle that has a probability, it and whether the bundle is a hit."""
-        if self.failed or self.prediction is None:
-            return []
-        found: dict[frozenset[str], float] = {}
-        for bundle in self.prediction.bundles:
-            if not isinstance(bundle.probability, UnsetType):
-                found.setdefault(frozenset(bundle.items), bundle.probability)
-        valid = set(self.valid)
-        return [(p, b in valid and any(b <= g for g in self.true)) for b, p in found.items()]
 
     @property
     def matches(self) -> list[Match]:
@@ -131,6 +106,16 @@ class MatchedSession:
             return []
         predicted = _intents(self.prediction.bundles)
         return [(self.valid[p], predicted[self.valid[p]]) for p, _, _ in self.pairing if self.valid[p] in predicted]
+
+    def _probabilities(self) -> list[tuple[float, bool]]:
+        if self.failed or self.prediction is None:
+            return []
+        found: dict[frozenset[str], float] = {}
+        for bundle in self.prediction.bundles:
+            if not isinstance(bundle.probability, UnsetType):
+                found.setdefault(frozenset(bundle.items), bundle.probability)
+        valid = set(self.valid) if found else set()
+        return [(p, b in valid and any(b <= g for g in self.true)) for b, p in found.items()]
 
     def _match(self, predicted: frozenset[str], true: frozenset[str], jaccard: float) -> Match:
         hit = len(predicted) > 1 and predicted <= self.items and any(predicted <= g for g in self.true)

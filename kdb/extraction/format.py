@@ -10,7 +10,7 @@ from kdb import prompts
 from kdb.errors import KdbError
 from kdb.io.provenance import content_hash
 from kdb.io.stream import Line
-from kdb.records import ANNOTATIONS, Knowledge, Session
+from kdb.records import Knowledge, Session
 from kdb.teacher import Answer, Sampling, Teacher, total
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ def written(knowledge: Knowledge, teacher: Teacher, answers: list[Answer], *name
     """The knowledge signed: by whom, as replies name the model, after which prompts, and what all answers took."""
     knowledge.teacher = next((answer.model for answer in reversed(answers) if answer.model), teacher.identity.model)
     # The annotations were asked nothing.
-    knowledge.prompt_hash = "" if teacher.identity.model == ANNOTATIONS else prompts.template_hash(*names)
+    knowledge.prompt_hash = "" if not teacher.is_model else prompts.template_hash(*names)
     knowledge.usage = total(answers)
     knowledge.id = knowledge.id or content_hash(knowledge)
     return knowledge

@@ -17,7 +17,7 @@ from kdb.extraction.format import Format, written
 from kdb.extraction.label_votes import consensus, read
 from kdb.extraction.thought_text import prompt_fields
 from kdb.io.stream import Line
-from kdb.records import ANNOTATIONS, Bundle, Knowledge, Session, SessionKey, Source
+from kdb.records import Bundle, Knowledge, Session, SessionKey, Source
 from kdb.teacher import Answer, Message, Request, Sampling, Teacher
 
 PROMPTS = ("teacher", "label")
@@ -90,7 +90,7 @@ class LabelFormat(Format["Drawn | None"]):
 
     def draw(self, session: Session, teacher: Teacher) -> Drawn | None:
         """The label, none where no answer can be read, and the faults of the answers; None where nobody knows."""
-        if teacher.identity.model == ANNOTATIONS and session.truth is None:
+        if not teacher.is_model and session.truth is None:
             return None
         answers, samples, faults = list[Answer](), list[list[Bundle]](), Counter[str]()
         for number in range(self.config.samples):

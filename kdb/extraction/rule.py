@@ -61,7 +61,7 @@ class RuleFormat(Format[Reflection]):
         """The rules of each domain, in the order of their first sessions."""
         for domain, reflections in self._domains.items():
             sessions = [reflection.session for reflection in reflections]
-            if teacher.identity.model == ANNOTATIONS:  # which make no errors: their rules are counted
+            if not teacher.is_model:  # the annotations make no errors: their rules are counted
                 found = _mined(domain, sessions)
             else:
                 found = _consolidated(domain, teacher.identity.model, reflections, self.config.merge)

@@ -40,6 +40,8 @@ def upgrade(kind: str, data: dict[str, Any]) -> dict[str, Any]:
     data = {names.get(name, name): value for name, value in data.items()}
     if kind in ("run", "metric") and isinstance(settings := data.get("settings"), dict):
         data["settings"] = _settings(settings)
+        if data.get("v") == 1 and settings.get("answer") == "pairs" and not settings.get("adapter"):
+            data["settings"]["fits_kb"] = True  # weighs pair features by the sessions of --kb
     if isinstance(data.get("v", 1 if kind in CHANGED else None), int):
         data["v"] = SCHEMA_VERSION
     return data

@@ -1,12 +1,9 @@
-"""What `kdb import` reads: files of a shop, whatever form they have, as sessions.
-
-A source is a function from paths, an `ImportConfig` and `Rejects` to what is written: records, lines, or blocks of
-whole lines.
-"""
+"""What `kdb import` reads: files of a shop, whatever form they have, as sessions."""
 
 SOURCES = {
-    "bundlerec": "kdb.sources.bundlerec:read",
-    "events": "kdb.sources.events.source:read",
-    "jsonl": "kdb.sources.jsonl:read",
-    "sheet": "kdb.sources.sheet:read",
+    "bundlerec": "kdb.sources.bundlerec:BUNDLEREC",
+    "events": "kdb.sources.events.source:EVENTS",
+    "jsonl": "kdb.sources.jsonl:JSONL",
+    "sheet": "kdb.sources.sheet:SHEET",
 }
+"""Each is a `kdb.sources.source.Source`."""

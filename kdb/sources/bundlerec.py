@@ -22,6 +22,7 @@ from kdb.sources.categories import parse
 from kdb.sources.config import ImportConfig
 from kdb.sources.csv_rows import rows
 from kdb.sources.policy import apply_policy
+from kdb.sources.source import Source
 from kdb.sources.titles import clean_title
 
 TITLES = ("item ID", "titles")
@@ -160,3 +161,6 @@ def _bundles(folder: Path, items: dict[str, list[str]], rejects: Rejects) -> dic
         else:
             bundles[session].append(bundle)
     return dict(bundles)
+
+
+BUNDLEREC = Source(read)

@@ -18,6 +18,7 @@ from kdb.sources.bundlerec import read_titles
 from kdb.sources.categories import named
 from kdb.sources.config import ImportConfig
 from kdb.sources.policy import assign_splits, say_left_out
+from kdb.sources.source import Source
 from kdb.sources.titles import is_missing
 from kdb.sources.truth import minimal
 
@@ -165,3 +166,6 @@ def _drop(raw: dict[str, Any], items: set[str]) -> None:
         bundle["items"] = [item for item in bundle["items"] if item not in items]
     if "bundles" in raw:
         raw["bundles"] = [bundle for bundle in raw["bundles"] if len(bundle["items"]) >= 2]
+
+
+JSONL = Source(read, knows_splits=True)

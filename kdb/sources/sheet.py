@@ -26,6 +26,7 @@ from kdb.sources.config import ImportConfig
 from kdb.sources.events.table_file import find_files, open_table
 from kdb.sources.events.text_records import TextRecord, records
 from kdb.sources.policy import apply_policy
+from kdb.sources.source import Source
 from kdb.sources.splits import SPLITS
 from kdb.sources.titles import clean, is_missing
 
@@ -159,3 +160,6 @@ def _time(text: str) -> int | float | UnsetType:
         return int(text) if text.isdecimal() else float(text)
     except ValueError:
         return UNSET
+
+
+SHEET = Source(read)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from kdb.io.stream import Line, Rejects
-from kdb.records import Record
+from kdb.errors import UsageError
+from kdb.io.stream import Rejects
 from kdb.registry import load
 from kdb.sources import SOURCES
-from kdb.sources.config import ImportConfig
+from kdb.sources.config import EventConfig, ImportConfig
+from kdb.sources.source import Source, Written
 
 
-def import_sessions(
-    source: str, paths: Sequence[Path], config: ImportConfig, rejects: Rejects
-) -> Iterable[Line | Record | bytes]:
-    """What the source reads from the paths, as it is written; what is left out is said on stderr."""
-    outgoing: Iterable[Line | Record | bytes] = load(SOURCES, source, "format")(paths, config, rejects)
-    return outgoing
+def import_sessions(name: str, paths: Sequence[Path], config: ImportConfig, rejects: Rejects) -> Written:
+    """What a source reads from the paths, as it is written; what is left out is said on stderr.
+
+    UsageError where an option means nothing to the source, or contradicts another one.
+    """
+    source: Source = load(SOURCES, name, "--format")
+    if not source.reads_logs and config.log != EventConfig():
+        raise UsageError(
+            "--catalogue, --columns, --events, --gap, --min-items and --max-items are for logs",
+            "pass --format events",
+        )
+    if config.log.min_items > config.log.max_items:
+        raise UsageError("--min-items is larger than --max-items")
+    if not source.knows_splits and config.only and not config.split:
+        raise UsageError("--split needs to know the splits", "pass --split-file, --split-ratio or --split-time")
+    return source.read(paths, config, rejects)

@@ -52,6 +52,8 @@ def run_record(
     """
     found = {**{name: value for name, value in settings.items() if value}, **predictor.settings}
     found["kb"] = msgspec.to_builtins(base.summary)
+    if predictor.fits_kb:
+        found["fits_kb"] = True
     inputs = {"kb": provenance.content_hash([base.training, base.validation, base.knowledge])}
     measured = dict(predictor.measured)
     if lines is not None:

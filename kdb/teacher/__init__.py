@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import msgspec
 from msgspec import Struct
@@ -108,6 +108,10 @@ class Teacher(Protocol):
     """What answers requests; many threads may ask at once."""
 
     @property
+    def is_model(self) -> bool:
+        """Whether it is a model, whose answers are kept, counted and paid for, and may not come."""
+
+    @property
     def identity(self) -> Identity:
         """Who answers."""
 
@@ -128,8 +132,8 @@ class Teacher(Protocol):
 class Backend(ABC):
     """A teacher without layers: what all of them have in common."""
 
-    is_model: ClassVar[bool] = True
-    """Whether it is a model, whose answers are kept, counted and paid for, and may not come."""
+    is_model = True
+    """See `Teacher`; of the class, because it says which layers a teacher gets."""
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
@@ -250,6 +254,11 @@ class Layer:
 
     def __init__(self, teacher: Teacher) -> None:
         self.teacher = teacher
+
+    @property
+    def is_model(self) -> bool:
+        """See `Teacher`."""
+        return self.teacher.is_model
 
     @property
     def identity(self) -> Identity:

@@ -6,7 +6,7 @@ The log is CSV: a user has 20 events on average in four visits, of items drawn b
 holds a title and a category for each. The script guesses types and checks no row; it sorts, cuts, joins, and
 writes JSON lines. Each way runs in a process of its own, in turn, and the least of its times counts. Both use all
 cores. The ratio of processor times can be had on a busy machine too. Four hundred bytes of disk an event are
-needed, below $TMPDIR; 100,000,000 events take an hour.
+needed, below $TMPDIR; 100,000,000 events take six minutes on two cores.
 """
 
 import json

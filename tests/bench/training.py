@@ -16,7 +16,7 @@ from rows import Row, conclude
 from trl import SFTConfig, SFTTrainer
 
 from kdb.io import stream
-from kdb.prompts.answers import text_format
+from kdb.prompts.answers.list import ListFormat
 from kdb.prompts.messages import Query, messages, truth_text
 from kdb.student import adapter, weights
 from kdb.student.config import LoraConfig, TrainingConfig
@@ -26,15 +26,14 @@ from kdb.student.trainer import Trainer
 
 BATCH = 8
 SAMPLES = Path(__file__).parents[2] / "samples" / "sessions.jsonl"
-ANSWER = text_format("list", intents=True)
+ANSWER = ListFormat(intents=True)
 
 
 def conversations() -> list[tuple[list[dict[str, str]], str]]:
     """Prompt and answer of each sample session."""
     sessions = [line.record for line in stream.read([SAMPLES], ("session",))]
     return [
-        (messages(ANSWER, Query(session.items)), truth_text(ANSWER, session.items, session.truth))
-        for session in sessions
+        (messages(ANSWER, Query(session)), truth_text(ANSWER, session.items, session.truth)) for session in sessions
     ]
 
 
@@ -44,10 +43,10 @@ def ours(steps: int) -> tuple[float, int]:
     adapter.attach(student, LoraConfig(depth=1.0), seed=0)
     examples = [text_example(student.tokenizer, turns, answer) for turns, answer in conversations()]
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(student, TrainingConfig(batch=BATCH, steps=steps), Path(folder))
+        trainer = Trainer(student, TrainingConfig(per_device_train_batch_size=BATCH, max_steps=steps), Path(folder))
         began = time.perf_counter()
         trainer.run(lambda epoch: examples, None)
-        return time.perf_counter() - began, trainer.progress.tokens
+        return time.perf_counter() - began, trainer.state.tokens
 
 
 def trl(steps: int) -> tuple[float, int]:

@@ -333,7 +333,7 @@ def test_levels_are_compared_on_equal_data_only(kdb) -> None:
         student("none", adapter="a", trained=small, tags={"format": "none", "quantity": "10 %"}),
         student("rule", adapter="b", trained=small, tags={"format": "rule", "quantity": "10 %"}),
         student("all", adapter="c", trained=large, tags={"format": "rule"}),
-        student("pairs", answer="pair-prompts", kb=large, tags={"format": "pattern"}),
+        student("pairs", fits_kb=True, kb=large, tags={"format": "pattern"}),
     ]
     some = [prediction(n, GOOD if n % (k + 2) else HALF, r.id) for k, r in enumerate(tagged) for n in range(12)]
     result = kdb("eval", stdin=lines(*tagged, *some))

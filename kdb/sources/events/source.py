@@ -23,6 +23,7 @@ from kdb.sources.events.catalogue import read_items
 from kdb.sources.events.log import Log, read_log
 from kdb.sources.events.sessions import Sessions, as_lines, build_sessions
 from kdb.sources.events.table_file import find_files
+from kdb.sources.source import Source
 
 if TYPE_CHECKING:
     import polars as pl
@@ -174,3 +175,6 @@ class _Writer:
 def _seconds(frame: pl.DataFrame, which: str, otherwise: int) -> int:
     value = frame["time"].min() if which == "min" else frame["time"].max()
     return otherwise if value is None else int(value)  # type: ignore[arg-type]
+
+
+EVENTS = Source(read, reads_logs=True)
