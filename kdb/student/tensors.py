@@ -1,4 +1,4 @@
-"""Safetensors files, read with every fault of theirs as one line, and the hash of a model's weights."""
+"""Safetensors files, written and read with every fault of theirs as one line, and the hash of a model's weights."""
 
 from __future__ import annotations
 
@@ -16,6 +16,19 @@ from kdb.errors import KdbError
 HINT = "train the adapter anew"
 Shape = tuple[int, ...]
 BLOCK = 1 << 24
+
+
+def write_tensors(
+    file: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write arrays for `read_tensors`, whatever their layout in memory.
+
+    Safetensors takes the bytes of an array as they lie: one in Fortran order would come back transposed.
+    """
+    from safetensors.numpy import save_file
+
+    contiguous = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
+    save_file(contiguous, file, dict(metadata) if metadata else None)
 
 
 def read_tensors(

@@ -5,6 +5,8 @@ The command stands in a comment above the table: `<!-- kdb report RECORDS --tabl
 
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 from support.command_line import ROOT, SAMPLES
@@ -32,6 +34,14 @@ def test_a_table_is_what_its_command_prints(kdb, path, command: str, table: str)
     assert shown[:2] == printed[:2]
     # A README may leave out rows, and what it shows stands in the same order.
     assert [row for row in printed if row in shown] == shown
+
+
+def test_the_table_of_speed_is_that_of_its_records() -> None:
+    readme = (ROOT / "tests" / "bench" / "README.md").read_text(encoding="utf-8")
+    command, shown = re.findall(r"<!-- python (tests/bench/rows.py .*?) -->\n+((?:\|.*\n)+)", readme)[0]
+    done = subprocess.run([sys.executable, *shlex.split(command)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert shown == done.stdout
 
 
 RECORDS = sorted((SAMPLES / "results").glob("*/*/records.jsonl"))

@@ -30,7 +30,7 @@ from kdb.student.examples import Example
 from kdb.student.methods.method import AnswerMethod, prediction
 from kdb.student.methods.pair_prompts import Floats, PairPrompts, co_bundled, log_odds, reorder
 from kdb.student.model import Student
-from kdb.student.tensors import read_tensors
+from kdb.student.tensors import read_tensors, write_tensors
 
 FILE = "posterior.safetensors"
 ANCHORS = 3
@@ -132,15 +132,13 @@ class PromptedPairMethod(AnswerMethod[Floats]):
 
     def save(self, folder: Path) -> None:
         """See `AnswerMethod`."""
-        from safetensors.numpy import save_file
-
         assert self.weights is not None
         kept: dict[str, NDArray[Any]] = {"weights": self.weights, "scale": self.scale}
         kept["calibration"] = self.calibrate.array()
         if self.pair_features is not None:
             own = self.pair_features
             kept |= dict(zip(FEATURES, (own.vectors, own.category_ids, own.association, own.scale), strict=True))
-        save_file(kept, folder / FILE)
+        write_tensors(folder / FILE, kept)
 
     def load(self, folder: Path) -> None:
         """See `AnswerMethod`."""

@@ -33,7 +33,7 @@ from kdb.student.pairwise.cross_fitting import cross_fit, fold_numbers, mean_los
 from kdb.student.pairwise.learner import LogOdds, PairLearner
 from kdb.student.pairwise.training import FitReport, Maker, PairTargets
 from kdb.student.pairwise.training import fit as fit_learner
-from kdb.student.tensors import HINT, first_line, read_tensors
+from kdb.student.tensors import HINT, first_line, read_tensors, write_tensors
 
 FILE = "pairs.safetensors"
 Floats = NDArray[np.float32]
@@ -76,13 +76,11 @@ class PairStack:
 
     def save(self, folder: Path) -> None:
         """Write what was fitted, without the learners."""
-        from safetensors.numpy import save_file
-
         kept: dict[str, NDArray[Any]] = {"weights": self.weights, "scale": self.scale}
         kept["calibration"] = self.calibrate.array()
         if self.pair_features:
             kept |= self.pair_features.arrays()
-        save_file(kept, folder / FILE, {"learners": ",".join(self.learners)})
+        write_tensors(folder / FILE, kept, {"learners": ",".join(self.learners)})
 
 
 def read(
