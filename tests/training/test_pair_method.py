@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from kdb.evaluation.matched_session import matched_f1
+from kdb.partitions.stacking import Gain
 from kdb.records import Bundle, Item, Session
 
 TRAIN = ("--max-steps", "4", "--set", "r=4", "--set", "precision=fp32")
@@ -40,6 +42,24 @@ def test_training_says_what_each_learner_adds(adapter) -> None:
     files = {file.name for file in folder.iterdir()}
     assert {"adapter_model.safetensors", "head.safetensors", "pairs.safetensors", "kdb.json", "run.json"} <= files
     assert "cross_fitting" not in files and "settings.json" not in files
+
+
+def test_a_saved_student_with_both_learners_decides_as_when_it_was_validated(
+    kdb, splits, tiny_student, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(Gain, "helps", property(lambda gain: True))
+    argv = ("train", splits / "kb.jsonl", "--student", tiny_student, "--no-intents", *TRAIN)
+    trained = kdb(*argv, "-o", tmp_path / "adapter")
+    assert trained.code == 0, trained.stderr
+    sessions = kdb("import", splits / "kb.jsonl", "--format", "jsonl", "--split", "validation").out
+    predicted = kdb("infer", "--adapter", tmp_path / "adapter", stdin=sessions)
+    assert [word in predicted.stdout for word in ('"answer":"pairs"', '"probability"')] == [True, True]
+    scores = [
+        matched_f1(*([b["items"] for b in r[side]] for side in ("bundles", "truth")))
+        for r in predicted.records
+        if r["kind"] == "prediction"
+    ]
+    assert trained.records[0]["measured"]["best"]["matched_f1"] == pytest.approx(sum(scores) / len(scores))
 
 
 @pytest.mark.parametrize("utility", ["f1", "precision"])
