@@ -12,6 +12,7 @@ scored on the validation and test sessions, which it never sees. Rows are writte
 stopped leaves those of whole draws, and --table makes the table of what is there.
 
 With --labels FILE (what `kdb extract label` wrote) the labels are a real teacher's, of the sessions it labelled.
+--ask FILE writes what such a teacher is to be given: the sessions of the first draw, of which few are annotated.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def main() -> None:
     parser.add_argument("sessions", type=Path, nargs="+", help="session records of all splits")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
     parser.add_argument("--labels", type=Path, action="append", default=[], help="labels of a real teacher")
+    parser.add_argument("--ask", type=Path, help="only write the sessions that a teacher labels for the first draw")
     parser.add_argument("--fit-all", action="store_true", help="fit the partition model to labels in any case")
     parser.add_argument("--table", action="store_true", help="measure nothing: the table of the rows in the folder")
     parser.add_argument("--seeds", type=int, default=10, help="so many draws of the annotated sessions")
@@ -77,6 +79,10 @@ def main() -> None:
     held_out = [one for one in sessions if one.split in ("validation", "test")]
     lines = stream.read(options.labels, ("knowledge",)) if options.labels else ()
     given = [line.record for line in lines if isinstance(line.record, Knowledge) and line.record.format == "label"]
+    if options.ask:
+        annotated, rest = drawn(training, 0)
+        with options.ask.open("wb") as out:
+            return stream.write([*annotated, *map(bare, rest)], out)
     file = options.output / "rows.jsonl"
     if not options.table:
         options.output.mkdir(parents=True, exist_ok=True)
@@ -98,9 +104,7 @@ def measured(
 ) -> Iterator[Row]:
     """All settings with each draw of the annotated sessions; what is learnt from all of them once."""
     for seed in range(options.seeds):
-        chosen = set(random.Random(seed).sample(range(len(training)), round(SHARE * len(training))))
-        annotated = [one for n, one in enumerate(training) if n in chosen]
-        rest = [one for n, one in enumerate(training) if n not in chosen]
+        annotated, rest = drawn(training, seed)
         yield Row(FEW, seed, len(annotated), 0, None, scores(annotated, {}, held_out, options.fit_all))
         for known in (annotated, []):
             for name, labels in taught(rest, given, seed, options.samples):
@@ -110,6 +114,19 @@ def measured(
                 yield Row(setting, seed, len(known), len(learnt), quality, found)
         if not seed:
             yield Row(ALL, -1, len(training), 0, None, scores(training, {}, held_out, options.fit_all))
+
+
+def drawn(training: Sequence[Session], seed: int) -> tuple[list[Session], list[Session]]:
+    """The annotated sessions of a draw, and the others."""
+    chosen = set(random.Random(seed).sample(range(len(training)), round(SHARE * len(training))))
+    annotated = [one for n, one in enumerate(training) if n in chosen]
+    return annotated, [one for n, one in enumerate(training) if n not in chosen]
+
+
+def bare(session: Session) -> Session:
+    """A session as nobody annotated it."""
+    items = [structs.replace(item, category=[]) for item in session.items]
+    return structs.replace(session, bundles=msgspec.UNSET, items=items)
 
 
 def taught(
@@ -124,12 +141,9 @@ def taught(
 
 def labelled_sessions(rest: Sequence[Session], given: Sequence[Knowledge]) -> tuple[list[Session], Labels, float]:
     """The sessions as nobody annotated them, with their labels, and the mean matched F1 of these."""
-    bare = [
-        structs.replace(one, bundles=msgspec.UNSET, items=[structs.replace(i, category=[]) for i in one.items])
-        for one in rest
-    ]
-    labels = usable(bare, given, 0.0)
-    learnt = [labelled(one, labels) for one in bare if one.key in labels]
+    asked = [bare(one) for one in rest]
+    labels = usable(asked, given, 0.0)
+    learnt = [labelled(one, labels) for one in asked if one.key in labels]
     truth = {one.key: one.truth or [] for one in rest}
     return learnt, labels, float(np.mean([f1(one.truth or [], truth[one.key]) for one in learnt]))
 

@@ -32,7 +32,7 @@ from kdb.teacher import (
     Unanswered,
 )
 from kdb.teacher.config import TeacherConfig
-from kdb.teacher.openai_wire import LIMIT_NAMES, OPTIONAL_PARAMETERS, STREAM, decode_reply, encode_request
+from kdb.teacher.openai_wire import LIMIT_NAMES, OPTIONAL_PARAMETERS, STREAM, decode_reply, encode_request, step_of
 
 HINTS = {
     401: "check the key in KDB_TEACHER_KEY",
@@ -130,10 +130,11 @@ class OpenAIServer(Backend):
 
     def _drop(self, error: Any, body: dict[str, Any], without: frozenset[str]) -> None:
         """ParameterRefused where the server refuses a parameter that we can do without, which we then do."""
-        if error.status_code not in (400, 422, 501):
+        is_about_form = error.status_code in (400, 422, 501) or "validation" in _words(error).lower()
+        if not is_about_form:  # llama-cpp-python answers 500 to a parameter that it does not know
             return
         name = refused_parameter(error.body, error.response.text)
-        step = f"{name}:{body[name]['type']}" if name == "response_format" and name in body else name
+        step = step_of(name, body)
         if step in self.identity.without and step not in without:
             raise ParameterRefused(step)  # two requests in flight together are refused for the same reason
         if not name or (name not in body and name != STREAM) or step in without:

@@ -19,8 +19,10 @@ from kdb.teacher.answer_check import problem
 LIMIT_NAMES = ("max_tokens", "max_completion_tokens")
 """The limit on an answer's length: its old name, which servers know, and one that newer models insist on."""
 
-SCHEMA_FORMATS = ("json_schema", "json_object")
-"""Ways to ask for JSON, the strictest first. Where a server knows none, the prompt alone asks for it."""
+SCHEMA_FORMATS = ("json_schema", "json_object schema", "json_object")
+"""Ways to ask for JSON, the strictest first; llama.cpp and others know the second, a schema beside the type.
+
+Where a server knows none, the prompt alone asks for it."""
 
 GRAMMAR_NAMES = ("structured_outputs", "guided_grammar")
 """vLLM's parameters for a grammar, now and before its version 0.12. It ignores the one that it does not know."""
@@ -71,7 +73,14 @@ def _form(request: Request, without: Set[str]) -> dict[str, Any]:
     if kind == "json_schema":
         schema = {"name": "answer", "schema": request.schema, "strict": True}
         return {"response_format": {"type": kind, "json_schema": schema}}
-    return {"response_format": {"type": kind}}
+    beside = {"schema": request.schema} if kind == "json_object schema" else {}
+    return {"response_format": {"type": "json_object", **beside}}
+
+
+def step_of(name: str, body: dict[str, Any]) -> str:
+    """What is left out when a server refuses a parameter: the parameter, or one way to ask for JSON by it."""
+    form = body.get(name) if name == "response_format" else None
+    return f"{name}:{form['type']}{' schema' if 'schema' in form else ''}" if form else name
 
 
 class _Message(Struct):

@@ -122,7 +122,7 @@ def test_refused_parameter_is_left_out_and_said_once(name: str, lines: bytes, tm
     result = extract(server, lines, tmp_path)
     assert (result.code, kinds(result).count("knowledge")) == (0, SESSIONS)
     assert name not in server.received[-1]
-    steps = 2 if name == "response_format" else 1  # first the schema is given up, then JSON
+    steps = 3 if name == "response_format" else 1  # the schema, the schema beside the type, then JSON
     assert result.stderr.count(f"refuses {name}") == steps
     if name == "max_tokens":
         assert server.received[-1]["max_completion_tokens"] == 1024

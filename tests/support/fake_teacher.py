@@ -165,6 +165,13 @@ FAULTS: dict[str, Callable[[dict], bytes | None]] = {
     "cut": lambda body: answer(body, reply(body)[:25], "length"),
     "html": lambda body: page(b"<html><body>Welcome</body></html>", b"text/html"),
     "response_format": lambda body: refuse(body, "response_format"),
+    "llama-cpp-python": lambda body: (
+        status(
+            500, error("1 validation error: {'loc': ('body', 'response_format', 'type'), 'input': 'json_schema'}")
+        )
+        if body.get("response_format", {}).get("type") == "json_schema"
+        else answer(body)
+    ),
     "seed": lambda body: refuse(body, "seed"),
     "max_tokens": lambda body: refuse(body, "max_tokens", "use 'max_completion_tokens'"),
     "structured_outputs": lambda body: refuse(body, "structured_outputs"),

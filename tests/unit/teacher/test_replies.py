@@ -166,6 +166,14 @@ def test_what_a_server_refuses_is_left_out_for_good(train: Path) -> None:
     assert ["temperature" in body for body in second.received] == [False, False]
 
 
+def test_a_server_that_answers_500_to_an_unknown_form_gets_the_schema_in_its_own(train: Path) -> None:
+    server = FakeTeacher("llama-cpp-python", -1)
+    done = extract(train, server)
+    assert (done.code, "refuses response_format json_schema" in done.stderr) == (0, True)
+    first, last = (server.received[n]["response_format"] for n in (0, -1))
+    assert last == {"type": "json_object", "schema": first["json_schema"]["schema"]}
+
+
 def test_a_message_that_mentions_parameters_refuses_none(train: Path) -> None:
     server = FakeTeacher("too long", -1)
     assert extract(train, server).code == 1
