@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from kdb.cli.options import command
+from kdb.cli.options import Given, command
 from kdb.cli.streams import ImportOptions
 from kdb.errors import UsageError
 from kdb.sources import SOURCES
@@ -68,6 +68,7 @@ Only = Annotated[
 @command
 def import_(
     streams: ImportOptions,
+    given: Given,
     source: Source = None,
     format_: Format = "bundlerec",
     domain: Domain = "",
@@ -102,8 +103,11 @@ def import_(
 
     if len([option for option in (split_file, split_ratio, split_time) if option]) > 1:
         raise UsageError("--split-file, --split-ratio and --split-time exclude each other")
-    if split_by != "session" and not split_ratio:
-        raise UsageError("--split-by goes with --split-ratio", "such as --split-ratio 7:1:2")
+    drawn = [given[name] for name in ("split_by", "seed") if name in given]
+    if drawn and not split_ratio:
+        raise UsageError(f"{drawn[0]} goes with --split-ratio", "such as --split-ratio 7:1:2")
+    if split_by == "time":
+        given.refuse("seed", "--split-by time")
     config = ImportConfig(
         domain=domain,
         titles=titles,

@@ -172,3 +172,16 @@ def test_contradictions_are_usage_errors(kdb, samples: Path, argv: list[str], sa
     refused = kdb("import", samples / "kitchen", *argv)
     assert refused.code == 2
     assert says in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--seed", "3"], "--seed goes with --split-ratio"),
+        (["--split-by", "user"], "--split-by goes with --split-ratio"),
+        (["--split-ratio", "7:1:2", "--split-by", "time", "--seed", "3"], "--seed has no effect with --split-by"),
+    ],
+)
+def test_what_draws_no_split_is_refused(kdb, samples, argv: list[str], said: str) -> None:
+    done = kdb("import", samples / "kitchen", *argv)
+    assert done.code == 2 and said in done.stderr
