@@ -100,21 +100,24 @@ def _question(runs: Sequence[RunScores], factor: str, level: str) -> Family:
         for run in runs
         if tags(run.settings).get(factor, level) != level and (best := _reference(run, runs, factor, level))
     ]
-    first, _ = _without_duplicates([run for run, _ in pairs])
-    tested, again = _parted(pairs, [run not in first for run, _ in pairs])
-    return Family(factor, tested, again)
+    tested: list[tuple[RunScores, RunScores]] = []
+    for pair in pairs:
+        if not any(all(a.is_duplicate_of(b) for a, b in zip(pair, other, strict=True)) for other in tested):
+            tested.append(pair)
+    return Family(factor, tested, [pair for pair in pairs if pair not in tested])
 
 
 def _reference(run: RunScores, runs: Sequence[RunScores], factor: str, level: str) -> RunScores | None:
-    """The run at the reference level that shares every other tag that both have, and the data."""
+    """The run at the reference level that shares the baseline, every other tag that both have, and the data."""
     own, source = tags(run.settings), data_source(run.settings)
     found = []
     for other in runs:
         its = tags(other.settings)
         shared = (own.keys() & its.keys()) - {factor}
         data = data_source(other.settings)
-        same_data = factor in DATA_VARIES or not data or data == source
-        if its.get(factor) == level and all(own[key] == its[key] for key in shared) and same_data:
+        is_fair = factor in DATA_VARIES or not data or data == source
+        is_fair &= other.settings.get("baseline") == run.settings.get("baseline")
+        if its.get(factor) == level and all(own[key] == its[key] for key in shared) and is_fair:
             found.append((len(shared), other))
     return max(found, key=lambda entry: entry[0])[1] if found else None
 

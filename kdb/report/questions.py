@@ -84,7 +84,7 @@ def _question(results: Results, factor: str) -> Question:
 
 def _groups(results: Results, factor: str) -> list[Group]:
     """Two levels or more each; the one with most levels first, then the one with the best recipe."""
-    candidates = [one for one in results.recipes if factor in one.factors and one not in results.duplicates]
+    candidates = [one for one in results.recipes if factor in one.factors]
     if factor == "quantity":
         found = _series(candidates)
     else:
@@ -134,10 +134,10 @@ def _series(candidates: Sequence[Recipe]) -> list[tuple[Factors, list[Recipe]]]:
 
 def _group(results: Results, factor: str, shared: Factors, recipes: Sequence[Recipe]) -> Group | None:
     plain = [one.factors[factor] for one in recipes]
-    levels = {}
+    levels: dict[str, Recipe] = {}
     for one, level in zip(recipes, plain, strict=True):
         shown = [one.factors[name] for name in _FOLLOWS.get(factor, ()) if name in one.factors]
-        levels[f"{level} with {', '.join(shown)}" if plain.count(level) > 1 and shown else level] = one
+        levels.setdefault(f"{level} with {', '.join(shown)}" if plain.count(level) > 1 and shown else level, one)
     if len(levels) < 2:
         return None
     ordered = dict(sorted(levels.items(), key=lambda pair: _place(factor, pair[0])))

@@ -84,7 +84,7 @@ def _cost(results: Results) -> str:
 
 
 def _effects(results: Results, question: Question) -> str:
-    """The group with most levels; of quantities its smallest and its largest part."""
+    """What the group with most levels says, and in how many others a difference is shown."""
     if not question.students:
         return MISSING.get(question.factor, "")
     group = question.students[0]
@@ -101,8 +101,6 @@ def _effects(results: Results, question: Question) -> str:
     ]
     if not shown:
         return MISSING.get(question.factor, "")
-    if question.factor == "quantity":
-        shown = list(dict.fromkeys([shown[0], shown[-1]]))
     return findings.effects(question.title, _reference(results, question, group), shown, family)
 
 

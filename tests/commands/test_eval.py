@@ -344,6 +344,20 @@ def test_levels_are_compared_on_equal_data_only(kdb) -> None:
     }
 
 
+def test_a_baseline_is_compared_with_itself_on_more_data(kdb) -> None:
+    """Two that answer alike on little data are two comparisons where they do not on all of it."""
+    runs = [
+        run(f"{name} {share}", baseline=name, tags={"quantity": share})
+        for name in ("clusters", "embedder")
+        for share in ("10 %", "100 %")
+    ]
+    bundles = {"clusters 100 %": GOOD, "embedder 100 %": ["ab", "ce"]}
+    some = [prediction(n, bundles.get(r.id, HALF), r.id) for n in range(12) for r in runs]
+    found = comparisons(kdb("eval", stdin=lines(*runs, *some)), "quantity")
+    assert set(found) == {(f"{name} 10 %", f"{name} 100 %") for name in ("clusters", "embedder")}
+    assert all(one["p"] for one in found.values())
+
+
 def test_seeds_are_averaged_and_paired_over_sessions(kdb) -> None:
     runs = [run("c", baseline="clusters")] + [student(f"s{n}", name="SFT", tags={"seed": str(n)}) for n in (0, 1)]
     some = [prediction(n, HALF, "c") for n in range(6)]

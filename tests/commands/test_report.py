@@ -378,6 +378,21 @@ def test_runs_with_the_same_predictions_count_once(kdb, tmp_path) -> None:
     assert "SFT again has the predictions of SFT." in printed and "corrected by Holm over 1 students" in printed
 
 
+def test_a_student_that_answers_as_a_baseline_does_keeps_its_place_among_quantities(kdb, tmp_path) -> None:
+    tags = {"utilization": "SFT", "strategy": "random"}
+    little, much = ({"name": f"SFT, {q}", "tags": {**tags, "quantity": q}} for q in ("10 %", "100 %"))
+    settings, quality = GRID[1]
+    metrics, predictions = write_grid(tmp_path, kdb, [GRID[0], (settings, quality), ({**tuned(), **much}, 0.9)])
+    copies = [line.replace(b'"run01"', b'"copy"') for line in run_lines(1, {**tuned(), **little}, quality)]
+    with predictions.open("ab") as file:
+        file.write(b"\n".join(copies) + b"\n")
+    metrics.write_bytes(kdb("eval", predictions).out)
+    shown = kdb("report", metrics, "--table", "quantity", "--format", "markdown").stdout
+    rows = [line for line in shown.splitlines() if line.startswith("| ") and "--" not in line]
+    levels = [row.split("|")[2].strip() for row in rows]
+    assert levels == ["quantity", "10 %", "100 %"] and "not compared" not in shown
+
+
 def test_stated_families_seeds_and_calibration_are_taken_as_recorded(kdb, tmp_path) -> None:
     metrics, _ = write_grid(tmp_path, kdb, [*GRID[:2], ({**tuned(), "name": "SFT"}, 0.9)])
     lines = [msgspec.json.decode(line) for line in metrics.read_bytes().splitlines()]
