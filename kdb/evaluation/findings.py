@@ -51,7 +51,8 @@ def conclusion(contrast: Contrast) -> str:
         return (
             f"the interval lies {'above' if low > 0 else 'below'} zero, but the corrected test does not confirm it"
         )
-    return f"no difference is shown; a gain above {number(high)} and a loss above {number(-low)} are ruled out"
+    gain, loss = (f"a {what} above {number(max(0.0, bound))}" for what, bound in (("gain", high), ("loss", -low)))
+    return f"no difference is shown; {gain} and {loss} are ruled out"
 
 
 def best_against_baseline(
