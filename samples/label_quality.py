@@ -11,8 +11,13 @@ model without a student (the baseline partition-crf-frozen; its calibration, whi
 scored on the validation and test sessions, which it never sees. Rows are written as they come: a run that is
 stopped leaves those of whole draws, and --table makes the table of what is there.
 
-With --labels FILE (what `kdb extract label` wrote) the labels are a real teacher's, of the sessions it labelled.
---ask FILE writes what such a teacher is to be given: the sessions of the first draw, of which few are annotated.
+With --labels FILE the labels are a real teacher's. --ask FILE writes what it is to be given for the first draw: the
+sessions that nobody annotated, then the others.
+
+    python samples/label_quality.py all.jsonl -o out/labels --ask ask.jsonl
+    kdb extract label ask.jsonl --teacher http://localhost:8000/v1 --model qwen2.5-coder-0.5b-instruct \\
+      --samples 1 --demos 2 --max-tokens 300 --sessions 150 > labels.jsonl
+    python samples/label_quality.py all.jsonl -o out/labels --labels labels.jsonl --seeds 1
 """
 
 from __future__ import annotations
@@ -82,7 +87,7 @@ def main() -> None:
     if options.ask:
         annotated, rest = drawn(training, 0)
         with options.ask.open("wb") as out:
-            return stream.write([*annotated, *map(bare, rest)], out)
+            return stream.write([*map(bare, rest), *annotated], out)
     file = options.output / "rows.jsonl"
     if not options.table:
         options.output.mkdir(parents=True, exist_ok=True)

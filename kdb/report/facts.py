@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from kdb.evaluation.families import tags
 from kdb.records import ImportInfo, Run
 from kdb.report.factors import Settings
 from kdb.report.results import Results
@@ -32,7 +33,7 @@ def facts(results: Results, runs: Mapping[str, Run], records_hash: str, stated: 
     settings = [one.settings for one in results.recipes]
     students = dict.fromkeys(str(its["student"]).rpartition("/")[2] for its in settings if its.get("student"))
     seeds = dict.fromkeys(
-        str(runs[run].seed) for one in results.recipes for run in (one.seeds or (one.run,)) if run in runs
+        _seed(runs[run]) for one in results.recipes for run in (one.seeds or (one.run,)) if run in runs
     )
     found = {
         "data": "; ".join(filter(None, map(_data, ways))) or ("" if stated else UNKNOWN),
@@ -46,6 +47,12 @@ def facts(results: Results, runs: Mapping[str, Run], records_hash: str, stated: 
         "records": records_hash,
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _seed(run: Run) -> str:
+    """The seed that a grid declares, else that of the training, else that of the run itself."""
+    training = run.settings.get("training") if run.settings.get("adapter") else None
+    return tags(run.settings).get("seed") or str((training or {}).get("seed", run.seed))
 
 
 def _data(way: ImportInfo) -> str:

@@ -74,7 +74,8 @@ def address(tmp_path_factory, kdb) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("reports")
     metrics, predictions = write_grid(folder, kdb)
     made = {"invented": [metrics, predictions]}
-    made |= {name: [SAMPLES / f"results/{name}/test/records.jsonl"] for name in ("electronic", "clothing")}
+    committed = {"electronic": "electronic/test", "clothing": "clothing/experiment"}
+    made |= {name: [SAMPLES / "results" / place / "records.jsonl"] for name, place in committed.items()}
     for name, files in made.items():
         done = kdb("report", *files, "-o", folder / name)
         assert done.code == 0, done.stderr

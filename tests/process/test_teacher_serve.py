@@ -9,6 +9,9 @@ from support.serving import recorded, transformers_serve
 
 from kdb.student import weights
 
+KILLS = 10
+"""The campaign (`make campaign`) kills more often."""
+
 
 def test_packaged_student_serves_as_teacher(samples: Path, tmp_path: Path) -> None:
     model = weights.student_path(weights.STUDENT)
@@ -25,16 +28,16 @@ def test_packaged_student_serves_as_teacher(samples: Path, tmp_path: Path) -> No
         assert (stopped.code, len(recorder.received)) == (1, 7)
 
 
-def test_killed_twenty_times_with_a_real_server(tiny_student: Path, tmp_path: Path) -> None:
+def test_killed_often_with_a_real_server(tiny_student: Path, tmp_path: Path) -> None:
     more = ["--sessions", "20", "--max-tokens", "16"]
     with transformers_serve(str(tiny_student), tmp_path / "log") as port, recorded(port) as (url, recorder):
-        counts = kill_often(recorder, url, str(tiny_student), tmp_path, 20, more)
+        counts = kill_often(recorder, url, str(tiny_student), tmp_path, KILLS, more)
     assert counts["distinct"] >= 20 * 4
 
 
-def test_killed_twenty_times_with_a_teacher_that_knows(tmp_path: Path) -> None:
+def test_killed_often_with_a_teacher_that_knows(tmp_path: Path) -> None:
     server = FakeTeacher(latency=0.05)
     with running(server) as url:
-        counts = kill_often(server, url, "gpt-4o-mini", tmp_path, 20, ["--sessions", "20"])
+        counts = kill_often(server, url, "gpt-4o-mini", tmp_path, KILLS, ["--sessions", "20"])
     assert counts["distinct"] == 20 * 4
     assert counts["knowledge"] >= 20
