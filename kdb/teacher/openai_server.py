@@ -130,8 +130,9 @@ class OpenAIServer(Backend):
 
     def _drop(self, error: Any, body: dict[str, Any], without: frozenset[str]) -> None:
         """ParameterRefused where the server refuses a parameter that we can do without, which we then do."""
-        is_about_form = error.status_code in (400, 422, 501) or "validation" in _words(error).lower()
-        if not is_about_form:  # llama-cpp-python answers 500 to a parameter that it does not know
+        # llama-cpp-python answers 500 to a parameter that it does not know.
+        is_validation = error.status_code == 500 and "validation" in _words(error).lower()
+        if error.status_code not in (400, 422, 501) and not is_validation:
             return
         name = refused_parameter(error.body, error.response.text)
         step = step_of(name, body)
