@@ -53,25 +53,23 @@ class MeteredTeacher(Layer):
 
     def ask(self, request: Request) -> Answer:
         """See `Teacher`; TeacherUnavailable where this run is to send no more."""
-        expected = self._expected.usage(request)
-        reserved = self._reserve(expected)
-        answer: Answer | None = None
+        expected = self._reserve(request)
         used: Usage | None = None
         try:
             self.rate_limiter.acquire(request.prompt_tokens + request.sampling.max_tokens)
             answer = self.teacher.ask(request)
             used = self._priced(answer.usage, answer.model)
+            self._expected.learn(request, answer.usage)
         except RequestFailed as error:
             if error.usage or error.billed:
-                used = self._priced(error.usage or expected)
+                used = self._priced(error.usage) if error.usage else expected
                 self._add(estimated=error.usage is None, lost=used)
             raise
         except TeacherUnavailable as error:
             self.stop(error)
             raise
         finally:
-            self._settle(reserved, used)
-        self._expected.learn(request, answer.usage)
+            self._settle(expected, used)
         self._add(estimated=answer.estimated)
         self._check_model(answer.model)
         return structs.replace(answer, usage=used)
@@ -107,18 +105,20 @@ class MeteredTeacher(Layer):
             return KdbError(f"{self.stopped.message}: {what}", hint)
         return self.teacher.shortfall(what)
 
-    def _reserve(self, expected: Usage) -> float:
+    def _reserve(self, request: Request) -> Usage:
         """Take the money for one request out of the budget, once what is in flight leaves enough of it."""
         budget, most = self.limits.budget, self.limits.max_requests
-        cost = self._priced(expected).cost or 0.0
         with self._settled:
             while not self.stopped:
+                # Anew each time: an answer that came meanwhile may have taught what a request costs.
+                expected = self._priced(self._expected.usage(request))
+                cost = expected.cost or 0.0
                 if most is not None and self.counts["sent"] >= most:
                     self.stop_within(f"--max-requests {most} is reached", "run again")
                 elif budget is None or self.spent + self.reserved + cost <= budget + ROUNDING:
                     self.counts["sent"] += 1
                     self.reserved += cost
-                    return cost
+                    return expected
                 elif self.reserved <= ROUNDING:
                     left = f"${max(budget - self.spent, 0):.2g} of it left, the next request about ${cost:.2g}"
                     self.stop_within(f"the budget of ${budget:g} is spent", f"{left}; give a larger --budget")
@@ -131,9 +131,9 @@ class MeteredTeacher(Layer):
         self.stopped = self.stopped or TeacherUnavailable(message, hint)
         self._settled.notify_all()
 
-    def _settle(self, reserved: float, used: Usage | None) -> None:
+    def _settle(self, reserved: Usage, used: Usage | None) -> None:
         with self._settled:
-            self.reserved -= reserved
+            self.reserved -= reserved.cost or 0.0
             if used:
                 self.spent += used.cost or 0.0
                 self.counts["prompt"] += used.prompt_tokens
