@@ -1,35 +1,32 @@
-"""Groups of commands: listed in their own order, and a wrong call is one line."""
+"""Groups of commands: listed in the order of a registry, loaded when called, and a wrong call is one line."""
 
+import pkgutil
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperGroup
 
 from kdb import console, registry
 from kdb.cli.exit_codes import USAGE
-from kdb.cli.options import EXAMPLE, reflowed
+from kdb.cli.help_text import EXAMPLE, reflowed
 from kdb.errors import UsageError
 
 _WrongCall: Any = typer.BadParameter.__base__  # Click's UsageError, of which some versions of Typer hold a copy
 
 
 class Commands(TyperGroup):
-    """Commands in the order in which they were added, or that `order` says."""
-
-    order: tuple[str, ...] = ()
+    """Commands in the order in which they were added."""
 
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
         for command in self.commands.values():
-            text, mark, example = (command.help or "").partition(EXAMPLE)
-            if mark:  # the end of the help, after the options
-                command.help, command.epilog = text.rstrip(), mark + example
+            _with_example(command)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names in order."""
-        names = list(self.commands)
-        return sorted(names, key=lambda name: self.order.index(name) if name in self.order else len(self.order))
+        return list(self.commands)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the first word names; UsageError where there is none."""
@@ -55,10 +52,31 @@ class Commands(TyperGroup):
         return code
 
 
-class PipeCommands(Commands):
-    """The commands of `kdb`: first those of the pipe."""
+class LazyCommands(Commands):
+    """Commands by name, each imported when it is called: a list of them costs nothing."""
 
-    order = ("import", "extract", "select", "train", "infer", "collect", "eval", "report")
+    table: ClassVar[Mapping[str, tuple[str, str]]]
+    """Where each is defined (`module:name`, a function or a group of commands), and what it does in one line."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names in order."""
+        return list(self.table)
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        """The command of this name, or None."""
+        if name in self.table and name not in self.commands:
+            found = pkgutil.resolve_name(self.table[name][0])
+            if not isinstance(found, typer.Typer):
+                alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+                alone.command(name)(found)
+                found = alone
+            self.commands[name] = _with_example(typer.main.get_command(found))
+        return self.commands.get(name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands, from the summaries alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in self.table.items()])
 
 
 def group(cls: type[Commands], text: str, example: str, **more: Any) -> typer.Typer:
@@ -73,6 +91,14 @@ def group(cls: type[Commands], text: str, example: str, **more: Any) -> typer.Ty
         rich_markup_mode=None,
         **more,
     )
+
+
+def _with_example(command: Any) -> Any:
+    """The command with the example of its help at the end, after the options."""
+    text, mark, example = (command.help or "").partition(EXAMPLE)
+    if mark:
+        command.help, command.epilog = text.rstrip(), mark + example
+    return command
 
 
 def _in_one_line(error: Any) -> str:

@@ -6,23 +6,35 @@ from typing import Annotated
 import typer
 
 from kdb import __version__
-from kdb.cli import extract, prompts
-from kdb.cli.collect import collect
-from kdb.cli.eval import eval_
 from kdb.cli.exit_codes import prepare_streams
-from kdb.cli.export import export
-from kdb.cli.grid import grid
-from kdb.cli.groups import PipeCommands, group
-from kdb.cli.import_ import import_
-from kdb.cli.infer import infer
-from kdb.cli.rate import rate
-from kdb.cli.report import report
-from kdb.cli.select import select
-from kdb.cli.train import train
-from kdb.cli.why import why
+from kdb.cli.groups import LazyCommands, group
+
+COMMANDS = {
+    "import": ("kdb.cli.import_:import_", "Turn shop data into session records."),
+    "extract": ("kdb.cli.extract:app", "Draw knowledge from training sessions."),
+    "select": ("kdb.cli.select:select", "Choose training sessions, or knowledge, and how much of it."),
+    "train": ("kdb.cli.train:train", "Train a LoRA adapter on sessions and knowledge."),
+    "infer": ("kdb.cli.infer:infer", "Predict the bundles of sessions."),
+    "collect": ("kdb.cli.collect:collect", "List each distinct predicted bundle once."),
+    "eval": ("kdb.cli.eval:eval_", "Score predictions and compare runs."),
+    "report": ("kdb.cli.report:report", "Write a report from scores."),
+    "export": ("kdb.cli.export:export", "Merge an adapter into its student."),
+    "rate": ("kdb.cli.rate:rate", "Let a teacher rate the intents of predicted bundles."),
+    "why": ("kdb.cli.why:why", "Show one session, what was predicted for it, and why."),
+    "grid": ("kdb.cli.grid:grid", "Turn a grid of experiments into rules for make."),
+    "prompts": ("kdb.cli.prompts:app", "Show the prompts of all models."),
+}
+"""Where each command is defined and what it does: the pipe in its order, then the others."""
+
+
+class KdbCommands(LazyCommands):
+    """The subcommands of `kdb`."""
+
+    table = COMMANDS
+
 
 app = group(
-    PipeCommands,
+    KdbCommands,
     "Distil what a large teacher LLM knows about product bundling into a small student, and measure it. "
     "Every command reads and writes JSONL records, so that they can be piped.",
     "kdb import DATA --split test | kdb infer --baseline clusters | kdb eval",
@@ -39,21 +51,6 @@ def options(
     if version:
         print(__version__)
         raise typer.Exit
-
-
-app.command("import", short_help="Turn shop data into session records.")(import_)
-app.add_typer(extract.app, name="extract", short_help="Draw knowledge from training sessions.")
-app.command("select", short_help="Choose training sessions, or knowledge, and how much of it.")(select)
-app.command("train", short_help="Train a LoRA adapter on sessions and knowledge.")(train)
-app.command("infer", short_help="Predict the bundles of sessions.")(infer)
-app.command("collect", short_help="List each distinct predicted bundle once.")(collect)
-app.command("eval", short_help="Score predictions and compare runs.")(eval_)
-app.command("report", short_help="Write a report from scores.")(report)
-app.command("export", short_help="Merge an adapter into its student.")(export)
-app.command("rate", short_help="Let a teacher rate the intents of predicted bundles.")(rate)
-app.command("why", short_help="Show one session, what was predicted for it, and why.")(why)
-app.command("grid", short_help="Turn a grid of experiments into rules for make.")(grid)
-app.add_typer(prompts.app, name="prompts", short_help="Show the prompts of all models.")
 
 
 def main() -> None:

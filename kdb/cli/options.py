@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -18,14 +17,13 @@ from typer.models import OptionInfo
 
 from kdb import console, registry
 from kdb.cli.exit_codes import guard
+from kdb.cli.help_text import reflowed
 from kdb.cli.settings import Setting, build, is_settings, settings, text_of
 from kdb.cli.streams import MessageOptions
 from kdb.errors import KdbError, UsageError
 
 METAVARS = {int: "N", float: "X", Path: "PATH"}
-LONGEST_METAVAR, EXAMPLE_WIDTH = 20, 74
-EXAMPLE = "\b\nExample:"
-"""How the example of a help begins, whose lines are not to be wrapped."""
+LONGEST_METAVAR = 20
 
 
 class Given(dict[str, str]):
@@ -79,25 +77,6 @@ def command(function: Callable[..., Any] | None = None, *, rare: str = "") -> An
     run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in shown}
     return run
-
-
-def reflowed(text: str) -> str:
-    """A docstring as help: a line a paragraph, for the terminal to wrap; a long example as lines of shell."""
-    paragraphs = [" ".join(p.split()) for p in inspect.cleandoc(text).split("\n\n")]
-    return "\n\n".join("\b\n" + _shell_lines(p) if p.startswith("Example:") else p for p in paragraphs)
-
-
-def _shell_lines(command: str) -> str:
-    """A command, broken where the shell goes on reading: after `|`, or before an option by a backslash."""
-    lines = [""]
-    for part in re.split(r"(?<= \|) |(?= --?\w)| (?=>)", command):
-        part = part.strip()
-        if lines[-1] and len(lines[-1]) + len(part) > EXAMPLE_WIDTH:
-            lines[-1] += "" if lines[-1].endswith("|") else " \\"
-            lines.append("    " + part)
-        else:
-            lines[-1] = f"{lines[-1]} {part}".strip() if len(lines) == 1 else f"{lines[-1]} {part}"
-    return "\n".join(lines)
 
 
 def _parameters(

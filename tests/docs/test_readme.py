@@ -235,8 +235,8 @@ def _commands() -> Iterator[tuple[str, set[str]]]:
     from kdb.cli.main import app
 
     def walk(prefix: str, command: Any) -> Iterator[tuple[str, set[str]]]:
-        for name, inner in getattr(command, "commands", {}).items():
-            yield from walk(f"{prefix} {name}".strip(), inner)
+        for name in command.list_commands(None) if hasattr(command, "commands") else ():
+            yield from walk(f"{prefix} {name}".strip(), command.get_command(None, name))
         if not hasattr(command, "commands"):
             yield prefix, {flag for p in command.params for flag in (*p.opts, *p.secondary_opts)}
 

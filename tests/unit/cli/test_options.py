@@ -165,8 +165,8 @@ def test_given_refuses_only_what_was_given() -> None:
 def commands() -> Iterator[tuple[list[str], Any]]:
     def walk(path: list[str], found: Any) -> Iterator[tuple[list[str], Any]]:
         yield path, found
-        for name, inner in getattr(found, "commands", {}).items():
-            yield from walk([*path, name], inner)
+        for name in found.list_commands(None) if hasattr(found, "list_commands") else ():
+            yield from walk([*path, name], found.get_command(None, name))
 
     yield from walk([], get_command(main.app))
 

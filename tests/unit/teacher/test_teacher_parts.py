@@ -282,7 +282,9 @@ def test_a_waiting_request_is_reserved_at_what_is_known_when_its_turn_comes(tmp_
     (tmp_path / "prices.toml").write_text("[slow]\nprompt = 0\ncompletion = 1\n")
     metered = MeteredTeacher(Slow(), Prices(tmp_path / "prices.toml"), Limits(budget=905 / 1e6))
     # Each is guessed at 900 tokens, so the second waits for the first; it then is known that 10 are used.
-    guessed = Request("test", [{"role": "user", "content": "x"}], SCHEMA, Sampling(max_tokens=900), expected_tokens=900)
+    guessed = Request(
+        "test", [{"role": "user", "content": "x"}], SCHEMA, Sampling(max_tokens=900), expected_tokens=900
+    )
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(metered.ask, [guessed, guessed]))
     assert [answer.usage.cost for answer in answers] == [10 / 1e6, 10 / 1e6]
