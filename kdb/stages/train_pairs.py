@@ -68,12 +68,11 @@ def makers(config: StudentConfig, device: str) -> dict[str, Maker]:
     """How the learners of a configuration are made; the embedder first, because it needs no language model."""
     training = config.training
     seed, steps = training.seed, training.max_steps
-    embedder, layers = config.context.embedder, config.method.encoder_layers
     settings = FitSettings(training.num_train_epochs, steps, training.learning_rate, seed)
     return {
-        EMBEDDER: title_encoder.maker(embedder, FitSettings(steps=steps, seed=seed), device),
+        EMBEDDER: title_encoder.maker(config.context.embedder, FitSettings(steps=steps, seed=seed), device),
         STUDENT: session_encoder.maker(
-            config.student, config.lora, settings, layers, training.precision, device, config.load_in_4bit
+            config.student, config.lora, settings, config.method, training.precision, device, config.load_in_4bit
         ),
     }
 

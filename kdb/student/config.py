@@ -44,6 +44,10 @@ class MethodConfig(Struct, kw_only=True):
     encoder_layers: Annotated[
         int, Meta(ge=0, description="Blocks of the student that are read (pairs); 0: all.", extra=RARE)
     ] = 8
+    normalised_states: Annotated[
+        bool, Meta(description="Bring tokens to like length before their mean (pairs).", extra=RARE)
+    ] = True
+    """Then states may come from a server, which gives them as they leave the last norm."""
     utility: Annotated[Utility, Meta(description="What decisions aim at (pairs).")] = "f1"
 
 
@@ -148,7 +152,11 @@ def read(folder: Path) -> StudentConfig:
         version = found.get("v", 1)
         if not isinstance(version, int) or version > VERSION:
             raise KdbError(f"{file}: written in version {version}, this kdb reads up to {VERSION}", "upgrade kdb")
-        return msgspec.convert(config_v1.upgrade(found) if version < 2 else found, StudentConfig)
+        if version < 2:
+            found = config_v1.upgrade(found)
+        elif isinstance(found.get("method"), dict):
+            found["method"].setdefault("normalised_states", False)  # adapters from before it was a setting
+        return msgspec.convert(found, StudentConfig)
     except FileNotFoundError:
         merged = (folder / METADATA_FOLDER / FILE).is_file()
         hint = "it is a merged model: pass it as --student" if merged else "train one with kdb train"

@@ -56,7 +56,7 @@ class OpenAIServer(Backend):
     def __init__(self, identity: Identity, url: str, timeout: float) -> None:
         super().__init__(identity)
         self.timeout = timeout
-        self._client = _client(url, timeout)
+        self._client = open_client(url, timeout)
 
     @classmethod
     def open(cls, identity: Identity, config: TeacherConfig) -> Self:
@@ -199,7 +199,8 @@ def without_secrets(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _client(url: str, timeout: float) -> Any:
+def open_client(url: str, timeout: float) -> Any:
+    """The official client of a server; UsageError where the proxies of the environment cannot be used."""
     import openai
 
     parts = urlsplit(url)

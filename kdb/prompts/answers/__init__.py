@@ -20,13 +20,14 @@ class TextFormat(ABC):
     """A format in which the student writes its answer as text, with the intent of each bundle if `intents`.
 
     The classes say what holds for them: `is_text` that the answer is written, `has_intents` that the format can
-    name intents, `can_serve` that a server can be asked, `can_sample` that answers can be drawn and can vote.
+    name intents, `can_sample` that answers can be drawn and can vote, `served_as` what a server is asked for: its
+    text, the states of tokens, or nothing that servers give.
     """
 
     name: ClassVar[str]
     is_text: ClassVar[bool] = True
     has_intents: ClassVar[bool] = False
-    can_serve: ClassVar[bool] = True
+    served_as: ClassVar[str] = "text"
     can_sample: ClassVar[bool] = True
 
     def __init__(self, intents: bool = False) -> None:

@@ -25,7 +25,8 @@ THOUGHT_TOKENS = 256
 class GenerationMethod(AnswerMethod[Generated]):
     """Asks for an answer in a text format; an answer written freely is repaired, or fails."""
 
-    is_text = can_serve = can_sample = True
+    is_text = can_sample = True
+    served_as = "text"
 
     def __init__(
         self, student: Student, answer: TextFormat, config: StudentConfig, generation: GenerationConfig

@@ -7,7 +7,7 @@ be invalid.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +38,16 @@ class PairMethod(AnswerMethod[Floats]):
 
     epochs = SessionEncoder.epochs
     has_tokens = False
+    served_as = "states"
 
-    def __init__(self, student: Student, config: MethodConfig, context: ContextConfig) -> None:
+    def __init__(
+        self,
+        student: Student | None,
+        config: MethodConfig,
+        context: ContextConfig,
+        encoder: SessionEncoder | None = None,
+    ) -> None:
+        """Reads with `encoder`, if one is given, in place of `student`."""
         if config.thoughts != "none":
             raise UsageError("the answer format pairs writes nothing, so no thought", "use --answer list")
         if context.demos or context.knowledge:
@@ -47,9 +55,14 @@ class PairMethod(AnswerMethod[Floats]):
                 "the answer format pairs reads titles only",
                 "leave out --demos and --knowledge, or --answer pair-prompts",
             )
-        self.student, self.config = student, config
+        self.student, self.config, self.encoder = student, config, encoder
         self.embedder = open_embedder(context.embedder)
         self.stack: PairStack | None = None
+
+    @property
+    def learners(self) -> Collection[PairLearner]:
+        """Those that have a weight."""
+        return self.stack.learners.values() if self.stack else ()
 
     @classmethod
     def prompts(cls, intents: bool) -> list[str]:
@@ -110,11 +123,17 @@ class PairMethod(AnswerMethod[Floats]):
 
         def learner(name: str) -> PairLearner:
             if name == STUDENT:
-                found = SessionEncoder(self.student, layers=self.config.encoder_layers)
+                found = self.encoder or self._session_encoder()
                 found.load_head(folder / HEAD)
                 return found
-            embedder = TitleEncoder(self.embedder.name, device=str(self.student.device))
+            device = str(self.student.device) if self.student else "cpu"
+            embedder = TitleEncoder(self.embedder.name, device=device)
             embedder.load(folder / EMBEDDER_WEIGHTS)
             return embedder
 
         self.stack = stack.read(folder, self.embedder, learner, self.config.pair_features)
+
+    def _session_encoder(self) -> SessionEncoder:
+        assert self.student is not None
+        layers, normalised = self.config.encoder_layers, self.config.normalised_states
+        return SessionEncoder(self.student, layers=layers, normalised=normalised)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdb import prompts
 from kdb.student import adapter
-from kdb.student.config import LoraConfig
+from kdb.student.config import LoraConfig, MethodConfig
 from kdb.student.examples import token_ids
 from kdb.student.model import Student, load
 from kdb.student.pairwise.head import PairHead
@@ -22,28 +22,36 @@ if TYPE_CHECKING:
     import torch
 
 PROMPT = "session_encoder"
+EPSILON = 1e-5
+"""As in the norms of the language models that are read."""
 
 
 class SessionEncoder(PairLearner):
-    """A causal language model with a LoRA adapter; an item's state is the mean over its title.
+    """A causal language model with a LoRA adapter; an item's state is the mean over the tokens of its title.
 
-    (The mean tells more than the last state, which a language model keeps for what comes next.)
-
-    It has read the items before, so the order of items matters.
+    (The mean tells more than the last state, which a language model keeps for what comes next.) With `normalised`,
+    each token's state is brought to a root mean square of 1 before. It has read the items before, so the order of
+    items matters.
     """
 
     learning_rate = 5e-4
     epochs = 2
     reads_order = True
 
-    def __init__(self, student: Student, seed: int = 0, dropout: float = 0.1, layers: int = 0) -> None:
+    def __init__(
+        self, student: Student, seed: int = 0, dropout: float = 0.1, layers: int = 0, normalised: bool = True
+    ) -> None:
         import torch
 
-        self.student, self.layers = student, layers
         torch.manual_seed(seed)
-        self.head = PairHead(student.model.config.hidden_size, dropout, student.device)
-        self._prefix = token_ids(student.tokenizer, prompts.template(PROMPT) + "\n")
-        self._line = lru_cache(CACHED_TITLES)(self._read)
+        self.student, self.layers, self.normalised = student, layers, normalised
+        self._prepare(student.tokenizer, student.model.config.hidden_size, student.device, dropout)
+
+    def _prepare(self, tokenizer: Any, size: int, device: Any, dropout: float = 0.0) -> None:
+        self.head = PairHead(size, dropout, device)
+        self.tokenizer = tokenizer
+        self._prefix = token_ids(tokenizer, self.text([]))
+        self._line = lru_cache(CACHED_TITLES)(lambda title: token_ids(tokenizer, _line_of(title)))
 
     def encoder_weights(self) -> dict[str, torch.nn.Parameter]:
         """See `PairLearner`: the weights of the adapter."""
@@ -54,23 +62,40 @@ class SessionEncoder(PairLearner):
         return len(self._prefix) + sum(len(self._line(title)) for title in titles)
 
     def states(self, sessions: Sequence[Titles]) -> list[torch.Tensor]:
-        """See `PairLearner`. Padded on the right, where no causal attention looks."""
+        """See `PairLearner`."""
         import torch
 
-        sequences, places = [], []
-        for titles in sessions:
-            ids, spans = list(self._prefix), []
-            for title in titles:
-                line = self._line(title)
-                spans.append(slice(len(ids), len(ids) + max(1, len(line) - 1)))  # without the end of the line
-                ids += line
-            sequences.append(ids)
-            places.append(spans)
+        found = []
+        for titles, states in zip(sessions, self.token_states(sessions), strict=True):
+            if self.normalised:
+                states = torch.nn.functional.rms_norm(states, states.shape[-1:], eps=EPSILON)
+            found.append(torch.stack([states[span].mean(0) for span in self.tokens(titles)[1]]))
+        return found
+
+    def text(self, titles: Titles) -> str:
+        """What is read for a session, as text."""
+        return prompts.template(PROMPT) + "\n" + "".join(map(_line_of, titles))
+
+    def tokens(self, titles: Titles) -> tuple[list[int], list[slice]]:
+        """`text` as tokens, and where each title stands in them, without the end of its line."""
+        ids, spans = list(self._prefix), []
+        for title in titles:
+            line = self._line(title)
+            spans.append(slice(len(ids), len(ids) + max(1, len(line) - 1)))
+            ids += line
+        return ids, spans
+
+    def token_states(self, sessions: Sequence[Titles]) -> list[torch.Tensor]:
+        """The state of each token of `text` in fp32: (tokens, size) a session."""
+        import torch
+
+        sequences = [self.tokens(titles)[0] for titles in sessions]
         width = max(map(len, sequences))
-        padded = torch.tensor([ids + [0] * (width - len(ids)) for ids in sequences], device=self.student.device)
+        # Padded on the right, where no causal attention looks.
+        padded = torch.tensor([[*ids, *[0] * (width - len(ids))] for ids in sequences], device=self.student.device)
         with _first_blocks(self._base(), self.layers) as base:
             hidden = base(input_ids=padded, use_cache=False).last_hidden_state
-        return [torch.stack([hidden[n, span].float().mean(0) for span in spans]) for n, spans in enumerate(places)]
+        return [hidden[n, : len(ids)].float() for n, ids in enumerate(sequences)]
 
     def set_training(self, on: bool) -> None:
         """See `PairLearner`."""
@@ -97,27 +122,25 @@ class SessionEncoder(PairLearner):
         model = self.student.model
         return (model.get_base_model() if hasattr(model, "get_base_model") else model).base_model
 
-    def _read(self, title: str) -> list[int]:
-        """The tokens of a title and the end of its line."""
-        return token_ids(self.student.tokenizer, prompts.sanitized(title, TITLE_LENGTH) + "\n")
-
 
 def maker(
     name: str,
     lora: LoraConfig,
     settings: FitSettings,
-    layers: int,
+    method: MethodConfig,
     precision: str,
     device: str,
     load_in_4bit: bool = False,
 ) -> Maker:
-    """How the encoder of this student is made: its first `layers` blocks (0: all) with a new adapter."""
+    """How the encoder of this student is made: its first blocks, or all, with a new adapter."""
 
     def make() -> SessionEncoder:
         student = load(name, precision=precision, device=device, load_in_4bit=load_in_4bit)
-        count = min(layers, int(student.model.config.num_hidden_layers))
+        count = min(method.encoder_layers, int(student.model.config.num_hidden_layers))
         adapter.attach(student, lora, settings.seed, count)
-        return SessionEncoder(student, settings.seed, layers=layers)
+        return SessionEncoder(
+            student, settings.seed, layers=method.encoder_layers, normalised=method.normalised_states
+        )
 
     return Maker(make, settings)
 
@@ -134,3 +157,7 @@ def _first_blocks(base: Any, count: int) -> Iterator[Any]:
         yield base
     finally:
         base.layers, base.norm = blocks, norm
+
+
+def _line_of(title: str) -> str:
+    return prompts.sanitized(title, TITLE_LENGTH) + "\n"
