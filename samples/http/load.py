@@ -1,17 +1,20 @@
-"""How long clients wait for a service: the median and the 99th percentile at 1, 8 and 32 clients, as a table.
+"""How long clients wait for a service: the median and the 99th percentile at 1, 8 and 32 clients, as JSONL.
 
-    python samples/http/load.py HOST:PORT SESSIONS.jsonl REQUESTS
+    python samples/http/load.py HOST:PORT SESSIONS.jsonl REQUESTS WHO >> load.jsonl
+    python samples/http/load.py load.jsonl      prints the table of such rows
 
-Each client sends its share of the requests, one after the other over one connection. Up to two minutes are waited
-for the service; requests to warm up are not counted.
+WHO is how the table calls what answers. Each client sends its share of the requests, one after the other over
+one connection. Up to two minutes are waited for the service; requests to warm up are not counted.
 """
 
 import http.client
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 CLIENTS = (1, 8, 32)
@@ -44,20 +47,42 @@ def wait_for(address: str, body: bytes) -> None:
     sys.exit(f"{address}: nothing listens")
 
 
-def main(address: str, sessions: str, requests: str) -> None:
+class Row(msgspec.Struct):
+    """What so many clients at once found; times in milliseconds."""
+
+    who: str
+    clients: int
+    p50: float
+    p99: float
+    sessions_a_second: float
+
+
+def measure(address: str, sessions: str, requests: str, who: str) -> Iterator[Row]:
+    """A row for each number of clients."""
     lines = Path(sessions).read_bytes().splitlines()
     bodies = [lines[n % len(lines)] for n in range(int(requests))]
     wait_for(address, bodies[0])
-    print("| clients | p50 ms | p99 ms | sessions a second |", "|---|---|---|---|", sep="\n")
     for clients in CLIENTS:
         began = time.perf_counter()
         with ThreadPoolExecutor(clients) as pool:
             parts = pool.map(lambda n, clients=clients: seconds(address, bodies[n::clients]), range(clients))
             waited = [1000 * own for part in parts for own in part]
         rate = len(waited) / (time.perf_counter() - began)
-        median, last = np.percentile(waited, [50, 99])
-        print(f"| {clients} | {median:.1f} | {last:.1f} | {rate:.1f} |", flush=True)
+        median, last = (round(float(value), 1) for value in np.percentile(waited, [50, 99]))
+        yield Row(who, clients, median, last, round(rate, 1))
+
+
+def table(rows: Iterable[Row]) -> str:
+    """The rows as Markdown."""
+    head = ["| who answers | clients | p50 ms | p99 ms | sessions a second |", "|---|---|---|---|---|"]
+    return "\n".join(
+        [*head, *(f"| {r.who} | {r.clients} | {r.p50} | {r.p99} | {r.sessions_a_second} |" for r in rows)]
+    )
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) == 2:
+        print(table(msgspec.json.Decoder(Row).decode_lines(Path(sys.argv[1]).read_bytes())))
+    else:
+        for row in measure(*sys.argv[1:]):
+            print(msgspec.json.encode(row).decode(), flush=True)

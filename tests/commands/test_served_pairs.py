@@ -146,7 +146,7 @@ def converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
 
 
-@pytest.mark.parametrize("outtype", ["f16", "q8_0"])
+@pytest.mark.parametrize("outtype", ["q8_0"])
 def test_a_gguf_file_says_what_the_adapter_says(adapter, converter, tmp_path, outtype) -> None:
     folder = tmp_path / "gguf"
     done = run_kdb("export", "--adapter", adapter, "--format", "gguf", "--outtype", outtype, "-o", folder)

@@ -5,6 +5,7 @@ import gzip
 import crossvalidate
 import intents
 import label_quality
+import load
 import msgspec
 from support.command_line import SAMPLES
 
@@ -36,3 +37,9 @@ def test_crossvalidation() -> None:
     rows = msgspec.json.Decoder(crossvalidate.Row).decode_lines(gzip.decompress(packed))
     made, shown = table_lines(crossvalidate.tables(rows)), table_lines(readme("crossvalidation"))
     assert len(made) > 40 and made == shown[-len(made) :]
+
+
+def test_load() -> None:
+    rows = msgspec.json.Decoder(load.Row).decode_lines((RESULTS / "speed" / "http.jsonl").read_bytes())
+    assert {row.clients for row in rows} == {1, 8, 32}
+    assert load.table(rows) in (SAMPLES / "http" / "README.md").read_text(encoding="utf-8")
