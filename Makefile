@@ -111,7 +111,7 @@ crossvalidate: install
 	$(KDB) report $(OUT)/crossvalidation/metrics.jsonl --title 'Probabilities of bundles, by cross-validation' \
 	  --force -o $(OUT)/crossvalidation/probabilities
 
-# A minute a draw: annotations degraded to a given F1 stand for a teacher.
+# Two minutes a draw in one thread: annotations degraded to a given F1 stand for a teacher.
 DRAWS ?= 5
 label-quality: install
 	$(if $(DATA),,$(error give DATA=FOLDER, in the BundleRec layout, with item_titles_extra.csv and split.json))

@@ -148,7 +148,7 @@ def export(sessions: Sequence[Session], options: ExportOptions) -> Run:
             "different": difference.predictions,
             "logit_difference": float(f"{difference.logits:.3g}"),
             "parameters": after.parameters,
-            "bytes": sum(file.stat().st_size for file in options.folder.rglob("*") if file.is_file()),
+            "bytes": sum(file.stat().st_size for file in options.folder.glob("model*")),
         },
     )
 
