@@ -124,7 +124,8 @@ class MatchedSession:
 
 def bundle_sets(bundles: Iterable[Collection[str]]) -> Sets:
     """The distinct bundles as sets, in an order that does not depend on the order given."""
-    return sorted({frozenset(bundle) for bundle in bundles}, key=sorted)
+    distinct = set(map(frozenset, bundles))
+    return sorted(distinct, key=sorted) if len(distinct) > 1 else list(distinct)
 
 
 def co_bundled(bundles: Sets) -> set[tuple[str, str]]:
@@ -136,7 +137,12 @@ def match(predicted: Sets, true: Sets) -> Pairing:
     """The one-to-one assignment with the largest sum of Jaccard similarities, as (predicted, true, J > 0)."""
     if len(predicted) < len(true):
         return [(p, t, j) for t, p, j in match(true, predicted)]
+    if not true:
+        return []
     similarity = [[len(p & t) / len(p | t) for t in true] for p in predicted]
+    if len(true) == 1:  # as most sessions; the same choice as below
+        best = max(range(len(predicted)), key=similarity.__getitem__)
+        return [(best, 0, similarity[best][0])] if similarity[best][0] > 0 else []
     if math.perm(len(predicted), len(true)) <= MAX_PERMUTATIONS:
         columns = range(len(true))
         rows = max(
