@@ -157,7 +157,7 @@ def _scatter(name: str, title: str, caption: str, points: list[Point], axis: str
 
 
 def of_calibration(results: Results) -> list[Drawing]:
-    """Figure 6: how often bundles are hits that were given a probability, and the precision of the most probable.
+    """Figures 6 and 7: how often bundles are hits that have a probability, and the precision of the most probable.
 
     For the student and the baseline, as far as they give probabilities; the first of them for reliability.
     """
@@ -188,4 +188,4 @@ def _precision_kept(shown: Sequence[tuple[Recipe, Calibration]]) -> list[Drawing
     names = ("share of the bundles kept, %", "precision")
     if not series:
         return []
-    return [drawing("6-precision", title, caption, lambda width: charts.curves(series, names, width))]
+    return [drawing("7-precision", title, caption, lambda width: charts.curves(series, names, width))]
