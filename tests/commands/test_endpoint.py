@@ -190,7 +190,8 @@ def test_what_cannot_be_is_said_at_once(lines, tmp_path) -> None:
     endpoint = ["--backend", "endpoint", "--set", f"cache={tmp_path}"]
     there = [*endpoint, "--url", "http://127.0.0.1:9/v1", "--model", "m"]
     for options, words in [
-        ([*there, "--answer", "pairs"], "--answer list or labels"),
+        ([*there, "--answer", "pair-prompts"], "--answer list or labels"),
+        ([*there, "--answer", "pairs"], "--format encoder"),
         ([*there, "--baseline", "all-pairs"], "--backend, --url, --model have no effect with --baseline"),
         ([*endpoint, "--model", "m"], "pass --url and --model"),
         ([*endpoint, "--url", "localhost", "--model", "m"], "no address of a server"),
