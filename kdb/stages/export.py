@@ -60,6 +60,11 @@ class ExportOptions:
     device: str = ""
     force: bool = False
 
+    @property
+    def written(self) -> str:
+        """The type of the weights in the end."""
+        return self.outtype if self.form == "gguf" else self.precision
+
 
 @dataclass
 class ModelOutputs:
@@ -130,8 +135,7 @@ def export(sessions: Sequence[Session], options: ExportOptions) -> Run:
             after = _outputs(student, config, part / configs.METADATA_FOLDER, sessions, before.bundles)
             difference = _compare(before, after, options.outtype)
     console.say(str(difference))
-    written = options.outtype if options.form == "gguf" else options.precision
-    settings = {**configs.settings(config), "format": options.form, "written": written}
+    settings = {**configs.settings(config), "format": options.form, "written": options.written}
     inputs = {
         "adapter": adapter.identity(options.adapter),
         "sessions": provenance.content_hash([[item.title for item in s.items] for s in sessions]),
@@ -173,7 +177,7 @@ def _write(student: Student, config: StudentConfig, options: ExportOptions, fold
         student.model.to(torch.bfloat16)
     student.model.save_pretrained(folder)
     student.tokenizer.save_pretrained(folder)
-    card = {"base": hub_name(config.student), "precision": options.precision, "answer": config.method.answer}
+    card = {"base": hub_name(config.student), "precision": options.written, "answer": config.method.answer}
     (folder / "README.md").write_text(CARD.format(**card), encoding="utf-8")
     metadata = folder / configs.METADATA_FOLDER
     metadata.mkdir()

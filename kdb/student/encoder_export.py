@@ -6,6 +6,7 @@ from typing import Any
 
 from kdb.errors import KdbError, UsageError
 from kdb.student.config import StudentConfig
+from kdb.student.methods.build import answer_class
 
 
 def cut(model: Any, config: StudentConfig) -> None:
@@ -13,7 +14,7 @@ def cut(model: Any, config: StudentConfig) -> None:
 
     UsageError where the student is no session encoder, or was trained on states of any length.
     """
-    if config.method.answer != "pairs":
+    if answer_class(config.method).served_as != "states":
         raise UsageError(f"a student of the answer format {config.method.answer} is no encoder", "leave it whole")
     if not config.method.normalised_states:
         raise UsageError(
