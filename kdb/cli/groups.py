@@ -1,4 +1,4 @@
-"""Groups of commands: listed in the order of a registry, loaded when called, and a wrong call is one line."""
+"""Groups of commands: listed in the order of a table, loaded when called, and a wrong call is one line."""
 
 import pkgutil
 import sys

@@ -48,10 +48,11 @@ class TokenStateServer:
         """The states of the tokens of each text; KdbError where the server does not give them."""
         self._form = self._form or self._first_form(texts[0])
         form = self._form
-        if len(texts) == 1:
-            return [self._ask(form, texts[0], self.config.retries)]
-        with ThreadPoolExecutor(self.config.concurrency) as pool:
-            return list(pool.map(lambda text: self._ask(form, text, self.config.retries), texts))
+        try:
+            with ThreadPoolExecutor(self.config.concurrency) as pool:
+                return list(pool.map(lambda text: self._ask(form, text, self.config.retries), texts))
+        except _Refused as error:
+            raise KdbError(f"{self.name} {error.message}", error.hint) from None
 
     def _first_form(self, text: str) -> Form:
         """The form in which the server gives what is needed."""
