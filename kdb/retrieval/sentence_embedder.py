@@ -25,18 +25,34 @@ if TYPE_CHECKING:
 
 _BLOCK = 256
 """Texts encoded between two commits: what an interrupted run keeps."""
+_RECENT = 1 << 14
+"""So many vectors are kept in memory too: a shop's sessions name the same products again and again."""
 
 
 class SentenceEmbedder(Embedder):
     """A model by name, folder or hub id; loaded when a new text first needs it."""
 
+    def __init__(self, name: str = EMBEDDER) -> None:
+        super().__init__(name)
+        self._recent: dict[str, Array] = {}
+
     def encode(self, texts: Sequence[str]) -> Array:
         """See `Embedder`; each text is computed once."""
+        if len(self._recent) > _RECENT:
+            self._recent = {}
+        rows = {text: self._recent[text] for text in texts if text in self._recent}
+        rows |= self._stored([text for text in dict.fromkeys(texts) if text not in rows])
+        if len(rows) <= _RECENT:
+            self._recent |= rows
+        return np.stack([rows[text] for text in texts]) if rows else np.zeros((0, 0), dtype=np.float32)
+
+    def _stored(self, texts: Sequence[str]) -> dict[str, Array]:
+        """The vector of each text by the cache on disk."""
+        if not texts:
+            return {}
         keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
-        wanted = dict(zip(keys, texts, strict=True))
-        found = self._cached_or_computed(wanted)
-        rows = [np.frombuffer(found[key], dtype="<f4") for key in keys]
-        return np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
+        found = self._cached_or_computed(dict(zip(keys, texts, strict=True)))
+        return {text: np.frombuffer(found[key], dtype="<f4") for key, text in zip(keys, texts, strict=True)}
 
     def _cached_or_computed(self, wanted: dict[bytes, str]) -> dict[bytes, bytes]:
         """The vectors of all texts as bytes; those that the cache lacks are computed and put there."""

@@ -5,7 +5,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
+from scipy.cluster.hierarchy import fcluster, linkage
 
 from kdb.errors import KdbError, UsageError
 from kdb.evaluation import definitions
@@ -99,6 +102,20 @@ def test_threshold_is_the_best_of_validation(kb: list[Session]) -> None:
         assert mean(tuned, validation, "matched_f1") <= best + 0.02  # the grid is of quantiles
     precise = build("clusters", kb, [], "precision")
     assert mean(precise, validation, "precision") >= mean(build("clusters", kb, []), validation, "precision")
+
+
+@given(st.integers(2, 12), st.integers(1, 3), st.integers(0, 2**32 - 1), st.integers(0, 2))
+def test_clusters_are_those_of_scipy(items: int, digits: int, seed: int, at: int) -> None:
+    """With ties among the distances, and thresholds at the height of a merge."""
+    distances = np.round(np.random.default_rng(seed).random(items * (items - 1) // 2), digits)
+    tree = linkage(distances, "average")
+    threshold = float(tree[len(tree) * at // 3, 2])
+    session = Session(id="x", domain="kitchen", items=[Item(str(n), "a pan") for n in range(items)])
+    expected: dict[int, list[str]] = {}
+    for item, label in zip(ids(session), fcluster(tree, threshold, "distance"), strict=True):
+        expected.setdefault(int(label), []).append(item)
+    clusters = Clusters(lambda _: distances, threshold)
+    assert found(clusters, session) == [group for group in expected.values() if len(group) > 1]
 
 
 def test_without_validation_the_user_is_told(kb: list[Session], capsys: pytest.CaptureFixture[str]) -> None:
