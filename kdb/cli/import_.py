@@ -8,6 +8,7 @@ from typer import Argument, Option
 from kdb.cli.options import Given, command
 from kdb.cli.streams import ImportOptions
 from kdb.errors import UsageError
+from kdb.registry import load
 from kdb.sources import SOURCES
 
 Source = Annotated[
@@ -108,6 +109,8 @@ def import_(
         raise UsageError(f"{drawn[0]} goes with --split-ratio", "such as --split-ratio 7:1:2")
     if split_by == "time":
         given.refuse("seed", "--split-by time")
+    if load(SOURCES, format_, "--format").reads_logs:
+        given.refuse("truth", f"--format {format_}, which has no bundles")
     config = ImportConfig(
         domain=domain,
         titles=titles,

@@ -153,10 +153,11 @@ def _collect(
 ) -> tuple[Given, dict[str, Any]]:
     """How each setting was given, and the values: by the environment, a file, `--set`, or as options."""
     given, found, typed = Given(), {}, {}
+    flags = {parameter.name: parameter.opts[-1] for parameter in ctx.command.params}
     for name in values:
         source = getattr(ctx.get_parameter_source(name), "name", "")
         if source == "COMMANDLINE":
-            typed[name] = every[name].flag if name in every else "--" + name.rstrip("_").replace("_", "-")
+            typed[name] = flags[name]
         elif source == "ENVIRONMENT" and name in every:
             given[name] = str(every[name].extra["envvar"])
             found[name] = every[name].convert(values[name], given[name])

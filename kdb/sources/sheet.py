@@ -21,7 +21,7 @@ from kdb.io.provenance import content_hash, file_hash
 from kdb.io.stream import Rejects
 from kdb.records import Bundle, Item, Session, check_bundles
 from kdb.sources import categories
-from kdb.sources.bundlerec import id_order
+from kdb.sources.bundlerec import id_order, read_titles
 from kdb.sources.config import ImportConfig
 from kdb.sources.events.table_file import find_files, open_table
 from kdb.sources.events.text_records import TextRecord, records
@@ -66,8 +66,10 @@ def read(paths: Sequence[Path], config: ImportConfig, rejects: Rejects) -> list[
                 draft.add(row, place)
             except ValueError as error:
                 rejects.add(place, str(error), line.text)
-    sessions = [draft.session(config.domain, rejects) for draft in drafts.values()]
-    stamp = config.stamp(source=files[0].name, hash=content_hash([file_hash(path) for path in files]))
+    titles = read_titles(config.titles, rejects) if config.titles else {}
+    sessions = [draft.session(config.domain, titles, rejects) for draft in drafts.values()]
+    hashed = [*files, *([config.titles] if config.titles else [])]
+    stamp = config.stamp(source=files[0].name, hash=content_hash([file_hash(path) for path in hashed]))
     return apply_policy(sessions, config, files[0], stamp)
 
 
@@ -132,8 +134,11 @@ class _Draft:
             raise ValueError(f"intent: bundle {label!r} has another one already, {bundle.intent!r}")
         bundle.intent = bundle.intent or intent
 
-    def session(self, domain: str, rejects: Rejects) -> Session:
-        """The session, of `domain` where one is given; a bundle that is none goes to `rejects`."""
+    def session(self, domain: str, titles: Mapping[str, str], rejects: Rejects) -> Session:
+        """The session, of `domain` where one is given, and with `titles` for items that have none.
+
+        A bundle that is none goes to `rejects`.
+        """
         bundles = []
         for label, (place, bundle) in sorted(self.bundles.items(), key=lambda each: id_order(each[0])):
             try:
@@ -147,7 +152,7 @@ class _Draft:
         return Session(
             id=first["session"],
             domain=domain or self.domain,
-            items=list(self.items.values()),
+            items=[Item(i.id, i.title or titles.get(i.id, ""), i.category) for i in self.items.values()],
             split=split,
             bundles=bundles or UNSET,
             user=first.get("user") or UNSET,

@@ -71,6 +71,14 @@ def test_what_people_fill_in(kdb, tmp_path: Path) -> None:
     assert len(kdb("import", "--format", "sheet", sheet, "--empty", "keep").records) == 2
 
 
+def test_titles_come_from_elsewhere(kdb, tmp_path: Path) -> None:
+    (tmp_path / "sheet.csv").write_text(HEADER + "1,a,Lamp,x,\n1,b,,x,\n")
+    (tmp_path / "titles.csv").write_text("item ID,titles\na,Other\nb,Bulb\n")
+    [session] = kdb("import", "--format", "sheet", "sheet.csv", "--titles", "titles.csv", cwd=tmp_path).records
+    assert [item["title"] for item in session["items"]] == ["Lamp", "Bulb"]
+    assert (session["imported"]["titles"], session["imported"]["untitled"]) == ("titles.csv", "none")
+
+
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
