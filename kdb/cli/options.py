@@ -21,6 +21,7 @@ from kdb.cli.help_text import reflowed
 from kdb.cli.settings import Setting, build, is_settings, settings, text_of
 from kdb.cli.streams import MessageOptions
 from kdb.errors import KdbError, UsageError
+from kdb.io.files import os_errors
 
 METAVARS = {int: "N", float: "X", Path: "PATH"}
 LONGEST_METAVAR = 20
@@ -189,9 +190,9 @@ def _pairs(texts: Sequence[str]) -> list[tuple[str, str]]:
 def _toml(path: str | None) -> dict[str, Any]:
     if path is None:
         return {}
+    with os_errors(Path(path)):
+        data = Path(path).read_bytes()
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise KdbError(f"{path}: {error.strerror}") from None
+        return tomllib.loads(data.decode())
     except ValueError as error:
         raise KdbError(f"{path}: not TOML: {error}") from None
