@@ -68,9 +68,7 @@ def write_labels(folder: Path, visits: list[Visit], number: dict[str, str]) -> N
         f"u{user:03}@{start}": [Bundle([number[title] for title in b.items], b.intent) for b in session.bundles]
         for user, start, session in visits
     }
-    config = ImportConfig(
-        domain="shop", log=EventConfig([folder / "items.csv"], events=frozenset({"view", "cart"}))
-    )
+    config = ImportConfig(domain="shop", log=EventConfig([folder / "items.csv"], events=["view", "cart"]))
     blocks = import_sessions("events", [folder / "clicks.csv"], config, Rejects())
     read = [msgspec.json.decode(line, type=records.Session) for block in blocks for line in block.splitlines()]
     sessions = sorted(read, key=lambda session: session.time)[:LABELLED]

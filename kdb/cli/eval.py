@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from typer import Option
 
 from kdb import console
-from kdb.cli.options import command
+from kdb.cli.options import Given, command
 from kdb.cli.streams import StreamOptions
 from kdb.errors import UsageError
 from kdb.evaluation import METRICS
@@ -27,6 +27,7 @@ Teacher = Annotated[
 @command
 def eval_(
     streams: StreamOptions,
+    given: Given,
     by: Annotated[str, Option(help="Score slices of the sessions too: length, status, or both with a comma.")] = "",
     per_session: Annotated[
         bool, Option("--per-session", help="Write a record a session too, with its matches.")
@@ -76,19 +77,23 @@ def eval_(
     slices = tuple(dict.fromkeys(name.strip() for name in by.split(",") if name.strip()))
     for slice_ in slices:
         check(stage.SLICES, slice_, "--by")
-    if full and format == "records":
-        raise UsageError("--full has no effect with --format records", "leave out one of them")
+    if best:
+        given.refuse("output by per_session teacher intents seed reference question format full", "--best")
+    if format == "records":
+        given.refuse("full", "--format records")
+    if full or format == "table":
+        given.refuse("output per_session", "--full" if full else "--format table")
     options = stage.EvalOptions(
         slices, per_session, intersect, intents, seed, _reference(streams, reference), _questions(question)
     )
     expert = streams.read_files([teacher], stage.KINDS) if teacher else None
     records = stage.evaluate(streams.read(*stage.KINDS), options, streams.bad, expert)
     if best:
-        return console.show(stage.best(records))
+        console.show(stage.best(records))
+        return streams.finish()
     on_terminal = sys.stdout.isatty() and streams.output is None and not per_session
     if format == "records" or (format == "auto" and not on_terminal and not full):
-        streams.write(records)
-        return
+        return streams.write(records)
     from kdb.cli.eval_tables import show
 
     show(records, full)

@@ -59,10 +59,7 @@ def _main(domain: str, ranked: Sequence[Metric], pairs: Sequence[Comparison], na
     table = _empty(title, ["matched F1", "difference", "prec.", "recall", "s"])
     for metric in ranked:
         pair = against.get(metric.run)
-        difference = "reference" if metric.run == reference else NOTHING
-        if pair:
-            gain, bounds = pair.differences.get(PRIMARY_METRIC), pair.intervals.get(PRIMARY_METRIC)
-            difference = f"{signed(gain)} {_span(bounds, sign=True)}".rstrip()
+        difference = _difference(pair) if pair else "reference" if metric.run == reference else NOTHING
         spread = f" sd {number(metric.spread[PRIMARY_METRIC])}" if PRIMARY_METRIC in metric.spread else ""
         value = number(metric.values.get(PRIMARY_METRIC))
         table.add_row(
@@ -74,6 +71,11 @@ def _main(domain: str, ranked: Sequence[Metric], pairs: Sequence[Comparison], na
             _seconds(metric.values.get("seconds")),
         )
     return table
+
+
+def _difference(pair: Comparison) -> str:
+    gain, bounds = pair.differences.get(PRIMARY_METRIC), pair.intervals.get(PRIMARY_METRIC)
+    return f"{signed(gain)} {_span(bounds, sign=True)}".rstrip()
 
 
 def _span(bounds: Sequence[float] | None, sign: bool = False) -> str:
@@ -129,11 +131,10 @@ def _family(domain: str, family: str, pairs: Sequence[Comparison], names: Names)
     """The comparisons of one family: matched F1, and p corrected within it."""
     table = _empty(f"{domain}: {family}, p corrected within this family", ["difference in matched F1", "p"])
     for pair in pairs:
-        gain, bounds = pair.differences.get(PRIMARY_METRIC), pair.intervals.get(PRIMARY_METRIC)
         at_floor = pair.p.get(PRIMARY_METRIC, 1.0) <= pair.p_floor
         table.add_row(
             " − ".join(names[run] for run in pair.runs),
-            f"{signed(gain)} {_span(bounds, sign=True)}".rstrip(),
+            _difference(pair),
             p_value(pair.p_holm.get(PRIMARY_METRIC), at_floor),
         )
     return table

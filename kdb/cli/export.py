@@ -1,8 +1,7 @@
 """`kdb export`: an adapter as a model folder that needs neither kdb nor PEFT, or sessions as a sheet to fill in."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Option
 
@@ -11,29 +10,10 @@ from kdb.cli.streams import RecordOptions
 from kdb.cli.student import DeviceOptions
 from kdb.errors import UsageError
 
-
-class Written(StrEnum):
-    """The precision of weights in a folder."""
-
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
-class Form(StrEnum):
-    """What is written."""
-
-    transformers = "transformers"
-    encoder = "encoder"
-    gguf = "gguf"
-
-
-class Outtype(StrEnum):
-    """The types of weights in a GGUF file, by llama.cpp's names."""
-
-    f32 = "f32"
-    f16 = "f16"
-    bf16 = "bf16"
-    q8_0 = "q8_0"
+Form = Literal["transformers", "encoder", "gguf"]
+Outtype = Literal["f32", "f16", "bf16", "q8_0"]
+"""The types of weights in a GGUF file, by llama.cpp's names."""
+MODEL_ONLY = "adapter output form outtype precision check device"
 
 
 @command
@@ -55,11 +35,12 @@ def export(
             "--format",
             help="The whole model, the blocks alone that a pairs student reads, or one file for llama.cpp.",
         ),
-    ] = Form.transformers,
-    outtype: Annotated[Outtype, Option(help="The type of weights in a GGUF file.")] = Outtype.f16,
+    ] = "transformers",
+    outtype: Annotated[Outtype, Option(help="The type of weights in a GGUF file.")] = "f16",
     precision: Annotated[
-        Written, Option(help="How weights are written; bf16 halves them, and rounds what the adapter adds.")
-    ] = Written.fp32,
+        Literal["fp32", "bf16"],
+        Option(help="How weights are written; bf16 halves them, and rounds what the adapter adds."),
+    ] = "fp32",
     check: Annotated[
         list[Path] | None,
         Option(help="Session records to compare the model with the adapter on; repeatable.  [default: a few]"),
@@ -87,24 +68,18 @@ def export(
     from kdb.stages import export as stage
 
     if sheet:
-        if adapter or output:
-            raise UsageError("--sheet writes sessions, --adapter a model", "pass one of them")
+        given.refuse(MODEL_ONLY, "--sheet, which writes sessions")
         return _write_sheet(streams, sheet, force)
     if not (adapter and output) or streams.paths:
         raise UsageError(
             "--adapter and -o, or --sheet with session records", "kdb export SESSIONS --sheet FILE.csv"
         )
-    if form != Form.gguf:
-        given.refuse("outtype", f"--format {form.value}")
-    else:
-        given.refuse("precision", "--format gguf")
+    given.refuse("precision" if form == "gguf" else "outtype", f"--format {form}")
     lines = streams.read_files(check, ("session",)) if check else ()
     sessions = [line.record for line in lines if isinstance(line.record, Session)]
     if check and not sessions:
         raise KdbError("no session in what --check names", "kdb import DATA -o FILE")
-    options = stage.ExportOptions(
-        adapter, output, form.value, precision.value, outtype.value, hardware.device, force
-    )
+    options = stage.ExportOptions(adapter, output, form, precision, outtype, hardware.device, force)
     record = stage.export(sessions, options)
     with stream.output(None) as file:
         stream.write([record], file)

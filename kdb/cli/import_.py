@@ -1,5 +1,6 @@
 """`kdb import`: shop data into session records."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,7 +9,9 @@ from typer import Argument, Option
 from kdb.cli.options import Given, command
 from kdb.cli.streams import ImportOptions
 from kdb.errors import UsageError
+from kdb.registry import load
 from kdb.sources import SOURCES
+from kdb.sources.config import ImportConfig
 
 Source = Annotated[
     list[Path] | None,
@@ -17,13 +20,6 @@ Source = Annotated[
     ),
 ]
 Format = Annotated[str, Option("--format", metavar="NAME", help=f"What is read: {', '.join(SOURCES)}.")]
-Domain = Annotated[
-    str, Option("--domain", help="Default: the name of the folder or file; with jsonl as the records say.")
-]
-Catalogue = Annotated[
-    list[Path] | None,
-    Option(help="events: files or folders with titles and categories of items; repeatable.", show_default=False),
-]
 Columns = Annotated[
     str,
     Option(
@@ -32,23 +28,7 @@ Columns = Annotated[
         "the catalogue); or of recbole, yoochoose, diginetica, amazon.",
     ),
 ]
-Events = Annotated[str, Option(metavar="view,cart", help="events: only those of these kinds.")]
 Gap = Annotated[str, Option(help="events: a session ends after so long without one: 90s, 30m, 8h, 1d.")]
-MinItems = Annotated[int, Option(min=2, help="events: drop sessions of fewer different items.")]
-MaxItems = Annotated[int, Option(min=2, help="events: drop sessions of more different items.")]
-Titles = Annotated[Path | None, Option(help="CSV file with titles for items that have none.")]
-Untitled = Annotated[
-    Literal["fail", "drop", "keep"],
-    Option(help="What to do where items have no title, which in the public data gives the answer away."),
-]
-Truth = Annotated[
-    Literal["minimal", "raw"],
-    Option(help="minimal: without bundles that repeat or contain another one of their session."),
-]
-Empty = Annotated[
-    Literal["keep", "drop"] | None,
-    Option(help="Sessions without bundles. Default: keep; drop with bundlerec and sheet.", show_default=False),
-]
 SplitFile = Annotated[Path | None, Option(help="JSON with the session ids of train, validation and test.")]
 SplitRatio = Annotated[str, Option(metavar="7:1:2", help="Shares of train, validation and test.")]
 SplitBy = Annotated[
@@ -68,20 +48,13 @@ Only = Annotated[
 @command
 def import_(
     streams: ImportOptions,
+    *,
     given: Given,
     source: Source = None,
     format_: Format = "bundlerec",
-    domain: Domain = "",
-    catalogue: Catalogue = None,
+    config: ImportConfig,
     columns: Columns = "",
-    events: Events = "",
     gap: Gap = "30m",
-    min_items: MinItems = 2,
-    max_items: MaxItems = 20,
-    titles: Titles = None,
-    untitled: Untitled = "fail",
-    truth: Truth = "minimal",
-    empty: Empty = None,
     split_file: SplitFile = None,
     split_ratio: SplitRatio = "",
     split_by: SplitBy = "session",
@@ -97,7 +70,6 @@ def import_(
     --split-by time > sessions.jsonl
     """
     from kdb.sources import splits
-    from kdb.sources.config import EventConfig, ImportConfig
     from kdb.sources.events.columns import parse_columns, parse_gap
     from kdb.stages.import_ import import_sessions
 
@@ -108,27 +80,14 @@ def import_(
         raise UsageError(f"{drawn[0]} goes with --split-ratio", "such as --split-ratio 7:1:2")
     if split_by == "time":
         given.refuse("seed", "--split-by time")
-    config = ImportConfig(
-        domain=domain,
-        titles=titles,
-        untitled=untitled,
-        truth=truth,
-        empty=empty,
-        split=splits.SplitRule(
-            split_file,
-            splits.parse_ratio(split_ratio) if split_ratio else None,
-            split_by,
-            splits.parse_times(split_time) if split_time else None,
-            seed,
-        ),
+    if load(SOURCES, format_, "--format").reads_logs:
+        given.refuse("truth", f"--format {format_}, which has no bundles")
+    ratio = splits.parse_ratio(split_ratio) if split_ratio else None
+    times = splits.parse_times(split_time) if split_time else None
+    config = replace(
+        config,
+        log=replace(config.log, columns=parse_columns(columns), gap=parse_gap(gap)),
+        split=splits.SplitRule(split_file, ratio, split_by, times, seed),
         only=splits.parse_names(only or []),
-        log=EventConfig(
-            catalogue or (),
-            parse_columns(columns),
-            frozenset(filter(None, map(str.strip, events.split(",")))),
-            parse_gap(gap),
-            min_items,
-            max_items,
-        ),
     )
     streams.write(import_sessions(format_, source or [Path("-")], config, streams.bad))

@@ -19,6 +19,7 @@ from kdb.teacher.config import StudentServerConfig
 
 METHOD = " ".join(name for name in MethodConfig.__struct_fields__ if name != "utility")
 OF_STUDENTS = f"student adapter {METHOD} temperature samples aggregate unconstrained"
+PROMPTED = "demos knowledge retrieval max_prompt_tokens"
 """What means nothing to a baseline."""
 OF_SERVERS = "concurrency timeout retries max_tokens cache budget max_requests extra_body"
 HARDWARE = "batch_size precision device"
@@ -89,6 +90,8 @@ def infer(
     console.configure(streams.quiet, distributed.rank())
     remote = server.as_teacher()
     refuse_without_effect(given, baseline, bool(remote), student)
+    if generation.samples == 1:
+        given.refuse("aggregate", "--samples 1")
     if resume:
         given.refuse("output window", "--resume")
     if distributed.world_size() > 1:
@@ -135,7 +138,7 @@ def infer(
 def refuse_without_effect(given: Given, baseline: str, remote: bool, student: str) -> None:
     """UsageError where an option is about another kind of predictor than the one that is asked."""
     if baseline:
-        given.refuse(f"{OF_STUDENTS} demos knowledge backend url model {HARDWARE}", "--baseline")
+        given.refuse(f"{OF_STUDENTS} {PROMPTED} backend url model {HARDWARE}", "--baseline")
     elif remote:
         given.refuse(HARDWARE if config_folder(student, None) else f"student {HARDWARE}", "--backend endpoint")
     if not remote:

@@ -21,6 +21,7 @@ from kdb.cli.help_text import reflowed
 from kdb.cli.settings import Setting, build, is_settings, settings, text_of
 from kdb.cli.streams import MessageOptions
 from kdb.errors import KdbError, UsageError
+from kdb.io.files import os_errors
 
 METAVARS = {int: "N", float: "X", Path: "PATH"}
 LONGEST_METAVAR = 20
@@ -153,10 +154,11 @@ def _collect(
 ) -> tuple[Given, dict[str, Any]]:
     """How each setting was given, and the values: by the environment, a file, `--set`, or as options."""
     given, found, typed = Given(), {}, {}
+    flags = {parameter.name: parameter.opts[-1] for parameter in ctx.command.params}
     for name in values:
         source = getattr(ctx.get_parameter_source(name), "name", "")
         if source == "COMMANDLINE":
-            typed[name] = every[name].flag if name in every else "--" + name.rstrip("_").replace("_", "-")
+            typed[name] = flags[name]
         elif source == "ENVIRONMENT" and name in every:
             given[name] = str(every[name].extra["envvar"])
             found[name] = every[name].convert(values[name], given[name])
@@ -188,9 +190,9 @@ def _pairs(texts: Sequence[str]) -> list[tuple[str, str]]:
 def _toml(path: str | None) -> dict[str, Any]:
     if path is None:
         return {}
+    with os_errors(Path(path)):
+        data = Path(path).read_bytes()
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise KdbError(f"{path}: {error.strerror}") from None
+        return tomllib.loads(data.decode())
     except ValueError as error:
         raise KdbError(f"{path}: not TOML: {error}") from None

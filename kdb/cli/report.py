@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from typer import Option
 
 from kdb import console
-from kdb.cli.options import command
+from kdb.cli.options import Given, command
 from kdb.cli.streams import RecordOptions
 from kdb.errors import UsageError
 from kdb.report.options import ReportOptions
@@ -18,6 +18,7 @@ Format = Literal["text", "markdown", "csv", "latex"]
 def report(
     streams: RecordOptions,
     options: ReportOptions,
+    given: Given,
     output: Annotated[
         Path | None, Option("-o", "--output", help="The folder for the report.", show_default=False)
     ] = None,
@@ -39,10 +40,10 @@ def report(
     from kdb.stages import report as stage
 
     if table:
-        if output:
-            raise UsageError("--table prints a table, and -o writes a report", "give one of them")
+        given.refuse("output force title note", "--table")
         console.show(stage.table(streams.read(*stage.KINDS), options, table, format).removesuffix("\n"))
         return streams.finish()
+    given.refuse("format", "a report, only with --table")
     if output is None:
         raise UsageError("where should the report go?", "-o FOLDER, or --table NAME to print one table")
     files = stage.files(streams.read(*stage.KINDS), options)

@@ -30,6 +30,8 @@ def select(streams: StreamOptions, config: SelectionConfig, given: Given) -> Non
         for name in load(STRATEGIES, other).uses:
             if name not in own:
                 given.refuse(name, f"--strategy {config.strategy}")
+    if config.of == "knowledge":
+        given.refuse("rest", "--of knowledge")
     if Amount.parse(config.amount).unit != "tokens" and "student" in given:
         raise UsageError("--student counts tokens", "give --amount in them, like 5000tok")
     streams.write(stage.select(streams.read(*stage.KINDS), config))

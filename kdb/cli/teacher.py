@@ -1,6 +1,7 @@
 """What the commands that ask a teacher have in common: which of its options go together."""
 
 from kdb.cli.options import Given
+from kdb.teacher import BACKENDS
 from kdb.teacher.config import TeacherConfig
 
 SENDING = "budget max_requests batch_out batch_in"
@@ -13,6 +14,8 @@ def refuse_without_effect(given: Given, teacher: TeacherConfig) -> None:
 
     if not backend_class(teacher).is_model:
         given.refuse(f"dry_run {ASKING} {SENDING}", f"--teacher {teacher.teacher}")
+    if not teacher.is_server and teacher.teacher not in BACKENDS:
+        given.refuse("model timeout extra_body", f"--teacher {teacher.teacher}, a model in this process")
     if teacher.dry_run:
         given.refuse("budget max_requests batch_out", "--dry-run")
     if teacher.batch_out:

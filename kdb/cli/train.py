@@ -12,12 +12,20 @@ from kdb.cli.student import DeviceOptions, Tag, tags
 from kdb.errors import UsageError
 from kdb.io import stream
 from kdb.records import Run
-from kdb.student.config import ContextConfig, LoraConfig, MethodConfig, StudentConfig
+from kdb.student.config import ContextConfig, LoraConfig, MethodConfig, StudentConfig, TrainingConfig
 
 EXPERT_SETTINGS = " ".join(
     name for kind in (MethodConfig, ContextConfig, LoraConfig) for name in kind.__struct_fields__
 )
 """What adapters bring with them to a router over them."""
+
+UNSAID = " ".join(
+    name
+    for kind in (LoraConfig, TrainingConfig)
+    for name in kind.__struct_fields__
+    if name not in ("seed", "precision")
+)
+"""What examples do not show: how they are learnt."""
 
 
 @command
@@ -67,7 +75,7 @@ def train(
             raise UsageError("--emit trains nothing", "run it in one process")
         streams.refuse_shared_stdin()
     if emit:
-        given.refuse("output route resume device", "--emit")
+        given.refuse(f"output route resume device {UNSAID}", "--emit")
     from kdb.stages import emit as emitting
     from kdb.stages import train as training
     from kdb.student.experts import routed_config

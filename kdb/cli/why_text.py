@@ -9,6 +9,7 @@ from msgspec import UnsetType
 
 from kdb import console
 from kdb.evaluation import titles
+from kdb.evaluation.matched_session import bundle_text, intents
 from kdb.records import Bundle, Item, Prediction, Session
 from kdb.stages.why import RunView, SessionView
 
@@ -53,14 +54,14 @@ def _items(items: Sequence[Item]) -> Table:
 def _bundles(run_view: RunView, numbers: Numbers) -> Table:
     """The true bundles beside the predicted ones that are matched with them."""
     table = _table("true", "predicted", "Jaccard", "")
-    true, said = _intents(run_view.prediction.truth or []), _intents(run_view.prediction.bundles)
+    true, said = intents(run_view.prediction.truth or []), intents(run_view.prediction.bundles)
     for match in run_view.matches:
-        verdict = "hit" if match.hit else "no hit" if match.predicted else "missed"
+        predicted = _line(bundle_text(match.predicted, said, numbers))
         table.add_row(
-            _bundle(match.true, true, numbers),
-            _bundle(match.predicted, said, numbers) + _probability(match.predicted, run_view.prediction.bundles),
+            _line(bundle_text(match.true, true, numbers)),
+            predicted + _probability(match.predicted, run_view.prediction.bundles),
             f"{match.jaccard:.2f}" if match.true and match.predicted else "–",
-            verdict if run_view.scores else "",
+            match.verdict if run_view.scores else "",
         )
     if not run_view.matches:
         table.add_row("–", "–", "–", "")
@@ -73,19 +74,6 @@ def _probability(items: Sequence[str], bundles: Sequence[Bundle]) -> str:
         if set(bundle.items) == set(items) and not isinstance(bundle.probability, UnsetType):
             return f" (p {bundle.probability:.2f})"
     return ""
-
-
-def _intents(bundles: Sequence[Bundle]) -> dict[frozenset[str], str]:
-    return {frozenset(bundle.items): bundle.intent for bundle in reversed(bundles)}
-
-
-def _bundle(items: Sequence[str], intents: Mapping[frozenset[str], str], numbers: Numbers) -> str:
-    """E.g. `1, 3 camera kit`; an item that is not of the session stands by its id."""
-    if not items:
-        return "–"
-    places = sorted(numbers[item] for item in items if item in numbers)
-    strangers = [f"{_line(item)} (not in the session)" for item in items if item not in numbers]
-    return _line(f"{', '.join([*map(str, places), *strangers])}  {intents.get(frozenset(items), '')}")
 
 
 def _parts(run_view: RunView) -> dict[str, list[str]]:
@@ -121,7 +109,7 @@ def _demo(identity: str, session: Session | None) -> str:
         return f"{identity}: not in --kb"
     items = "; ".join(f"{n} {_line(item.title)}" for n, item in enumerate(session.items, 1))
     numbers = {item.id: n for n, item in enumerate(session.items, 1)}
-    truth = [f"[{_bundle(b.items, _intents([b]), numbers)}]" for b in session.truth or []]
+    truth = [f"[{_line(bundle_text(b.items, intents([b]), numbers))}]" for b in session.truth or []]
     return f"{identity} of {session.domain}: {items} → {' '.join(truth) or 'no bundle'}"
 
 

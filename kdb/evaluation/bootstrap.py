@@ -16,8 +16,8 @@ _CELLS = 250_000
 """Counts held at a time, for flat memory."""
 
 
-def resampled_sums(rows: np.ndarray, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
-    """The column sums of `resamples` draws with replacement of as many rows: (resamples, columns).
+def resampled_sums(rows: np.ndarray, seed: int) -> np.ndarray:
+    """The column sums of RESAMPLES draws with replacement of as many rows: (RESAMPLES, columns).
 
     `rows` has one row a session. Beyond `LARGEST` rows, equal groups of randomly chosen rows are drawn, which
     leaves the variance of a sum as it is in expectation at a bounded cost; the few rows that fill no group
@@ -28,8 +28,8 @@ def resampled_sums(rows: np.ndarray, seed: int, resamples: int = RESAMPLES) -> n
     used = np.flatnonzero(units.any(axis=0))  # not ratings that nobody gave, for example
     columns = np.ascontiguousarray(units.T[used])
     block = max(1, _CELLS // len(units))
-    sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
-    sums = np.zeros((resamples, units.shape[1]))
+    sizes = [min(block, RESAMPLES - start) for start in range(0, RESAMPLES, block)]
+    sums = np.zeros((RESAMPLES, units.shape[1]))
     sums[:, used] = np.concatenate([products(_counts(random, n, len(units)), columns) for n in sizes])
     return scale * sums
 

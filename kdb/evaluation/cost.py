@@ -24,11 +24,13 @@ def cost(run: Run | None, values: Values) -> Values:
     """
     measured = run.measured if run else {}
     found: Values = {name: measured[name] for name in ("parameters", "peak_memory_mb") if name in measured}
-    parameters = found.get("parameters")
-    if parameters:
-        tokens = (values["prompt_tokens"] or 0.0) + (values["completion_tokens"] or 0.0)
-        found["flops"] = round(2 * parameters * tokens)
+    if parameters := found.get("parameters"):
+        found["flops"] = round(2 * parameters * _tokens(values))
     return found
+
+
+def _tokens(values: Values) -> float:
+    return (values["prompt_tokens"] or 0.0) + (values["completion_tokens"] or 0.0)
 
 
 def retention(own: ResampledSums, teacher: ResampledSums, metrics: MetricDefinitions) -> tuple[Values, Intervals]:
@@ -51,12 +53,9 @@ def cost_shares(own: Values, teacher: Values) -> Values:
     def share(top: float | None, bottom: float | None) -> float | None:
         return round(top / bottom, DIGITS) if top is not None and bottom else None
 
-    def tokens(values: Values) -> float:
-        return (values["prompt_tokens"] or 0.0) + (values["completion_tokens"] or 0.0)
-
     return {
         "speed_up": share(teacher["seconds"], own["seconds"]),
-        "token_share": share(tokens(own), tokens(teacher)),
+        "token_share": share(_tokens(own), _tokens(teacher)),
         "flops_share": share(own.get("flops"), teacher.get("flops")),
         "dollar_share": share(own["dollars"], teacher["dollars"]),
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -24,7 +24,6 @@ DATA_VARIES = ("strategy", "quantity")
 """The questions whose levels differ in the data by design."""
 
 Settings = Mapping[str, Any]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,11 +85,11 @@ def _source(summary: Any) -> str:
 
 def _against(runs: Sequence[RunScores], reference: RunScores) -> list[Family]:
     others = [run for run in runs if run is not reference]
-    students, baselines = _parted(others, [is_baseline(run.settings) for run in others])
+    students = [run for run in others if not is_baseline(run.settings)]
     first, again = _without_duplicates(students)
     return [
         Family(BASELINE, [(run, reference) for run in first], [(run, reference) for run in again]),
-        Family(BASELINES, [], [(run, reference) for run in baselines]),
+        Family(BASELINES, [], [(run, reference) for run in others if is_baseline(run.settings)]),
     ]
 
 
@@ -129,9 +128,3 @@ def _without_duplicates(runs: Sequence[RunScores]) -> tuple[list[RunScores], lis
         if not any(run.is_duplicate_of(other) for other in first):
             first.append(run)
     return first, [run for run in runs if run not in first]
-
-
-def _parted(values: Sequence[T], away: Sequence[bool]) -> tuple[list[T], list[T]]:
-    """The values that stay, and those that are put away."""
-    kept = [value for value, is_away in zip(values, away, strict=True) if not is_away]
-    return kept, [value for value, is_away in zip(values, away, strict=True) if is_away]

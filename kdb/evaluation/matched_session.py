@@ -8,7 +8,7 @@ counts as predicted, and never as right: a model gains nothing by inventing item
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations, permutations
 
 from msgspec import UnsetType
@@ -95,7 +95,7 @@ class MatchedSession:
         """The predicted and the true intent of each matched pair of bundles that both have one."""
         if self.prediction is None:
             return []
-        predicted, true = _intents(self.prediction.bundles), _intents(self.prediction.truth or [])
+        predicted, true = intents(self.prediction.bundles), intents(self.prediction.truth or [])
         found = [(predicted.get(self.valid[p], ""), true.get(self.true[t], "")) for p, t, _ in self.pairing]
         return [(a, b) for a, b in found if a and b]
 
@@ -104,7 +104,7 @@ class MatchedSession:
         """The predicted bundles that are matched with a true one and have an intent, with it."""
         if self.prediction is None:
             return []
-        predicted = _intents(self.prediction.bundles)
+        predicted = intents(self.prediction.bundles)
         return [(self.valid[p], predicted[self.valid[p]]) for p, _, _ in self.pairing if self.valid[p] in predicted]
 
     def _probabilities(self) -> list[tuple[float, bool]]:
@@ -166,10 +166,19 @@ def matched_f1(predicted: Bundles, truth: Bundles) -> float:
     return 2 * sum(j for _, _, j in pairing) / (len(distinct) + len(true))
 
 
-def _intents(bundles: Sequence[Bundle]) -> dict[frozenset[str], str]:
+def intents(bundles: Sequence[Bundle]) -> dict[frozenset[str], str]:
     """Each bundle's first intent."""
-    intents: dict[frozenset[str], str] = {}
+    found: dict[frozenset[str], str] = {}
     for bundle in bundles:
         if text := bundle.intent.strip():
-            intents.setdefault(frozenset(bundle.items), text)
-    return intents
+            found.setdefault(frozenset(bundle.items), text)
+    return found
+
+
+def bundle_text(items: Sequence[str], intents: Mapping[frozenset[str], str], numbers: Mapping[str, int]) -> str:
+    """E.g. `1, 3 camera kit`, by the numbers of items; one that is not of the session stands by its id."""
+    if not items:
+        return "–"
+    places = sorted(numbers[item] for item in items if item in numbers)
+    strangers = [f"{item} (not in the session)" for item in items if item not in numbers]
+    return f"{', '.join([*map(str, places), *strangers])} {intents.get(frozenset(items), '')}".strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from kdb import console
@@ -28,16 +28,12 @@ class Reference:
 
     @classmethod
     def best_of(cls, metrics: Iterable[Record | None], source: str) -> Reference:
-        """Baselines by falling matched F1, the mean over domains, of metrics on other sessions."""
-        values: dict[str, list[float]] = {}
-        for metric in metrics:
-            if not isinstance(metric, Metric) or metric.protocol != "strict" or metric.slice or metric.seeds:
-                continue
-            if is_baseline(metric.settings):
-                values.setdefault(name_of(metric.settings), []).append(metric.values[PRIMARY_METRIC] or 0.0)
-        if not values:
+        """Baselines by falling matched F1, of metrics on other sessions."""
+        own = (m for m in metrics if isinstance(m, Metric) and is_baseline(m.settings) and not m.seeds)
+        names = ranked(own, lambda metric: name_of(metric.settings))
+        if not names:
             raise KdbError(f"{source}: no metric of a baseline", "kdb eval VALIDATION_PREDICTIONS > metrics.jsonl")
-        return cls(tuple(sorted(values, key=lambda name: -sum(values[name]) / len(values[name]))), source)
+        return cls(tuple(names), source)
 
     def among(self, runs: Sequence[RunScores], domain: str, known: Iterable[str] = ()) -> RunScores | None:
         """The run that is meant, or the one that stands in for it, which is said; None where a run is alone.
@@ -64,3 +60,12 @@ class Reference:
             first = name_of(runs[0].settings) or runs[0].id
             console.say(f"{domain}: no baseline here; compared with the first run, {first}")
         return baseline or runs[0]
+
+
+def ranked(metrics: Iterable[Record | None], key: Callable[[Metric], str]) -> list[str]:
+    """The runs, as `key` names them, by falling matched F1, the mean over domains; equal ones in their order."""
+    values: dict[str, list[float]] = {}
+    for metric in metrics:
+        if isinstance(metric, Metric) and metric.protocol == "strict" and not metric.slice:
+            values.setdefault(key(metric), []).append(metric.values[PRIMARY_METRIC] or 0.0)
+    return sorted(values, key=lambda name: -sum(values[name]) / len(values[name]))

@@ -16,7 +16,6 @@ from kdb.evaluation.score_table import ScoreTable, columns
 from kdb.io.stream import Line, Rejects
 from kdb.records import End, ImportInfo, Prediction, Run, Session, SessionScore
 
-KINDS = ("session", "prediction", "run", "end")
 SESSIONS = "the session records"
 
 

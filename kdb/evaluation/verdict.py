@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from kdb.evaluation import PRIMARY_METRIC
+from kdb.evaluation.contrasts import ALPHA
 from kdb.evaluation.families import BASELINE, is_baseline
+from kdb.evaluation.findings import FEW_SESSIONS
 from kdb.evaluation.number_format import number, p_value, signed
 from kdb.records import Comparison, Metric
-
-ALPHA = 0.05
-FEW_SESSIONS = 60
-"""Below so many sessions a difference that is not shown is put down to their number."""
 
 
 def verdict(
@@ -37,9 +35,8 @@ def verdict(
         return f"{domain}: {own} and {known} cannot be compared."
     low, high = bounds
     span = f"95 % interval {signed(low)} to {signed(high)}"
-    shown = p < ALPHA and (low > 0 or high < 0)
     at_floor = record.p.get(PRIMARY_METRIC, 1.0) <= record.p_floor
-    if shown:
+    if p < ALPHA and (low > 0 or high < 0):
         better = "better" if gain > 0 else "worse"
         return (
             f"{domain}: {own} is {better} than {known} by {number(abs(gain))} ({span}, {p_value(p, at_floor)})"

@@ -13,9 +13,10 @@ import msgspec
 from msgspec import Struct
 
 from kdb import prompts
-from kdb.extraction.thought_text import Message, numbers, prompt_fields
+from kdb.extraction.thought_text import numbers, prompt_fields
 from kdb.prompts.replies import json_object, to_struct
 from kdb.records import Session
+from kdb.teacher import Message
 
 PROMPTS = ("teacher", "rule_generate", "rule_reflect", "rule_write", "rule_retry")
 RULE_LENGTH = 400

@@ -13,8 +13,7 @@ from itertools import combinations
 
 from kdb import prompts
 from kdb.evaluation.matched_session import bundle_sets, co_bundled
-from kdb.extraction.attempts import Attempt
-from kdb.prompts.replies import json_object, to_struct
+from kdb.extraction.attempts import read_attempt
 from kdb.records import Bundle, Session
 from kdb.teacher.answer_check import is_refusal
 
@@ -44,9 +43,8 @@ def read(text: str, shown: Session, faults: Counter[str]) -> list[Bundle] | None
 
     What does not fit the session's items is left out, and counted in `faults` by reason.
     """
-    try:
-        attempt = to_struct(json_object(text), Attempt)
-    except ValueError:
+    attempt = read_attempt(text)
+    if attempt is None:
         faults["answers that cannot be read"] += 1
         return None
     bundles: list[Bundle] = []

@@ -25,11 +25,6 @@ class Reflection:
     """The model that wrote them, as its replies name it."""
 
 
-def reflect(session: Session, teacher: Teacher, sampling: Sampling, rounds: int) -> Reflection:
-    """What comes of one session, tried and reflected on `rounds` times."""
-    return Conversation(session, teacher, sampling).reflect(rounds)
-
-
 class Conversation:
     """The conversation with a teacher about one session."""
 
@@ -41,7 +36,7 @@ class Conversation:
         self._answers: list[Answer] = []
 
     def reflect(self, rounds: int) -> Reflection:
-        """Generate, reflect, write; again with the rules in mind until all is right or the rounds are over."""
+        """Generate, reflect, write; again with the rules in mind until all is right or `rounds` are over."""
         first: FirstAttempt | None = None
         written: list[str] = []
         for number in range(rounds):

@@ -11,7 +11,7 @@ from msgspec import Meta, UnsetType
 from kdb import console, prompts
 from kdb.extraction import attempts
 from kdb.extraction.format import Format
-from kdb.extraction.reflection import Reflection, reflect
+from kdb.extraction.reflection import Conversation, Reflection
 from kdb.extraction.rule_merging import RawRule, RuleCluster, consolidate
 from kdb.io.provenance import content_hash
 from kdb.records import ANNOTATIONS, FirstAttempt, Knowledge, Session, Source
@@ -50,7 +50,7 @@ class RuleFormat(Format[Reflection]):
 
     def draw(self, session: Session, teacher: Teacher) -> Reflection:
         """The conversation about a session."""
-        return reflect(session, teacher, self.sampling, self.config.rounds)
+        return Conversation(session, teacher, self.sampling).reflect(self.config.rounds)
 
     def collect(self, session: Session, drawn: Reflection) -> Iterator[Knowledge]:
         """Nothing yet."""

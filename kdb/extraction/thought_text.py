@@ -15,8 +15,7 @@ from msgspec import Struct
 from kdb import prompts
 from kdb.prompts.replies import json_object, to_struct
 from kdb.records import Session
-
-Message = dict[str, str]
+from kdb.teacher import Message
 
 PROMPTS = ("teacher", "thought", "thought_again")
 STEPS = ("items", "intents", "bundles")

@@ -160,10 +160,8 @@ class MakefileBuilder:
         """What a run is made from, and the command that makes it, but for where it goes."""
         sessions, kb = self._imported(split), self._kb(cell, split) if KB in cell.infer else ""
         tags = " ".join(f"--tag {shlex.quote(f'{key}={value}')}" for key, value in cell.tags.items())
-        needs, flags = (
-            [sessions],
-            _recipe(" ".join(filter(None, [f"--name {shlex.quote(name)}", tags, cell.infer]))),
-        )
+        needs = [sessions]
+        flags = _recipe(" ".join(filter(None, [f"--name {shlex.quote(name)}", tags, cell.infer])))
         if cell.train is not None:
             adapter = self._adapter(cell, split)
             needs.append(adapter)

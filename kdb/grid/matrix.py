@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct, field
 
 from kdb.errors import KdbError, UsageError
+from kdb.io.files import os_errors
 
 KB = "{kb}"
 Value = str | int | float | dict[str, str | int | float]
@@ -80,10 +81,10 @@ class Cell(Struct, frozen=True):
 
 def read(path: Path) -> Grid:
     """The grid in a file; KdbError where it is none."""
+    with os_errors(path):
+        data = path.read_bytes()
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Grid)
-    except OSError as error:
-        raise KdbError(f"{path}: {error.strerror}") from None
+        return msgspec.toml.decode(data, type=Grid)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise KdbError(f"{path}: {error}", "samples/grids holds grids to start from") from None
 

@@ -23,6 +23,15 @@ PARTIAL = ".kdb-part"
 """What the name of an output ends in until it is whole."""
 
 
+@contextmanager
+def os_errors(path: Path) -> Iterator[None]:
+    """An error of the operating system becomes a KdbError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise KdbError(f"{path}: {error.strerror or error}") from None
+
+
 def partial(path: Path) -> Path:
     """Where an output is written until it is whole: beside the file that the path leads to."""
     real = Path(os.path.realpath(path))
@@ -38,10 +47,10 @@ def atomic_file(path: Path, force: bool = False) -> Iterator[BinaryIO]:
     if (descriptor := _written_through(path)) is not None:
         with _closed_quietly(_opened(path, descriptor, "wb")) as special:
             yield special
-            with _named(path):
+            with os_errors(path):
                 special.flush()
         return
-    with _named(path):
+    with os_errors(path):
         _check_place(path, force)
         file = _exclusive(path)
     with _closed_quietly(file):
@@ -56,7 +65,7 @@ def atomic_file(path: Path, force: bool = False) -> Iterator[BinaryIO]:
 
 def finish(file: BinaryIO, path: Path) -> None:
     """Give what was written its name, in the mode of the file that was there."""
-    with _named(path):
+    with os_errors(path):
         file.flush()
         os.fsync(file.fileno())
         real, part = Path(os.path.realpath(path)), partial(path)
@@ -73,7 +82,7 @@ def atomic_folder(path: Path, force: bool = False, resume: bool = False, marker:
     A folder that is there needs `force`, and must hold the file `marker`, by which kdb knows its own. The same
     errors as for files.
     """
-    with _named(path):
+    with os_errors(path):
         _check_folder(path, force, marker)
         part = partial(path)
         part.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +94,7 @@ def atomic_folder(path: Path, force: bool = False, resume: bool = False, marker:
             for old in part.iterdir():
                 _remove(old)
         yield part
-        with _named(path):
+        with os_errors(path):
             real = Path(os.path.realpath(path))
             if real.exists():
                 shutil.rmtree(real)
@@ -104,7 +113,7 @@ def continued_file(path: Path) -> Iterator[BinaryIO]:
     """
     part = partial(path)
     source = part if part.exists() else path
-    with _named(path):
+    with os_errors(path):
         if not source.is_file():
             raise KdbError(f"{source}: no such file" if not source.exists() else f"{source}: not a file")
         file: BinaryIO = source.open("r+b")
@@ -135,7 +144,7 @@ def same_file(one: Path, other: Path) -> bool:
 
 def _written_through(path: Path) -> int | None:
     """An open descriptor for what is no regular file, else None."""
-    with _named(path):
+    with os_errors(path):
         if number := re.fullmatch(r"/(?:dev/fd|proc/self/fd)/(\d+)|/dev/std(out|err)", _first_device(path)):
             return os.dup({"out": 1, "err": 2}.get(number[2]) or int(number[1]))
         with suppress(FileNotFoundError):
@@ -232,12 +241,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """An error of the operating system says which output it is about."""
-    try:
-        yield
-    except OSError as error:
-        raise KdbError(f"{path}: {error.strerror or error}") from None

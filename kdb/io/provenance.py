@@ -28,11 +28,8 @@ def file_hash(path: Path, without: Collection[str] = ()) -> str:
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.is_file() and p.name not in without)
         return content_hash([[str(p.relative_to(path)), file_hash(p)] for p in files])
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()[:16]
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def versions() -> dict[str, str]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import jsonlines
 import msgspec
 
 from kdb import console, records
@@ -21,6 +20,8 @@ from kdb.errors import KdbError, UsageError
 from kdb.io import files
 
 STDIN = Path("-")
+MARKS = ("\ufeff", "\x1e")
+"""What may stand before a line: a byte order mark, and the record separator of JSON text sequences (RFC 7464)."""
 
 
 @dataclass(slots=True)
@@ -69,12 +70,10 @@ class Rejects:
         if self.path is None:
             raise KdbError(f"{place}: {message}")
         reject = {"kind": "reject", "place": place, "error": message, "line": line}
-        try:
+        with files.os_errors(self.path):
             # Lines are added one by one: several commands of a pipe may share the file.
             self._file = self._file or self.path.open("ab", buffering=0)
             self._file.write(msgspec.json.encode(reject) + b"\n")
-        except OSError as error:
-            raise KdbError(f"{self.path}: {error.strerror}") from None
         self.count += 1
 
     def add_line(self, line: Line, error: KdbError) -> None:
@@ -106,34 +105,20 @@ def _decoders(kinds: Collection[str]) -> dict[str, msgspec.json.Decoder]:
 def _lines(
     name: str, file: Iterable[bytes], decoders: dict[str, msgspec.json.Decoder], rejects: Rejects
 ) -> Iterator[Line]:
-    number = 0
-
-    def numbered() -> Iterator[bytes]:
-        nonlocal number
-        for line in file:
-            number += 1
-            yield line
-
-    def loads(line: str | bytes) -> Line:
-        text = (line.decode() if isinstance(line, bytes) else line).strip()
-        return Line(text, *records.decode(text, decoders))
-
-    reader = jsonlines.Reader(numbered(), loads=loads)
-    while True:
-        try:
-            line = cast(Line, reader.read(skip_empty=True))
-        except EOFError:
-            return
-        except jsonlines.InvalidLineError as error:
-            bad = error.line.decode(errors="replace") if isinstance(error.line, bytes) else error.line
-            cause = error.__cause__
-            message = "not valid UTF-8" if isinstance(cause, UnicodeDecodeError) else str(cause)
-            if "truncated" in message and not bad.endswith("\n"):
-                message += "; the last line is cut short"
-            rejects.add(f"{name}:{number}", message, bad.rstrip("\n"))
+    for number, raw in enumerate(file, 1):
+        if not raw.strip():
             continue
-        line.file, line.number = name, number
-        yield line
+        try:
+            text = raw.decode()
+            text = (text[1:] if text.startswith(MARKS) else text).strip()
+            line = Line(text, *records.decode(text, decoders), name, number)
+        except ValueError as error:
+            message = "not valid UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+            if "truncated" in message and not raw.endswith(b"\n"):
+                message += "; the last line is cut short"
+            rejects.add(f"{name}:{number}", message, raw.decode(errors="replace").rstrip("\n"))
+        else:
+            yield line
 
 
 @contextmanager
@@ -145,32 +130,23 @@ def _opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
             console.say("reading records from the terminal; end with Ctrl-D")
         yield "stdin", sys.stdin.buffer
         return
-    try:
+    with files.os_errors(path):
         file = path.open("rb")
-    except OSError as error:
-        raise KdbError(f"{path}: {error.strerror}") from None
     with file:
         yield str(path), file
 
 
-def encode(outgoing: Line | records.Record | dict[str, Any] | bytes) -> bytes:
-    """The bytes of one line, without its end: a `Line` as it came, a record as compact JSON.
-
-    Bytes are one or more whole lines already, without the last end.
-    """
-    if isinstance(outgoing, bytes):
-        return outgoing
-    if isinstance(outgoing, Line):
-        return outgoing.text.encode()
-    return msgspec.json.encode(outgoing)
-
-
 def write(outgoing: Iterable[Line | records.Record | bytes], file: BinaryIO) -> int:
-    """Write each as a line and flush it at once, so that a reader in the pipe sees it; their number."""
+    """Write each as a line and flush it at once, so that a reader in the pipe sees it; their number.
+
+    A `Line` is written as it came, a record as compact JSON. Bytes are whole lines already, without the last end.
+    """
     count = 0
-    for record in outgoing:
+    for one in outgoing:
+        encoded = one.text.encode() if isinstance(one, Line) else one
+        encoded = encoded if isinstance(encoded, bytes) else msgspec.json.encode(encoded)
         try:
-            file.write(encode(record) + b"\n")
+            file.write(encoded + b"\n")
             file.flush()
         except OSError as error:
             if isinstance(error, BrokenPipeError):

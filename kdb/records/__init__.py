@@ -20,18 +20,6 @@ from kdb.records.scores import (
 )
 from kdb.records.session import Bundle, ImportInfo, Item, Session, check_bundles, check_items
 
-AnyRecord = (
-    Session
-    | Knowledge
-    | Prediction
-    | CollectedBundle
-    | Metric
-    | Comparison
-    | Calibration
-    | SessionScore
-    | Run
-    | End
-)
 KINDS: dict[str, type[Record]] = {
     "session": Session,
     "knowledge": Knowledge,
@@ -44,41 +32,3 @@ KINDS: dict[str, type[Record]] = {
     "run": Run,
     "end": End,
 }
-
-__all__ = [
-    "ANNOTATIONS",
-    "KINDS",
-    "SCHEMA_VERSION",
-    "SHOWN_AS",
-    "AnyRecord",
-    "Bundle",
-    "Calibration",
-    "CollectedBundle",
-    "Comparison",
-    "End",
-    "FirstAttempt",
-    "ImportInfo",
-    "Item",
-    "Knowledge",
-    "KnowledgeFormat",
-    "Match",
-    "Metric",
-    "PrecisionAtShare",
-    "Prediction",
-    "Rating",
-    "Record",
-    "ReliabilityBin",
-    "Run",
-    "Session",
-    "SessionKey",
-    "SessionScore",
-    "Source",
-    "Split",
-    "Status",
-    "Usage",
-    "check_bundles",
-    "check_items",
-    "decode",
-    "format_decode_error",
-    "with_fields",
-]

@@ -90,6 +90,11 @@ class Match(Struct):
     jaccard: float
     hit: bool
 
+    @property
+    def verdict(self) -> str:
+        """What became of the pair, in words."""
+        return "hit" if self.hit else "no hit" if self.predicted else "missed"
+
 
 class SessionScore(Record, tag="score"):
     """What one session adds to the sums that each metric is a ratio of, and the matches behind it."""

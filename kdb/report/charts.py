@@ -26,14 +26,17 @@ class Curve:
 
 SERIES = ("student", "first", "second", "third", "fourth", "fifth")
 MARKS = ("o", "^", "D", "v", "P", "X")
+GLYPHS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼"}
+"""The marks as characters, where there are such."""
 
 
-def curves(series: Sequence[Curve], axes_names: tuple[str, str], width: int, height: int = 300) -> Figure:
+def curves(series: Sequence[Curve], axes_names: tuple[str, str], width: int) -> Figure:
     """Lines with intervals, the axes fitted to the data, each line named at its side or, where narrow, below."""
     is_wide = width > NARROW
     below = 0 if is_wide else ROW * len(series)
-    figure = blank(width, height + below)
-    axes = area(figure, width, height + below, (62, 250 if is_wide else 8, 10, 48 + below))
+    height = 300 + below
+    figure = blank(width, height)
+    axes = area(figure, width, height, (62, 250 if is_wide else 8, 10, 48 + below))
     students = 0
     ends = []
     for n, one in enumerate(series):
@@ -54,9 +57,8 @@ def curves(series: Sequence[Curve], axes_names: tuple[str, str], width: int, hei
         ends.append((ys[-1], one.name, style, mark))
     axes.grid(axis="y")
     axes.set_axisbelow(True)
-    axes.set_xlabel(axes_names[0])
-    axes.set_ylabel(axes_names[1])
-    _name_series(figure, axes, ends, width, height + below, below)
+    axes.set(xlabel=axes_names[0], ylabel=axes_names[1])
+    _name_series(figure, axes, ends, width, height, below)
     return figure
 
 
@@ -71,20 +73,19 @@ def _name_series(
     if below:
         for n, (_, name, style, mark) in enumerate(ends):
             y = (below - (n + 0.5) * ROW) / height
-            figure.text(
-                0.03,
-                y,
-                {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼"}.get(mark, "✚"),
-                color=LIGHT[style],
-                va="center",
-            )
+            figure.text(0.03, y, GLYPHS.get(mark, "✚"), color=LIGHT[style], va="center")
             figure.text(0.09, y, name, va="center")
         return
+    right = axes.get_position().x1
+    for at, (_, name, style, _) in zip(_beside(axes, [y for y, *_ in ends], height), ends, strict=True):
+        figure.text(right + 12 / width, at / height, name, color=LIGHT[style], va="center")
+
+
+def _beside(axes: Axes, values: Sequence[float], height: int) -> list[float]:
+    """The heights, in pixels, at which names of these values stand without touching each other."""
     box = axes.get_position()
     low, high = axes.get_ylim()
-    wanted = [(box.y0 + (y - low) / (high - low) * box.height) * height for y, *_ in ends]
-    for at, (_, name, style, _) in zip(spread_out(wanted, ROW), ends, strict=True):
-        figure.text(box.x1 + 12 / width, at / height, name, color=LIGHT[style], va="center")
+    return spread_out([(box.y0 + (y - low) / (high - low) * box.height) * height for y in values], ROW)
 
 
 def spread_out(wanted: Sequence[float], gap: float) -> list[float]:
@@ -108,10 +109,10 @@ class Point:
     is_baseline: bool
 
 
-def scatter(points: Sequence[Point], axes_names: tuple[str, str], width: int, height: int = 320) -> Figure:
+def scatter(points: Sequence[Point], axes_names: tuple[str, str], width: int) -> Figure:
     """Quality against cost on a logarithmic axis, every point named at the right."""
     is_wide = width > NARROW
-    side = 260 if is_wide else 130
+    height, side = 320, 260 if is_wide else 130
     figure = blank(width, height)
     axes = area(figure, width, height, (62 if is_wide else 52, side, 10, 48))
     axes.set_xscale("log")
@@ -124,15 +125,12 @@ def scatter(points: Sequence[Point], axes_names: tuple[str, str], width: int, he
     axes.grid(axis="both")
     axes.set_axisbelow(True)
     axes.minorticks_off()
-    axes.set_xlabel(axes_names[0])
-    axes.set_ylabel(axes_names[1])
-    box = axes.get_position()
-    low, high = axes.get_ylim()
-    wanted = [(box.y0 + (one.y - low) / (high - low) * box.height) * height for one in points]
-    for at, one in zip(spread_out(wanted, ROW), points, strict=True):
+    axes.set(xlabel=axes_names[0], ylabel=axes_names[1])
+    right = axes.get_position().x1
+    for at, one in zip(_beside(axes, [one.y for one in points], height), points, strict=True):
         colour = LIGHT["baseline" if one.is_baseline else "student"]
         axes.annotate(
-            one.name, (one.x, one.y), xytext=(box.x1 + 14 / width, at / height), textcoords="figure fraction",
+            one.name, (one.x, one.y), xytext=(right + 14 / width, at / height), textcoords="figure fraction",
             va="center", color=colour, fontsize=FONT,
             arrowprops={"arrowstyle": "-", "color": LIGHT["grid"], "linewidth": 1},
         )  # fmt: skip
@@ -146,9 +144,7 @@ def reliability(points: Sequence[tuple[float, float]], width: int) -> Figure:
     axes = area(figure, size, size, (62, 12, 10, 48))
     axes.plot([0, 1], [0, 1], color=LIGHT["muted"], linewidth=1, linestyle="--")
     axes.plot(*zip(*points, strict=True), marker="o", color=LIGHT["student"], linewidth=2)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.grid(axis="both")
-    axes.set_xlabel("probability given to a bundle")
-    axes.set_ylabel("share of these that are hits")
+    axes.set(xlabel="probability given to a bundle", ylabel="share of these that are hits")
     return figure

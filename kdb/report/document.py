@@ -80,12 +80,12 @@ def section(
 def _parts(results: Results, lines: Sequence[Line], name: str) -> list[Part]:
     found = {question.factor: question for question in questions(results)}
     drawn = {
-        "format": figures.of_format(found["format"]),
+        "format": figures.of_effects(found["format"], 2),
         "quantity": figures.of_quantity(results, found["quantity"]),
-        "utilization": figures.of_utilization(found["utilization"]),
+        "utilization": figures.of_effects(found["utilization"], 4),
     }
     for n, factor in enumerate((f for f in found if f not in QUESTIONS), 7):
-        drawn[factor] = figures.of_declared(found[factor], n)
+        drawn[factor] = figures.of_effects(found[factor], n)
     parts = [
         Part(f"{name}-{factor}", found[factor].title, [one]) for factor, one in drawn.items() if one
     ]  # of a question without runs a sentence on top has said so
@@ -93,14 +93,7 @@ def _parts(results: Results, lines: Sequence[Line], name: str) -> list[Part]:
     costs = figures.of_cost(results, [one for one in shown if one not in results.duplicates])
     parts.append(Part(f"{name}-cost", "Cost", costs, "" if costs else NO_TIMES))
     calibration = figures.of_calibration(results)
-    parts.append(
-        Part(
-            f"{name}-calibration",
-            "Calibration",
-            calibration,
-            "" if calibration else NO_PROBABILITIES,
-        )
-    )
+    parts.append(Part(f"{name}-calibration", "Calibration", calibration, "" if calibration else NO_PROBABILITIES))
     told = examples(lines, results)
     parts.append(Part(f"{name}-examples", "Examples", line="" if told else NO_EXAMPLES, examples=told))
     return parts

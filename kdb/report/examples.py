@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kdb.evaluation.matched_session import MatchedSession, matched_f1
+from kdb.evaluation.matched_session import MatchedSession, bundle_text, intents
+from kdb.evaluation.metrics.matching import matched_f1
 from kdb.io.stream import Line
-from kdb.records import Bundle, Match, Prediction, Session, SessionKey
+from kdb.records import Prediction, Session
 from kdb.report.results import Recipe, Results
 
 KINDS = ("prediction", "session")
@@ -57,20 +58,12 @@ def candidates(lines: Iterable[Line], results: Results) -> list[Line]:
 def examples(lines: Sequence[Line], results: Results) -> list[SessionExample]:
     """The examples in these lines, as `candidates` has chosen them."""
     records = [line.record for line in lines]
-    titles: dict[SessionKey, dict[str, str]] = {
-        (s.domain, s.id): {item.id: item.title for item in s.items} for s in records if isinstance(s, Session)
-    }
+    titles = {s.key: {item.id: item.title for item in s.items} for s in records if isinstance(s, Session)}
     shown = [one for one in (results.student, results.baseline) if one]
     if not shown:
         return []
-    by_run = {
-        one: {
-            p.id: p
-            for p in records
-            if isinstance(p, Prediction) and p.run == one.first_run and p.domain == results.domain
-        }
-        for one in shown
-    }
+    own = [p for p in records if isinstance(p, Prediction) and p.domain == results.domain]
+    by_run = {one: {p.id: p for p in own if p.run == one.first_run} for one in shown}
     values = {key: _matched_f1(p) for key, p in by_run[shown[0]].items()}
     made = []
     for title, key in zip(("The best", "A median", "The worst"), _three(values), strict=False):
@@ -91,38 +84,16 @@ def _three(values: dict[str, float]) -> list[str]:
 
 def _answer(one: Recipe, prediction: Prediction) -> ExampleAnswer:
     numbers = {item: n for n, item in enumerate(prediction.items, 1)}
-    true, said = _intents(prediction.truth or []), _intents(prediction.bundles)
+    true, said = intents(prediction.truth or []), intents(prediction.bundles)
     rows = [
-        (
-            _bundle(match.true, true, numbers),
-            _bundle(match.predicted, said, numbers),
-            match.jaccard,
-            _verdict(match),
-        )
-        for match in MatchedSession.of(prediction).matches
+        (bundle_text(m.true, true, numbers), bundle_text(m.predicted, said, numbers), m.jaccard, m.verdict)
+        for m in MatchedSession.of(prediction).matches
     ]
     return ExampleAnswer(one.name, _matched_f1(prediction), rows)
 
 
 def _matched_f1(prediction: Prediction) -> float:
-    one = MatchedSession.of(prediction)
-    return 0.0 if one.failed else matched_f1(one.predicted, one.true)
-
-
-def _verdict(match: Match) -> str:
-    return "hit" if match.hit else "no hit" if match.predicted else "missed"
-
-
-def _intents(bundles: Sequence[Bundle]) -> dict[frozenset[str], str]:
-    return {frozenset(bundle.items): bundle.intent for bundle in reversed(bundles)}
-
-
-def _bundle(items: Sequence[str], intents: dict[frozenset[str], str], numbers: dict[str, int]) -> str:
-    if not items:
-        return "–"
-    places = sorted(numbers[item] for item in items if item in numbers)
-    strangers = [f"{item} (not in the session)" for item in items if item not in numbers]
-    return f"{', '.join([*map(str, places), *strangers])} {intents.get(frozenset(items), '')}".strip()
+    return matched_f1(MatchedSession.of(prediction))
 
 
 def _prediction(line: Line) -> Prediction:

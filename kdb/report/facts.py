@@ -12,7 +12,7 @@ from kdb.records import ImportInfo, Run
 from kdb.report.factors import Settings
 from kdb.report.results import Results
 from kdb.report.sentences import teachers
-from kdb.report.tables import Table, TableCell
+from kdb.report.tables import Table, row
 
 UNKNOWN = (
     "unknown: the records do not say how the sessions were imported; give kdb eval the session records too, "
@@ -66,11 +66,9 @@ def _data(way: ImportInfo) -> str:
 
 def provenance(domains: Sequence[Results], runs: Mapping[str, Run]) -> list[Table]:
     """What all runs share that have it, and for each run what differs."""
-    names = {run: one.name for results in domains for one in results.recipes for run in (one.seeds or (one.run,))}
-    settings = {
-        run: one.settings for results in domains for one in results.recipes for run in (one.seeds or (one.run,))
-    }
-    found = {run: dict(_facts(settings[run], runs.get(run))) for run in names}
+    recipes = {run: one for results in domains for one in results.recipes for run in (one.seeds or (one.run,))}
+    names = {run: one.name for run, one in recipes.items()}
+    found = {run: dict(_facts(one.settings, runs.get(run))) for run, one in recipes.items()}
     for run, record in runs.items():
         if run not in found:
             names[run], found[run] = record.command, dict(_facts(record.settings, record))
@@ -80,22 +78,13 @@ def provenance(domains: Sequence[Results], runs: Mapping[str, Run]) -> list[Tabl
             values.setdefault(key, []).append(value)
     shared = {key: its[0] for key, its in values.items() if len(set(its)) == 1 and len(its) > 1}
     rows = [
-        [
-            TableCell(names[run]),
-            TableCell(run),
-            TableCell("; ".join(f"{k} {v}" for k, v in one.items() if k not in shared)),
-        ]
+        row(names[run], run, "; ".join(f"{k} {v}" for k, v in one.items() if k not in shared))
         for run, one in found.items()
     ]
+    same = [row(name, value) for name, value in shared.items()]
     tables = [
         Table("provenance", "What the runs differ in", ["run", "id", "differs in"], rows, names=3),
-        Table(
-            "shared",
-            "The same in all runs that have it",
-            ["", ""],
-            [[TableCell(k), TableCell(v)] for k, v in shared.items()],
-            names=2,
-        ),
+        Table("shared", "The same in all runs that have it", ["", ""], same, names=2),
     ]
     return [table for table in tables if table.rows]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from kdb.evaluation.contrasts import Contrast
 from kdb.records import SHOWN_AS, Calibration
@@ -17,6 +18,10 @@ MOST_ROWS = 25
 """So many rows of the first figure, with headings, are read at a glance; the table of all runs has the others."""
 MOST_POINTS = 8
 CALIBRATION = {"expected_calibration_error": "expected calibration error", "brier": "Brier score"}
+EFFECTS = {
+    "format": "Differences to no knowledge on equal data",
+    "utilization": "Differences between utilizations on equal data",
+}
 FILLED = "Filled marks: significant after Holm's correction; arrows: beyond the axis."
 
 
@@ -42,7 +47,7 @@ def overview(results: Results) -> Drawing | None:
         f"intervals, on the same {results.sizes[0]:,} sessions. {FILLED} Squares: no student."
     )
     title = "Differences to the baseline"
-    return drawing("1-differences", title, caption, lambda width: forest(rows, "difference in matched F1", width))
+    return drawing("1-differences", title, caption, partial(forest, rows, "difference in matched F1"))
 
 
 def _blocks(results: Results) -> list[tuple[str, list[tuple[str, Recipe]]]]:
@@ -54,7 +59,8 @@ def _blocks(results: Results) -> list[tuple[str, list[tuple[str, Recipe]]]]:
     for _, factor, group in sorted(ranked, key=lambda one: one[0]):
         setting = describe(group.shared, [other.shared for other in found[factor].groups])
         members = [(short(factor, level), one) for level, one in group.levels.items()]
-        blocks.append((f"{factor.capitalize()}: {setting}" if setting else factor.capitalize(), members))
+        title = found[factor].title
+        blocks.append((f"{title}: {setting}" if setting else title, members))
     inside = {one for _, members in blocks for _, one in members}
     others = [one for one in results.against_baseline if one not in inside and one not in results.duplicates]
     return [*blocks, ("Other students" if blocks else "Students", [(one.name, one) for one in others])]
@@ -70,22 +76,10 @@ def short(factor: str, level: str) -> str:
     return "all formats" if factor == "format" and level.count("+") >= len(SHOWN_AS) - 2 else level
 
 
-def of_format(question: Question) -> Drawing | None:
-    """Figure 2: each format against none, on equal data."""
-    return _effects("2-format", question, "Differences to no knowledge on equal data")
-
-
-def of_utilization(question: Question) -> Drawing | None:
-    """Figure 4: each utilization against zero-shot, on equal data."""
-    return _effects("4-utilization", question, "Differences between utilizations on equal data")
-
-
-def of_declared(question: Question, n: int) -> Drawing | None:
-    """A factor that a grid declares beside the three."""
-    return _effects(f"{n}-{question.factor}", question, f"Differences by {question.factor}")
-
-
-def _effects(name: str, question: Question, title: str) -> Drawing | None:
+def of_effects(question: Question, number: int) -> Drawing | None:
+    """Figures 2, 4 and from 7 on: each level of a factor against its reference, on equal data."""
+    name = f"{number}-{question.factor}"
+    title = EFFECTS.get(question.factor, f"Differences by {question.factor}")
     among = [group.shared for group in question.groups]
     rows: list[Row] = []
     for group in question.students:
@@ -97,7 +91,7 @@ def _effects(name: str, question: Question, title: str) -> Drawing | None:
     if not any(row.contrast for row in rows):
         return None
     caption = f"{title}, in matched F1 with 95 % intervals. {FILLED}"
-    return drawing(name, title, caption, lambda width: forest(rows, "difference in matched F1", width))
+    return drawing(name, title, caption, partial(forest, rows, "difference in matched F1"))
 
 
 def of_quantity(results: Results, question: Question) -> Drawing | None:
@@ -116,7 +110,7 @@ def of_quantity(results: Results, question: Question) -> Drawing | None:
     title = "Matched F1 by the share of the data"
     caption = f"{title}, with 95 % intervals. The axis does not begin at 0."
     names = ("share of the labelled sessions, %", "matched F1")
-    return drawing("3-quantity", title, caption, lambda width: charts.curves(series, names, width))
+    return drawing("3-quantity", title, caption, partial(charts.curves, series, names))
 
 
 def _curve(results: Results, group: Group, among: Sequence[Group]) -> Curve:
@@ -148,12 +142,8 @@ def of_cost(results: Results, shown: Sequence[Recipe]) -> list[Drawing]:
         if len(points) > 1:
             title = f"Matched F1 against {axis.partition(' ')[0] if key == 'seconds' else 'money'}"
             caption = f"Matched F1 with 95 % intervals against {axis}, on a logarithmic axis."
-            made.append(_scatter(name, title, caption, points, axis))
+            made.append(drawing(name, title, caption, partial(charts.scatter, points, (axis, "matched F1"))))
     return made
-
-
-def _scatter(name: str, title: str, caption: str, points: list[Point], axis: str) -> Drawing:
-    return drawing(name, title, caption, lambda width: charts.scatter(points, (axis, "matched F1"), width))
 
 
 def of_calibration(results: Results) -> list[Drawing]:
@@ -174,7 +164,7 @@ def _reliability(results: Results, one: Recipe, calibration: Calibration) -> Dra
     scores = f" ({', '.join(told)})" if told else ""
     caption = f"{title} that {one.name} gives to {calibration.bundles:,} bundles{scores}. Each mark is a bin."
     points = [(bin.probability, bin.precision) for bin in calibration.bins]
-    return drawing("6-calibration", title, caption, lambda width: charts.reliability(points, width))
+    return drawing("6-calibration", title, caption, partial(charts.reliability, points))
 
 
 def _precision_kept(shown: Sequence[tuple[Recipe, Calibration]]) -> list[Drawing]:
@@ -186,6 +176,4 @@ def _precision_kept(shown: Sequence[tuple[Recipe, Calibration]]) -> list[Drawing
     title = "Precision of the most probable bundles"
     caption = f"{title}: the share of hits among those kept. The axis does not begin at 0."
     names = ("share of the bundles kept, %", "precision")
-    if not series:
-        return []
-    return [drawing("7-precision", title, caption, lambda width: charts.curves(series, names, width))]
+    return [drawing("7-precision", title, caption, partial(charts.curves, series, names))] if series else []

@@ -10,25 +10,12 @@ from kdb.records import SHOWN_AS
 from kdb.report.factors import ALL, NONE, UTILIZATIONS, Factors
 from kdb.report.results import PRIMARY, Recipe, Results
 
-QUESTIONS = {
-    "format": "Format",
-    "quantity": "Quantity",
-    "utilization": "Utilization",
-}
+QUESTIONS = ("format", "quantity", "utilization")
 _DATA = ("strategy", "quantity")
 _FOLLOWS = {"utilization": ("demonstrations",), "quantity": ("strategy",)}
 """Factors that change with another one: who shows no demonstration has no number of them."""
-_KNOWN = {
-    *QUESTIONS,
-    *_DATA,
-    "student",
-    "answer",
-    "utility",
-    "pair features",
-    "grammar",
-    "demonstrations",
-    "baseline",
-}
+_KNOWN = {*QUESTIONS, *_DATA, "baseline", "student", "answer", "utility"}
+_KNOWN |= {"pair features", "grammar", "demonstrations"}
 
 
 @dataclass(frozen=True)
@@ -50,9 +37,13 @@ class Question:
     """One factor, its groups, and the family of all contrasts in them."""
 
     factor: str
-    title: str
     groups: list[Group]
     contrasts: dict[tuple[Recipe, Recipe], Contrast] = field(repr=False)
+
+    @property
+    def title(self) -> str:
+        """The factor as a heading."""
+        return self.factor.capitalize()
 
     def contrast(self, group: Group, level: str) -> Contrast | None:
         """A level against the reference of its group."""
@@ -78,8 +69,7 @@ def _question(results: Results, factor: str) -> Question:
         for level, one in group.levels.items()
         if level != group.reference and not group.is_baseline
     ]
-    title = QUESTIONS.get(factor, factor.capitalize())
-    return Question(factor, title, groups, results.contrasts(factor, pairs))
+    return Question(factor, groups, results.contrasts(factor, pairs))
 
 
 def _groups(results: Results, factor: str) -> list[Group]:

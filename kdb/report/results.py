@@ -59,10 +59,10 @@ class Results:
     domain: str
     metrics: dict[tuple[str, str], Metric] = field(default_factory=dict)
     slices: list[Metric] = field(default_factory=list)
-    comparisons: list[Comparison] = field(default_factory=list)
     calibrations: dict[str, Calibration] = field(default_factory=dict)
     named: tuple[str, str] = ("", "")
     paired: dict[tuple[str, str, tuple[str, str]], Comparison] = field(default_factory=dict)
+    """The comparisons by protocol, family and runs."""
 
     @cached_property
     def recipes(self) -> list[Recipe]:
@@ -96,14 +96,14 @@ class Results:
 
     def contrasts(self, name: str, pairs: Sequence[tuple[Recipe, Recipe]]) -> dict[tuple[Recipe, Recipe], Contrast]:
         """The family of these comparisons in matched F1, under the strict protocol."""
-        strict = [one for one in self.comparisons if one.protocol == "strict"]
+        strict = [one for one in self.paired.values() if one.protocol == "strict"]
         found = family(name, [(a.run, b.run) for a, b in pairs], strict, PRIMARY)
         return {(a, b): found[a.run, b.run] for a, b in pairs if (a.run, b.run) in found}
 
     def reference(self, name: str, among: Iterable[Recipe]) -> Recipe | None:
         """What the records of a stated family compare these with."""
         by_run = {one.run: one for one in among}
-        stated = references(name, self.comparisons)
+        stated = references(name, self.paired.values())
         found = Counter(stated[run] for run in by_run if stated.get(run) in by_run)
         return by_run[found.most_common(1)[0][0]] if found else None
 
@@ -136,7 +136,7 @@ class Results:
     def is_chosen(self, one: Recipe) -> bool:
         """Whether it was chosen elsewhere than on these sessions."""
         return (
-            any(one.run == c.reference and c.family == BASELINE for c in self.comparisons)
+            any(one.run == c.reference and c.family == BASELINE for c in self.paired.values())
             or one.name in self.named
             or CHOSEN in one.name
             or tags_of(one.settings).get("chosen") == "validation"
@@ -212,8 +212,5 @@ def _add_metric(results: Results, metric: Metric, line: Line) -> None:
 
 def _add_comparison(results: Results, comparison: Comparison, line: Line) -> None:
     key = (comparison.protocol, comparison.family, comparison.runs)
-    known = results.paired.setdefault(key, comparison)
-    if known is comparison:
-        results.comparisons.append(comparison)
-    elif known.differences != comparison.differences:
+    if results.paired.setdefault(key, comparison).differences != comparison.differences:
         raise line.error(f"runs {' and '.join(comparison.runs)} are compared twice, differently")

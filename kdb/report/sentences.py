@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from kdb.evaluation import findings
 from kdb.evaluation.findings import Effect, Score, Spent
@@ -87,25 +88,18 @@ def _effects(results: Results, question: Question) -> str:
     """What the group with most levels says, and in how many others a difference is shown."""
     if not question.students:
         return MISSING.get(question.factor, "")
-    group = question.students[0]
-    shown = [
-        Effect(level, _setting(group, question), one)
-        for level in group.levels
-        if (one := question.contrast(group, level))
-    ]
-    family = [
-        Effect(level, _setting(other, question), one)
-        for other in question.students
-        for level in other.levels
-        if (one := question.contrast(other, level))
-    ]
+    shown, *others = ([*_of_group(group, question)] for group in question.students)
     if not shown:
         return MISSING.get(question.factor, "")
-    return findings.effects(question.title, _reference(results, question, group), shown, family)
+    reference = _reference(results, question, question.students[0])
+    return findings.effects(question.title, reference, shown, [*shown, *chain.from_iterable(others)])
 
 
-def _setting(group: Group, question: Question) -> str:
-    return describe(group.shared, [other.shared for other in question.groups])
+def _of_group(group: Group, question: Question) -> Iterator[Effect]:
+    setting = describe(group.shared, [other.shared for other in question.groups])
+    for level in group.levels:
+        if contrast := question.contrast(group, level):
+            yield Effect(level, setting, contrast)
 
 
 def _reference(results: Results, question: Question, group: Group) -> str:

@@ -109,7 +109,7 @@ def alone(drawing: str) -> bytes:
     """The drawing as a file of its own, light or dark as its viewer prefers."""
     style = f"<style>{css()}svg{{background:var(--page)}}text{{font-family:system-ui,sans-serif}}</style>"
     head, _, rest = drawing.partition(">")
-    return f"{head.replace('<svg ', '<svg ', 1)}>{style}{rest}\n".encode()
+    return f"{head}>{style}{rest}\n".encode()
 
 
 def pdf(figure: Figure) -> bytes:

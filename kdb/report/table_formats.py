@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 
 from kdb.report.results import PRIMARY, Results
 from kdb.report.tables import Table, TableCell
+from kdb.sources.csv_rows import csv_row
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -112,6 +111,4 @@ def tidy(domains: Iterable[Results]) -> str:
 
 
 def _csv(rows: Iterable[Sequence[object]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()
+    return "".join(f"{csv_row(row).decode()}\n" for row in rows)

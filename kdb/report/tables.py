@@ -36,6 +36,11 @@ class Table:
     names: int = 1
 
 
+def row(*cells: str | TableCell) -> list[TableCell]:
+    """Texts and cells as a row."""
+    return [TableCell(cell) if isinstance(cell, str) else cell for cell in cells]
+
+
 QUALITY, COST = titles("quality"), titles("cost")
 RELEASED = titles("quality", protocol="released")
 ANSWERS, TEACHER = titles("answers", "intents", "calibration"), titles("teacher")
@@ -76,11 +81,8 @@ def summary(results: Results) -> Table | None:
         own.append(student)
     shown = [one for one in results.recipes if one.is_baseline and one not in results.duplicates] + own
     shown.sort(key=lambda one: results.value(one, PRIMARY) or 0.0, reverse=True)
-    return (
-        _against_baseline(results, "summary", "Baselines and students", shown, ("precision", "recall"))
-        if shown
-        else None
-    )
+    title = "Baselines and students"
+    return _against_baseline(results, "summary", title, shown, ("precision", "recall")) if shown else None
 
 
 def runs(results: Results, absent: Sequence[str] = ()) -> Table:
@@ -88,9 +90,7 @@ def runs(results: Results, absent: Sequence[str] = ()) -> Table:
     more = [key for key in QUALITY if key != PRIMARY]
     table = _against_baseline(results, "runs", "All runs", results.recipes, more)
     known = {one.name for one in results.recipes} | {str(m.settings.get("name")) for m in results.metrics.values()}
-    missing = [
-        [TableCell(name), *[TableCell("not run")] * (len(table.head) - 1)] for name in absent if name not in known
-    ]
+    missing = [row(name, *["not run"] * (len(table.head) - 1)) for name in absent if name not in known]
     notes = [f"{copy.name} has the predictions of {first.name}." for copy, first in results.duplicates.items()]
     return Table(table.name, table.title, table.head, [*table.rows, *missing], [*table.notes, *notes])
 
@@ -100,18 +100,12 @@ def _against_baseline(
 ) -> Table:
     best = results.baseline
     contrasts = {**results.baselines_against_best, **results.against_baseline}
-    head = [
-        "run",
-        QUALITY[PRIMARY],
-        *(["− baseline", "p"] if contrasts else []),
-        *(QUALITY[key] for key in more),
-    ]
+    head = ["run", QUALITY[PRIMARY], *(["− baseline", "p"] if contrasts else []), *(QUALITY[key] for key in more)]
     rows = []
     for one in recipes:
-        row = [TableCell(one.name), _score(results, one, PRIMARY)]
-        if contrasts:
-            row += [TableCell("baseline"), TableCell("")] if one == best else difference_cells(contrasts.get(one))
-        rows.append([*row, *(_score(results, one, key) for key in more)])
+        compared = row("baseline", "") if one == best else difference_cells(contrasts.get(one))
+        scores = [_score(results, one, key) for key in (PRIMARY, *more)]
+        rows.append(row(one.name, scores[0], *(compared if contrasts else []), *scores[1:]))
     notes = [STRICT, INTERVALS]
     if contrasts and best:
         students = sum(one not in results.duplicates for one in results.against_baseline)
@@ -126,9 +120,9 @@ def _against_baseline(
 def difference_cells(contrast: Contrast | None) -> list[TableCell]:
     """A difference with its interval, and its corrected p."""
     if contrast is None:
-        return [TableCell("not compared"), TableCell("")]
+        return row("not compared", "")
     p = p_value(contrast.p, contrast.at_floor).removeprefix("p ").removeprefix("= ")
-    return [TableCell(signed(contrast.difference), signed_span(contrast.interval)), TableCell(p)]
+    return row(TableCell(signed(contrast.difference), signed_span(contrast.interval)), p)
 
 
 def _score(results: Results, one: Recipe, key: str, protocol: str = "strict") -> TableCell:
@@ -147,21 +141,10 @@ def of_question(results: Results, question: Question) -> Table | None:
         where = group.shared.get("baseline") or describe(group.shared, among) or "all else the same"
         for level, one in group.levels.items():
             is_reference = level == group.reference
-            cells = (
-                [TableCell("reference"), TableCell("")]
-                if is_reference
-                else difference_cells(question.contrast(group, level))
-            )
+            compared = row("reference", "") if is_reference else difference_cells(question.contrast(group, level))
             drawn = sessions_drawn_on(one.settings)
-            rows.append(
-                [
-                    TableCell(where),
-                    TableCell(level),
-                    TableCell(NOTHING if drawn is None else f"{drawn:,}"),
-                    _score(results, one, PRIMARY),
-                    *cells,
-                ]
-            )
+            learnt = NOTHING if drawn is None else f"{drawn:,}"
+            rows.append(row(where, level, learnt, _score(results, one, PRIMARY), *compared))
     notes = [
         f"Only {question.factor} differs inside a group. p: corrected by Holm over the "
         f"{len(question.contrasts)} comparisons of this table.",
@@ -176,17 +159,11 @@ def seeds(results: Results) -> Table | None:
     several = [one for one in results.recipes if one.seeds]
     if not several:
         return None
-    rows = [
-        [
-            TableCell(one.name),
-            TableCell(str(len(one.seeds))),
-            *(
-                TableCell(number(results.value(one, key)), f"± {number(results.spread(one, key))}")
-                for key in QUALITY
-            ),
-        ]
-        for one in several
-    ]
+    rows = []
+    for one in several:
+        spreads = {key: f"± {number(results.spread(one, key))}" for key in QUALITY}
+        cells = (TableCell(number(results.value(one, key)), spread) for key, spread in spreads.items())
+        rows.append(row(one.name, str(len(one.seeds)), *cells))
     note = "Mean ± standard deviation over seeds; tests are paired over sessions within each seed."
     return Table("seeds", "Seeds", ["run", "seeds", *QUALITY.values()], rows, [note])
 
@@ -213,7 +190,7 @@ def _columns(
         if name == "cost"
         else (lambda one, key: _score(results, one, key, protocol))
     )
-    rows = [[TableCell(one.name), *(cell(one, key) for key in shown)] for one in results.recipes]
+    rows = [row(one.name, *(cell(one, key) for key in shown)) for one in results.recipes]
     return Table(name, title, ["run", *(keys[key] for key in shown)], rows, notes)
 
 
@@ -225,7 +202,7 @@ def probabilities(results: Results) -> Table | None:
         curve = found.kept if found else []
         nearest = [min(curve, key=lambda kept: abs(kept.share - share)) for share in SHARES_KEPT if curve]
         points = [(kept.probability, kept.share, kept.precision) for kept in nearest]
-        rows += [[TableCell(one.name), *(TableCell(number(v)) for v in point)] for point in dict.fromkeys(points)]
+        rows += [row(one.name, *map(number, point)) for point in dict.fromkeys(points)]
     head = ["run", "--min-probability", "bundles kept", "precision of these"]
     note = "The most probable bundles of all sessions together; precision is the share of them that are hits."
     return Table("probabilities", "The most probable bundles", head, rows, [note]) if rows else None
@@ -235,14 +212,10 @@ def slices(results: Results) -> Table | None:
     """The scores on slices of the sessions; None where none were asked for."""
     strict = [metric for metric in results.slices if metric.protocol == "strict"]
     names = {one.run: one.name for one in results.recipes}
-    rows = [
-        [
-            TableCell(names.get(m.run, m.run[:8])),
-            TableCell(", ".join(f"{name} {value}" for name, value in m.slice.items())),
-            TableCell(f"{m.sessions:,}"),
-            *(TableCell(number(m.values.get(key)), span(m.intervals.get(key))) for key in QUALITY),
-        ]
-        for m in strict
-    ]
+    rows = []
+    for m in strict:
+        where = ", ".join(f"{name} {value}" for name, value in m.slice.items())
+        scores = (TableCell(number(m.values.get(key)), span(m.intervals.get(key))) for key in QUALITY)
+        rows.append(row(names.get(m.run, m.run[:8]), where, f"{m.sessions:,}", *scores))
     head = ["run", "sessions with", "sessions", *QUALITY.values()]
     return Table("slices", "Slices of the sessions", head, rows, [INTERVALS], names=2) if rows else None

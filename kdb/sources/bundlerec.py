@@ -8,8 +8,7 @@ mined from them; nothing may read the category of an item of a session that is t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import UNSET
@@ -29,62 +28,39 @@ TITLES = ("item ID", "titles")
 FILES = ("session_item", "session_bundle", "bundle_item", "bundle_intent", "item_titles", "item_categories")
 
 
-@dataclass
-class BundleRec:
-    """What the files say: the items and the bundles of each session, titles and category paths of items."""
-
-    items: dict[str, list[str]]
-    bundles: dict[str, list[Bundle]]
-    titles: dict[str, str]
-    categories: dict[str, list[list[str]]]
-    visits: dict[str, tuple[str, int]]
-    """The user and the Unix second of each session."""
-
-    def sessions(self, domain: str) -> Iterator[Session]:
-        """All sessions in numeric order of their ids; `bundles` is absent where the files name none.
-
-        An item without a title has the title "".
-        """
-        for session in sorted(self.items, key=id_order):
-            user, time = self.visits.get(session, (UNSET, UNSET))
-            yield Session(
-                id=session,
-                domain=domain,
-                items=[Item(i, self.titles.get(i, ""), self.categories.get(i, [])) for i in self.items[session]],
-                bundles=self.bundles.get(session) or UNSET,
-                user=user,
-                time=time,
-            )
-
-
 def read(paths: Sequence[Path], config: ImportConfig, rejects: Rejects) -> list[Session]:
     """The sessions of the one folder in `paths`, in numeric order of their ids."""
     if len(paths) != 1 or not paths[0].is_dir():
         hint = "for a log of events pass --format events, for session records --format jsonl"
         raise UsageError(f"{' '.join(map(str, paths))}: not a folder of the BundleRec data", hint)
     [folder] = paths
-    data = read_folder(folder, config.titles, rejects)
+    sessions = read_folder(folder, config.domain or folder.resolve().name, config.titles, rejects)
     named = [path for path in (config.titles, config.split.file) if path]
     files = [folder / f"{name}.csv" for name in FILES] + named
     digest = content_hash([file_hash(path) for path in files])
     stamp = config.stamp(source=folder.resolve().name, hash=digest)
-    return apply_policy(list(data.sessions(config.domain or folder.resolve().name)), config, folder, stamp)
+    return apply_policy(sessions, config, folder, stamp)
 
 
-def read_folder(folder: Path, titles: Path | None, rejects: Rejects) -> BundleRec:
-    """The files of `folder`, and `titles` for items that item_titles.csv leaves untitled.
+def read_folder(folder: Path, domain: str, titles: Path | None, rejects: Rejects) -> list[Session]:
+    """The sessions in the files of `folder`, in numeric order of their ids; `bundles` is absent where none are.
 
-    KdbError with `file:line` where a row contradicts the others, or the row goes to `rejects`.
+    Items that item_titles.csv leaves untitled have their title from the file `titles`, else "". KdbError with
+    `file:line` where a row contradicts the others, or the row goes to `rejects`.
     """
     items = _groups(folder / "session_item.csv", ("session ID", "item ID"), rejects)
-    visits = folder / "user_session.csv"
-    return BundleRec(
-        items=items,
-        bundles=_bundles(folder, items, rejects),
-        titles=(read_titles(titles, rejects) if titles else {}) | read_titles(folder / "item_titles.csv", rejects),
-        categories=_categories(folder / "item_categories.csv", rejects),
-        visits=_visits(visits, rejects) if visits.is_file() else {},
-    )
+    bundles = _bundles(folder, items, rejects)
+    named = (read_titles(titles, rejects) if titles else {}) | read_titles(folder / "item_titles.csv", rejects)
+    categories = _categories(folder / "item_categories.csv", rejects)
+    visits_file = folder / "user_session.csv"
+    visits = _visits(visits_file, rejects) if visits_file.is_file() else {}
+    sessions = []
+    for session in sorted(items, key=id_order):
+        user, time = visits.get(session, (UNSET, UNSET))
+        own = [Item(i, named.get(i, ""), categories.get(i, [])) for i in items[session]]
+        bundled = bundles.get(session) or UNSET
+        sessions.append(Session(id=session, domain=domain, items=own, bundles=bundled, user=user, time=time))
+    return sessions
 
 
 def read_titles(path: Path, rejects: Rejects) -> dict[str, str]:
@@ -102,13 +78,12 @@ def id_order(identity: str) -> tuple[bool, int, str]:
 def _groups(path: Path, columns: tuple[str, str], rejects: Rejects) -> dict[str, list[str]]:
     """The members (second column) of each group (first column), in file order."""
     groups: dict[str, list[str]] = defaultdict(list)
-    for place, (group, member) in rows(path, columns, rejects):
+    for place, text, (group, member) in rows(path, columns, rejects):
         if not group or not member:
-            rejects.add(place, "an id is empty", f"{group},{member}")
+            rejects.add(place, "an id is empty", text)
         elif member in groups[group]:
             names = [name.removesuffix(" ID") for name in columns]
-            message = f"{names[1]} {member!r} stands twice in {names[0]} {group!r}"
-            rejects.add(place, message, f"{group},{member}")
+            rejects.add(place, f"{names[1]} {member!r} stands twice in {names[0]} {group!r}", text)
         else:
             groups[group].append(member)
     return dict(groups)
@@ -117,9 +92,9 @@ def _groups(path: Path, columns: tuple[str, str], rejects: Rejects) -> dict[str,
 def _texts(path: Path, columns: tuple[str, str], rejects: Rejects) -> dict[str, tuple[str, str]]:
     """The place and the text (second column) of each id (first column)."""
     values: dict[str, tuple[str, str]] = {}
-    for place, (identity, value) in rows(path, columns, rejects):
+    for place, text, (identity, value) in rows(path, columns, rejects):
         if identity in values:
-            rejects.add(place, f"{columns[0]} {identity!r} stands twice", f"{identity},{value}")
+            rejects.add(place, f"{columns[0]} {identity!r} stands twice", text)
         else:
             values[identity] = (place, value)
     return values
@@ -136,12 +111,13 @@ def _categories(path: Path, rejects: Rejects) -> dict[str, list[list[str]]]:
 
 
 def _visits(path: Path, rejects: Rejects) -> dict[str, tuple[str, int]]:
+    """The user and the Unix second of each session."""
     visits: dict[str, tuple[str, int]] = {}
-    for place, (user, session, time) in rows(path, ("user ID", "session ID", "timestamp"), rejects):
+    for place, text, (user, session, time) in rows(path, ("user ID", "session ID", "timestamp"), rejects):
         if not (time.isascii() and time.isdecimal()):
-            rejects.add(place, f"timestamp: {time!r} is no Unix second", f"{user},{session},{time}")
+            rejects.add(place, f"timestamp: {time!r} is no Unix second", text)
         elif session in visits:
-            rejects.add(place, f"session ID {session!r} stands twice", f"{user},{session},{time}")
+            rejects.add(place, f"session ID {session!r} stands twice", text)
         else:
             visits[session] = user, int(time)
     return visits
@@ -152,12 +128,12 @@ def _bundles(folder: Path, items: dict[str, list[str]], rejects: Rejects) -> dic
     members = _groups(folder / "bundle_item.csv", ("bundle ID", "item ID"), rejects)
     intents = _texts(folder / "bundle_intent.csv", ("bundle ID", "intent"), rejects)
     bundles: dict[str, list[Bundle]] = defaultdict(list)
-    for place, (session, name) in rows(folder / "session_bundle.csv", ("session ID", "bundle ID"), rejects):
+    for place, text, (session, name) in rows(folder / "session_bundle.csv", ("session ID", "bundle ID"), rejects):
         bundle = Bundle(members.get(name, []), clean_title(intents.get(name, ("", ""))[1]))
         try:
             check_bundles([bundle], set(items.get(session, [])), f"bundle {name!r}")
         except ValueError as error:
-            rejects.add(place, str(error).replace("[0]", "", 1), f"{session},{name}")
+            rejects.add(place, str(error).replace("[0]", "", 1), text)
         else:
             bundles[session].append(bundle)
     return dict(bundles)

@@ -1,75 +1,51 @@
-"""CSV files read row by row, with errors that name the line."""
+"""CSV files read row by row, with errors that name the line, and rows as they are written."""
 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from kdb.errors import KdbError
 from kdb.io.stream import Rejects
+from kdb.sources.events.table_file import open_table
+from kdb.sources.events.text_records import records
 
-LONGEST_FIELD = 2**31 - 1  # the csv module stops at 131,072 characters unless told otherwise
+Row = tuple[str, str, list[str]]
+"""The place of a row (`file:line`), its text, and the values of the wanted columns."""
 
 
-def rows(path: Path, columns: Sequence[str], rejects: Rejects) -> Iterator[tuple[str, list[str]]]:
-    """The values of `columns` in each row of a UTF-8 file with a header, with the row's place (`file:line`).
+def rows(path: Path, columns: Sequence[str], rejects: Rejects, optional: Sequence[str] = ()) -> Iterator[Row]:
+    """The rows of a UTF-8 file with a header, in which case does not matter; `optional` columns may lack ("").
 
-    A file that cannot be read or lacks a column raises KdbError; a row that does not fit goes to `rejects`.
+    A file that cannot be read or lacks a column raises KdbError; a row that does not fit goes to `rejects`, and
+    one without any value is skipped.
     """
-    csv.field_size_limit(LONGEST_FIELD)
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise KdbError(f"{path}: {error.strerror}") from None
-    with file:
-        lines = _Lines(path, file, rejects)
-        reader = csv.reader(lines, strict=True)
-        header, wanted = _header(path, reader, columns)
-        while True:
-            place = f"{path}:{lines.number + 1}"
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                rejects.add(place, f"not CSV: {error}", "")
-                continue
-            if row and len(row) != len(header):
-                rejects.add(place, f"{len(row)} fields where the header has {len(header)}", ",".join(row))
-            elif row:
-                yield place, [row[n] for n in wanted]
-
-
-class _Lines:
-    """The decoded lines of a file; `number` is that of the last one."""
-
-    def __init__(self, path: Path, file: BinaryIO, rejects: Rejects) -> None:
-        self.path, self.file, self.rejects = path, file, rejects
-        self.number = 0
-
-    def __iter__(self) -> Iterator[str]:
-        for line in self.file:
-            self.number += 1
-            try:
-                # Spreadsheets put a byte order mark before the header.
-                yield line.decode("utf-8-sig" if self.number == 1 else "utf-8")
-            except UnicodeDecodeError:
-                bad = line.decode(errors="replace").rstrip("\n")
-                self.rejects.add(f"{self.path}:{self.number}", "not valid UTF-8", bad)
-
-
-def _header(path: Path, reader: Iterator[list[str]], columns: Sequence[str]) -> tuple[list[str], list[int]]:
-    """The first row, and where in it the wanted columns are."""
+    table = open_table(path)
     expected = f"expected the columns {', '.join(columns)}"
-    try:
-        header = next(reader, [])
-    except csv.Error as error:
-        raise KdbError(f"{path}:1: not CSV: {error}", expected) from None
-    if not header:
-        raise KdbError(f"{path}:1: empty", expected)
-    missing = next((name for name in columns if name not in header), None)
-    if missing:
-        raise KdbError(f"{path}:1: no column {missing!r}", expected)
-    return header, [header.index(name) for name in columns]
+    if table.form != "text" or not table.header:
+        raise KdbError(f"{path}:1: {'empty' if table.form == 'text' else 'not CSV'}", expected)
+    header = [name.strip().lower() for name in table.header]
+    if missing := [name for name in columns if name.lower() not in header]:
+        raise KdbError(f"{path}:1: no column {missing[0]!r}", expected)
+    wanted = [name.lower() for name in (*columns, *optional)]
+    places = [header.index(name) if name in header else None for name in wanted]
+    for record in records(table):
+        place = f"{path}:{record.line}"
+        if record.fault:
+            rejects.add(place, record.fault, record.text)
+        elif not any(map(str.strip, record.fields)):
+            continue
+        elif len(record.fields) != len(header):
+            count = f"{len(record.fields)} fields where the header has {len(header)}"
+            rejects.add(place, count, record.text)
+        else:
+            yield place, record.text, ["" if n is None else record.fields[n] for n in places]
+
+
+def csv_row(values: Sequence[object]) -> bytes:
+    """The values as a row of CSV, without its line end."""
+    row = io.StringIO()
+    csv.writer(row).writerow(values)  # with its own line end, for else it puts no quotes around line breaks
+    return row.getvalue().removesuffix("\r\n").encode()

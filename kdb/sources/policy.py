@@ -26,17 +26,21 @@ def apply_policy(sessions: list[Session], config: ImportConfig, source: Path, st
     if config.split.file:
         sessions = _in_split_file(sessions, config.split.file, left_out)
     sessions = _annotated(sessions, config, left_out)
-    items, affected = count_untitled(sessions)
-    titled = treat_untitled(sessions, config, source)
+    untitled = {item.id for s in sessions for item in s.items if not item.title}
+    affected = sum(any(not item.title for item in s.items) for s in sessions)
+    titled = _treated(sessions, untitled, affected, config, source) if untitled else sessions
     left_out["with fewer than two titled items"] = len(sessions) - len(titled)
-    sessions = with_splits(_annotated(titled, config, left_out), config)
+    sessions = _annotated(titled, config, left_out)
+    if config.split:
+        found = assign_splits(sessions, config.split)
+        sessions = [replace(s, split=split) for s, split in zip(sessions, found, strict=True)]
     sessions = without_leaked_categories(sessions)
     if config.truth == "minimal":
         sessions = [replace(s, bundles=minimal(s.truth)) if s.truth else s for s in sessions]
     stamp = replace(
         stamp,
-        untitled=config.untitled if items and config.untitled != "fail" else "none",
-        untitled_items=items,
+        untitled=config.untitled if untitled and config.untitled != "fail" else "none",
+        untitled_items=len(untitled),
         untitled_sessions=affected,
     )
     chosen = [replace(s, imported=stamp) for s in sessions if config.choose(s.split)]
@@ -45,15 +49,13 @@ def apply_policy(sessions: list[Session], config: ImportConfig, source: Path, st
     return chosen
 
 
-def treat_untitled(sessions: list[Session], config: ImportConfig, source: Path) -> list[Session]:
+def _treated(
+    sessions: list[Session], untitled: set[str], affected: int, config: ImportConfig, source: Path
+) -> list[Session]:
     """The sessions with their untitled items dropped or kept, with a warning; under "fail" KdbError.
 
     A session or a bundle that is left with fewer than two items is dropped.
     """
-    untitled = {item.id for s in sessions for item in s.items if not item.title}
-    if not untitled:
-        return sessions
-    _, affected = count_untitled(sessions)
     count = f"{len(untitled)} items in {affected} of {len(sessions)} sessions have no title"
     leak = f"{_bundled(sessions, untitled)} of them are in a bundle, so a missing title tells a model the answer"
     if config.untitled == "fail":
@@ -77,22 +79,8 @@ def without(session: Session, untitled: set[str]) -> Session | None:
     return replace(session, items=items, bundles=bundles or UNSET)
 
 
-def count_untitled(sessions: Sequence[Session]) -> tuple[int, int]:
-    """How many items have no title, and in how many sessions."""
-    items = {item.id for s in sessions for item in s.items if not item.title}
-    return len(items), sum(any(not item.title for item in s.items) for s in sessions)
-
-
-def with_splits(sessions: Sequence[Session], config: ImportConfig) -> list[Session]:
-    """The sessions with the splits of the config, each domain split by itself; as they are where it has none."""
-    if not config.split:
-        return list(sessions)
-    found = assign_splits(sessions, config.split)
-    return [replace(s, split=split) for s, split in zip(sessions, found, strict=True)]
-
-
 def assign_splits(sessions: Sequence[Session], rule: splits.SplitRule) -> list[Split | None]:
-    """The split of each session."""
+    """The split of each session; each domain is split by itself."""
     domains = defaultdict(list)
     for number, session in enumerate(sessions):
         domains[session.domain].append(number)

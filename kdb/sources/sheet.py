@@ -6,8 +6,6 @@ items of a session share; an item of two bundles stands on two rows. The intent 
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,15 +14,14 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from kdb.errors import KdbError
 from kdb.io.provenance import content_hash, file_hash
 from kdb.io.stream import Rejects
 from kdb.records import Bundle, Item, Session, check_bundles
 from kdb.sources import categories
-from kdb.sources.bundlerec import id_order
+from kdb.sources.bundlerec import id_order, read_titles
 from kdb.sources.config import ImportConfig
-from kdb.sources.events.table_file import find_files, open_table
-from kdb.sources.events.text_records import TextRecord, records
+from kdb.sources.csv_rows import csv_row, rows
+from kdb.sources.events.table_file import find_files
 from kdb.sources.policy import apply_policy
 from kdb.sources.source import Source
 from kdb.sources.splits import SPLITS
@@ -40,7 +37,7 @@ def sheet_rows(sessions: Iterable[Session]) -> Iterator[bytes]:
 
     Bundles are numbered from 1 in each session. The byte-order mark tells spreadsheets that this is UTF-8.
     """
-    yield b"\xef\xbb\xbf" + _csv_row((*FILLED, *KEPT))
+    yield b"\xef\xbb\xbf" + csv_row((*FILLED, *KEPT))
     for session in sessions:
         kept = [session.domain, session.split or ""]
         kept += ["" if isinstance(value, UnsetType) else str(value) for value in (session.user, session.time)]
@@ -48,7 +45,7 @@ def sheet_rows(sessions: Iterable[Session]) -> Iterator[bytes]:
             category = msgspec.json.encode(item.category).decode() if item.category else ""
             bundles = [(str(n), b.intent) for n, b in enumerate(session.truth or [], 1) if item.id in b.items]
             for number, intent in bundles or [("", "")]:
-                yield _csv_row((session.id, item.id, item.title, number, intent, *kept, category))
+                yield csv_row((session.id, item.id, item.title, number, intent, *kept, category))
 
 
 def read(paths: Sequence[Path], config: ImportConfig, rejects: Rejects) -> list[Session]:
@@ -59,47 +56,22 @@ def read(paths: Sequence[Path], config: ImportConfig, rejects: Rejects) -> list[
     files = find_files(paths)
     drafts: dict[tuple[str, str], _Draft] = {}
     for path in files:
-        for place, line, row in _rows(path, rejects):
-            domain = row.get("domain") or config.domain or path.name.partition(".")[0]
+        for place, text, values in rows(path, FILLED, rejects, KEPT):
+            row = dict(zip((*FILLED, *KEPT), map(str.strip, values), strict=True))
+            domain = row["domain"] or config.domain or path.name.partition(".")[0]
+            if missing := next((name for name in ("session", "item") if not row[name]), None):
+                rejects.add(place, f"{missing}: missing", text)
+                continue
             draft = drafts.setdefault((domain, row["session"]), _Draft(domain, row))
             try:
                 draft.add(row, place)
             except ValueError as error:
-                rejects.add(place, str(error), line.text)
-    sessions = [draft.session(config.domain, rejects) for draft in drafts.values()]
-    stamp = config.stamp(source=files[0].name, hash=content_hash([file_hash(path) for path in files]))
+                rejects.add(place, str(error), text)
+    titles = read_titles(config.titles, rejects) if config.titles else {}
+    sessions = [draft.session(config.domain, titles, rejects) for draft in drafts.values()]
+    hashed = [*files, *([config.titles] if config.titles else [])]
+    stamp = config.stamp(source=files[0].name, hash=content_hash([file_hash(path) for path in hashed]))
     return apply_policy(sessions, config, files[0], stamp)
-
-
-def _rows(path: Path, rejects: Rejects) -> Iterator[tuple[str, TextRecord, Mapping[str, str]]]:
-    """Each row that names a session and an item: its place, its text, its values by column."""
-    table = open_table(path)
-    names = [name.strip().lower() for name in table.header]
-    lacking = [name for name in FILLED if name not in names]
-    if lacking or table.form != "text":
-        raise KdbError(f"{path}:1: no column {lacking[0]!r}" if lacking else f"{path}: not CSV", ", ".join(FILLED))
-    for line in records(table):
-        place = f"{path}:{line.line}"
-        if line.fault or not any(field.strip() for field in line.fields):
-            if line.fault:
-                rejects.add(place, line.fault, line.text)
-            continue
-        if len(line.fields) != len(names):
-            message = f"{len(line.fields)} fields where the header has {len(names)}"
-            rejects.add(place, message, line.text)
-            continue
-        row = {name: value.strip() for name, value in zip(names, line.fields, strict=True)}
-        missing = next((name for name in ("session", "item") if not row[name]), None)
-        if missing:
-            rejects.add(place, f"{missing}: missing", line.text)
-            continue
-        yield place, line, row
-
-
-def _csv_row(values: Sequence[str]) -> bytes:
-    row = io.StringIO()
-    csv.writer(row, lineterminator="").writerow(values)
-    return row.getvalue().encode()
 
 
 @dataclass
@@ -122,7 +94,7 @@ class _Draft:
         if item and (not label or identity in bundle.items):
             raise ValueError(f"item {identity!r} stands twice in session {row['session']!r} in the same bundle")
         if not item:
-            self.items[identity] = Item(identity, title, categories.parse(row.get("category", "")))
+            self.items[identity] = Item(identity, title, categories.parse(row["category"]))
         if not label:
             return
         self.bundles.setdefault(label, (place, bundle))
@@ -132,8 +104,11 @@ class _Draft:
             raise ValueError(f"intent: bundle {label!r} has another one already, {bundle.intent!r}")
         bundle.intent = bundle.intent or intent
 
-    def session(self, domain: str, rejects: Rejects) -> Session:
-        """The session, of `domain` where one is given; a bundle that is none goes to `rejects`."""
+    def session(self, domain: str, titles: Mapping[str, str], rejects: Rejects) -> Session:
+        """The session, of `domain` where one is given, and with `titles` for items that have none.
+
+        A bundle that is none goes to `rejects`.
+        """
         bundles = []
         for label, (place, bundle) in sorted(self.bundles.items(), key=lambda each: id_order(each[0])):
             try:
@@ -143,15 +118,15 @@ class _Draft:
             else:
                 bundles.append(bundle)
         first = self.first
-        split: Any = first.get("split") if first.get("split") in SPLITS else None
+        split: Any = first["split"] if first["split"] in SPLITS else None
         return Session(
             id=first["session"],
             domain=domain or self.domain,
-            items=list(self.items.values()),
+            items=[Item(i.id, i.title or titles.get(i.id, ""), i.category) for i in self.items.values()],
             split=split,
             bundles=bundles or UNSET,
-            user=first.get("user") or UNSET,
-            time=_time(first.get("time", "")),
+            user=first["user"] or UNSET,
+            time=_time(first["time"]),
         )
 
 

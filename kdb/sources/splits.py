@@ -12,6 +12,7 @@ from typing import Literal, TypeVar, get_args
 import msgspec
 
 from kdb.errors import KdbError, UsageError
+from kdb.io.files import os_errors
 from kdb.io.provenance import file_hash
 from kdb.records import Split
 from kdb.registry import check
@@ -79,10 +80,10 @@ class SplitRule:
 
 def read_split_file(path: Path) -> dict[str, Split]:
     """The split of each session id in a JSON file `{"train": [ids], "validation": [ids], "test": [ids]}`."""
+    with os_errors(path):
+        data = path.read_bytes()
     try:
-        lists = msgspec.json.decode(path.read_bytes(), type=dict[Split, list[str | int]])
-    except OSError as error:
-        raise KdbError(f"{path}: {error.strerror}") from None
+        lists = msgspec.json.decode(data, type=dict[Split, list[str | int]])
     except (msgspec.DecodeError, RecursionError) as error:
         hint = 'expected {"train": [ids], "validation": [ids], "test": [ids]}'
         raise KdbError(f"{path}: {error}", hint) from None

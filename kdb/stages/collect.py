@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +17,7 @@ from kdb.collection.occurrences import Occurrences
 from kdb.errors import KdbError
 from kdb.io.stream import Line
 from kdb.records import CollectedBundle, Item, Prediction, Session
+from kdb.sources.csv_rows import csv_row
 
 if TYPE_CHECKING:
     import polars as pl
@@ -85,9 +84,8 @@ def collect_bundles(lines: Iterable[Line], config: CollectConfig) -> Iterator[Co
 
 def as_csv(bundles: Iterable[CollectedBundle]) -> Iterator[bytes]:
     """A header and a row for each bundle: items with `;`, titles with ` | ` between, times in ISO 8601 (UTC)."""
-    yield ",".join(CSV_COLUMNS).encode()
+    yield csv_row(CSV_COLUMNS)
     for bundle in bundles:
-        row = io.StringIO()
         values = {
             "domain": bundle.domain,
             "items": ";".join(item.id for item in bundle.items),
@@ -99,8 +97,7 @@ def as_csv(bundles: Iterable[CollectedBundle]) -> Iterator[bytes]:
             "first": _iso(bundle.first),
             "last": _iso(bundle.last),
         }
-        csv.DictWriter(row, CSV_COLUMNS, lineterminator="").writerow(values)
-        yield row.getvalue().encode()
+        yield csv_row([values[name] for name in CSV_COLUMNS])
 
 
 def _listed(occurrences: Occurrences, config: CollectConfig) -> tuple[pl.DataFrame, int]:

@@ -14,12 +14,12 @@ from msgspec import structs
 
 from kdb import console
 from kdb.errors import KdbError
-from kdb.evaluation import PRIMARY_METRIC, PROTOCOLS, definitions, same_task
+from kdb.evaluation import PROTOCOLS, definitions, same_task
 from kdb.evaluation.calibration import calibration, calibration_error
 from kdb.evaluation.cost import cost, cost_shares, retention
 from kdb.evaluation.families import QUESTIONS, families
-from kdb.evaluation.reference import Reference
-from kdb.evaluation.score_stream import KINDS, ScoredStream
+from kdb.evaluation.reference import Reference, ranked
+from kdb.evaluation.score_stream import ScoredStream
 from kdb.evaluation.score_table import Intervals, ResampledSums, RunScores, Values
 from kdb.evaluation.seeds import over_seeds, spread
 from kdb.evaluation.significance import compare
@@ -27,8 +27,7 @@ from kdb.io.stream import Line, Rejects
 from kdb.predictors import PREDICTORS
 from kdb.records import Calibration, Comparison, Metric, Record
 
-__all__ = ["KINDS", "SLICES", "EvalOptions", "evaluate"]
-
+KINDS = ("session", "prediction", "run", "end")
 SLICES = ("domain", "length", "status")
 KEPT = ("precision", "recall", "coverage", "matched_f1")
 """The metrics whose retention is reported."""
@@ -77,13 +76,9 @@ def evaluate(
 
 def best(records: Iterable[Record]) -> str:
     """The name, or else the id, of the run with the highest matched F1 over domains; of equals, the first."""
-    names: dict[str, str] = {}
-    values: dict[str, list[float]] = {}
-    for record in records:
-        if isinstance(record, Metric) and record.protocol == "strict" and not record.slice:
-            names[record.run] = str(record.settings.get("name") or record.run)
-            values.setdefault(record.run, []).append(record.values[PRIMARY_METRIC] or 0.0)
-    return names[max(values, key=lambda run: sum(values[run]) / len(values[run]))]
+    metrics = [record for record in records if isinstance(record, Metric)]
+    names = {metric.run: str(metric.settings.get("name") or metric.run) for metric in metrics}
+    return names[ranked(metrics, lambda metric: metric.run)[0]]
 
 
 def _domain(

@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 
 from kdb import console
 from kdb.errors import KdbError, UsageError
-from kdb.io.files import atomic_file
+from kdb.io.files import atomic_file, os_errors
 from kdb.teacher import Answer, Backend, Identity, NotAnAnswer, Request, Unanswered
 from kdb.teacher.cache import AnswerCache
 from kdb.teacher.metered import same_model
@@ -97,11 +97,8 @@ def import_results(path: Path, cache: AnswerCache, identity: Identity, prices: P
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    try:
-        with path.open("rb") as file:
-            yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
-    except OSError as error:
-        raise KdbError(f"{path}: {error.strerror}") from None
+    with os_errors(path), path.open("rb") as file:
+        yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
 
 
 def _priced(answer: Answer, identity: Identity, prices: Prices) -> Answer:

@@ -67,8 +67,6 @@ def backend_class(config: TeacherConfig) -> type[Backend]:
 def _identity(config: TeacherConfig) -> Identity:
     """Under which answers are kept and records are signed."""
     if not config.is_server:
-        if config.extra_body:
-            raise UsageError("--extra-body is for servers", f"{config.teacher} is none")
         folder = Path(config.teacher)
         # A folder may hold another model tomorrow, whose answers are not these.
         is_folder = config.teacher not in BACKENDS and folder.is_dir()

@@ -77,8 +77,12 @@ class MeteredTeacher(Layer):
     def stop(self, reason: TeacherUnavailable) -> None:
         """Send no more, for this reason."""
         with self._settled:
-            self.stopped = self.stopped or reason
-            self._settled.notify_all()
+            self._stop(reason)
+
+    def _stop(self, reason: TeacherUnavailable) -> None:
+        """As `stop`, by one who holds the lock."""
+        self.stopped = self.stopped or reason
+        self._settled.notify_all()
 
     @property
     def usage(self) -> Usage:
@@ -114,22 +118,18 @@ class MeteredTeacher(Layer):
                 expected = self._priced(self._expected.usage(request))
                 cost = expected.cost or 0.0
                 if most is not None and self.counts["sent"] >= most:
-                    self.stop_within(f"--max-requests {most} is reached", "run again")
+                    self._stop(TeacherUnavailable(f"--max-requests {most} is reached", "run again"))
                 elif budget is None or self.spent + self.reserved + cost <= budget + ROUNDING:
                     self.counts["sent"] += 1
                     self.reserved += cost
                     return expected
                 elif self.reserved <= ROUNDING:
                     left = f"${max(budget - self.spent, 0):.2g} of it left, the next request about ${cost:.2g}"
-                    self.stop_within(f"the budget of ${budget:g} is spent", f"{left}; give a larger --budget")
+                    hint = f"{left}; give a larger --budget"
+                    self._stop(TeacherUnavailable(f"the budget of ${budget:g} is spent", hint))
                 else:
                     self._settled.wait()
             raise self.stopped
-
-    def stop_within(self, message: str, hint: str) -> None:
-        """As `stop`, by one who holds the lock."""
-        self.stopped = self.stopped or TeacherUnavailable(message, hint)
-        self._settled.notify_all()
 
     def _settle(self, reserved: Usage, used: Usage | None) -> None:
         with self._settled:

@@ -107,11 +107,13 @@ def test_comparison_of_runs(kdb) -> None:
     assert "no baseline here; compared with the first run, good" in result.stderr
 
 
-def test_the_best_run_is_named(kdb) -> None:
+def test_the_best_run_is_named(kdb, tmp_path: Path) -> None:
     good = Run(id="good", command="infer", settings={"name": "it's good"})
     records = [prediction(n, ["ab"], run) for run in ("bad", "good") for n in range(3)]
     records[0].bundles = records[1].bundles = []
     assert kdb("eval", "--best", stdin=lines(good, *records)).stdout == "it's good\n"
+    bad = kdb("eval", "--best", "--rejects", tmp_path / "bad.jsonl", stdin=lines(good, *records) + b"{}\n")
+    assert (bad.code, bad.stdout) == (1, "it's good\n")
 
 
 def test_unequal_sessions(kdb, tmp_path: Path) -> None:

@@ -301,7 +301,7 @@ def test_one_table_is_printed_in_any_format(report, kdb, style) -> None:
 def test_wrong_names_are_usage_errors(report, kdb, tmp_path) -> None:
     for argv, said in (
         (["--table", "nonsense"], "they allow summary, runs, format"),
-        (["--table", "runs", "-o", tmp_path / "r"], "give one of them"),
+        (["--table", "runs", "-o", tmp_path / "r"], "--output has no effect with --table"),
         ([], "-o FOLDER"),
         (["--baseline", "nobody", "-o", tmp_path / "r"], "there are all-pairs, clusters"),
         (["--student", "clusters", "-o", tmp_path / "r"], "there are zero-shot, ICL"),

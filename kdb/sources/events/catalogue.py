@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -135,17 +135,14 @@ class Catalogue:
         """For every item wanted its `index`, its `json`, as in a session record, and whether it is `titled`."""
         import polars as pl
 
-        rows = list(self._encoded(self.wanted.to_list()))
-        frame = pl.DataFrame(rows, {"item": pl.String, "json": pl.String, "titled": pl.Boolean}, orient="row")
-        return frame.with_columns(index=pl.int_range(pl.len(), dtype=pl.Int64))
-
-    def _encoded(self, wanted: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
-        nothing = _Entry()
-        for item in wanted:
+        rows, nothing = list[tuple[str, str, bool]](), _Entry()
+        for item in self.wanted.to_list():
             entry = self._entries.get(item, nothing)
             title = entry.title or self.titles.get(item, "")
             json = msgspec.json.encode(Item(item, title, entry.category or [])).decode()
-            yield item, json, bool(title)
+            rows.append((item, json, bool(title)))
+        frame = pl.DataFrame(rows, {"item": pl.String, "json": pl.String, "titled": pl.Boolean}, orient="row")
+        return frame.with_columns(index=pl.int_range(pl.len(), dtype=pl.Int64))
 
 
 def _text(name: str | None, kinds: Mapping[str, pl.DataType]) -> pl.Expr:
@@ -160,6 +157,4 @@ def _text(name: str | None, kinds: Mapping[str, pl.DataType]) -> pl.Expr:
     return pl.col(name).cast(pl.String)
 
 
-@lru_cache(maxsize=1 << 16)
-def _paths(text: str) -> list[list[str]]:
-    return categories.parse(text)
+_paths = lru_cache(maxsize=1 << 16)(categories.parse)

@@ -105,7 +105,9 @@ class _Writer:
             kept["events"] += int(frame["size"].sum())
             kept["sessions"] += len(frame)
             kept["users"] += frame["user"].n_unique()
-            first, last = min(first, _seconds(frame, "min", first)), max(last, _seconds(frame, "max", last))
+            if len(frame):
+                first = min(first, frame["time"].min())  # type: ignore[type-var, assignment]
+                last = max(last, frame["time"].max())  # type: ignore[type-var, assignment]
             for block in frame.iter_slices(LINES):
                 yield as_lines(block, config.domain, stamp)
         self._say(kept, first, last)
@@ -170,11 +172,6 @@ class _Writer:
                 f"{self.untitled} of {len(self.items)} items have no title in the catalogue, and are {what}"
             )
         assert self.log.read == kept["events"] + self.dropped.total()
-
-
-def _seconds(frame: pl.DataFrame, which: str, otherwise: int) -> int:
-    value = frame["time"].min() if which == "min" else frame["time"].max()
-    return otherwise if value is None else int(value)  # type: ignore[arg-type]
 
 
 EVENTS = Source(read, reads_logs=True)

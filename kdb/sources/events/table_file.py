@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Literal, cast
 import msgspec
 
 from kdb.errors import KdbError
+from kdb.io.files import os_errors
 
 if TYPE_CHECKING:
     import polars as pl
@@ -112,12 +113,10 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
 
 def opened(path: Path, raw: bool = False) -> IO[bytes]:
     """The file to read, unzipped unless `raw`."""
-    try:
+    with os_errors(path):
         with path.open("rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
         return cast(IO[bytes], gzip.open(path)) if zipped and not raw else path.open("rb")
-    except OSError as error:
-        raise KdbError(f"{path}: {error.strerror}") from None
 
 
 @contextmanager
@@ -134,6 +133,9 @@ def parse_row(text: str, separator: str, quoted: bool) -> list[str]:
     """The fields of the first row of `text`; csv.Error where it is none, or not whole."""
     if not quoted:
         return text.splitlines()[0].split(separator) if text.strip("\r\n") else []
+    plain = text.rstrip("\r\n")
+    if plain and not any(mark in plain for mark in '"\r\n'):  # most rows; several times as fast as below
+        return plain.split(separator)
     csv.field_size_limit(2**31 - 1)  # the csv module stops at 131,072 characters unless told otherwise
     return next(csv.reader(io.StringIO(text), delimiter=separator, strict=True), [])
 

@@ -83,7 +83,7 @@ BROKEN: dict[str, tuple[dict[str, str | bytes | None], str]] = {
     "missing column": ({"item_titles": "item ID,name\n1,Kettle\n"}, "item_titles.csv:1: no column 'titles'"),
     "truncated row": ({"session_item": GOOD["session_item"] + "11"}, "session_item.csv:7: 1 fields where"),
     "a comma too many": ({"bundle_intent": "bundle ID,intent\n0,a,b\n"}, "bundle_intent.csv:2: 3 fields where"),
-    "open quote": ({"item_titles": 'item ID,titles\n1,A\n2,"B\n3,C\n'}, "item_titles.csv:3: not CSV"),
+    "open quote": ({"item_titles": 'item ID,titles\n1,A\n2,"B\n3,C\n'}, "item_titles.csv:3: a quote is not closed"),
     "invalid UTF-8": ({"item_titles": b"item ID,titles\n1,A\n2,\xff\n"}, "item_titles.csv:3: not valid UTF-8"),
     "an item twice": (
         {"session_item": GOOD["session_item"] + "9,2\n"},

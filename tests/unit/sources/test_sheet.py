@@ -52,6 +52,16 @@ def test_any_text_comes_back(tmp_path_factory, names: list[str], groups: list[se
     assert (back.user, back.time) == ("u", 5)
 
 
+@pytest.mark.parametrize("title", ["Lamp\nred", 'a "big"\r\none, 2 l', "a\rb"])
+def test_a_title_of_several_lines_comes_back(tmp_path: Path, title: str) -> None:
+    items = [Item("1", title), Item("2", "Bulb")]
+    session = Session(id="s", domain="d", items=items, bundles=[Bundle(["1", "2"])])
+    path = tmp_path / "sheet.csv"
+    path.write_bytes(b"\n".join(sheet_rows([session])))
+    [back] = read([path], ImportConfig(), Rejects())
+    assert [item.title for item in back.items] == [title, "Bulb"]
+
+
 def test_what_people_fill_in(kdb, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.csv"
     rows = [("1", "a", "Lamp", "x", ""), ("1", "b", "Bulb", "x", "light the desk"), ("1", "c", "Pot", "", ""),
@@ -69,6 +79,14 @@ def test_what_people_fill_in(kdb, tmp_path: Path) -> None:
     ]
     assert "1 without bundles" in done.stderr
     assert len(kdb("import", "--format", "sheet", sheet, "--empty", "keep").records) == 2
+
+
+def test_titles_come_from_elsewhere(kdb, tmp_path: Path) -> None:
+    (tmp_path / "sheet.csv").write_text(HEADER + "1,a,Lamp,x,\n1,b,,x,\n")
+    (tmp_path / "titles.csv").write_text("item ID,titles\na,Other\nb,Bulb\n")
+    [session] = kdb("import", "--format", "sheet", "sheet.csv", "--titles", "titles.csv", cwd=tmp_path).records
+    assert [item["title"] for item in session["items"]] == ["Lamp", "Bulb"]
+    assert (session["imported"]["titles"], session["imported"]["untitled"]) == ("titles.csv", "none")
 
 
 @pytest.mark.parametrize(
