@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import jsonlines
 import msgspec
 
 from kdb import console, records
@@ -20,8 +21,6 @@ from kdb.errors import KdbError, UsageError
 from kdb.io import files
 
 STDIN = Path("-")
-MARKS = ("\ufeff", "\x1e")
-"""What may stand before a line: a byte order mark, and the record separator of JSON text sequences (RFC 7464)."""
 
 
 @dataclass(slots=True)
@@ -105,20 +104,31 @@ def _decoders(kinds: Collection[str]) -> dict[str, msgspec.json.Decoder]:
 def _lines(
     name: str, file: Iterable[bytes], decoders: dict[str, msgspec.json.Decoder], rejects: Rejects
 ) -> Iterator[Line]:
-    for number, raw in enumerate(file, 1):
-        if not raw.strip():
-            continue
-        try:
-            text = raw.decode()
-            text = (text[1:] if text.startswith(MARKS) else text).strip()
-            line = Line(text, *records.decode(text, decoders), name, number)
-        except ValueError as error:
-            message = "not valid UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-            if "truncated" in message and not raw.endswith(b"\n"):
-                message += "; the last line is cut short"
-            rejects.add(f"{name}:{number}", message, raw.decode(errors="replace").rstrip("\n"))
-        else:
+    number = 0
+
+    def numbered() -> Iterator[bytes]:
+        nonlocal number
+        for line in file:
+            number += 1
             yield line
+
+    def loads(line: str | bytes) -> Line:
+        text = (line.decode() if isinstance(line, bytes) else line).strip()
+        return Line(text, *records.decode(text, decoders), name, number)
+
+    reader = jsonlines.Reader(numbered(), loads=loads)
+    while True:
+        try:
+            yield cast(Line, reader.read(skip_empty=True))
+        except EOFError:
+            return
+        except jsonlines.InvalidLineError as error:
+            bad = error.line.decode(errors="replace") if isinstance(error.line, bytes) else error.line
+            cause = error.__cause__
+            message = "not valid UTF-8" if isinstance(cause, UnicodeDecodeError) else str(cause)
+            if "truncated" in message and not bad.endswith("\n"):
+                message += "; the last line is cut short"
+            rejects.add(f"{name}:{number}", message, bad.rstrip("\n"))
 
 
 @contextmanager
