@@ -62,6 +62,9 @@ def infer(
     An adapter is asked as it was trained: what prompts hold (--demos, --knowledge) and the utility may be changed,
     its answer format may not. --student beside it says where the weights lie that it was trained on.
 
+    With --set corrections=true, a demonstration shows what a teacher first answered and what was wrong with that
+    (kdb extract correction) before the right answer.
+
     A student can only name items of the session, unless unconstrained. All input is read first. Predictions come in
     the order of the input, after a `run` record that says how many there will be. What a killed run had written is
     finished with --resume. With --window nothing is read ahead: a program feeds a line and reads its answer, the
@@ -135,7 +138,7 @@ def infer(
 def refuse_without_effect(given: Given, baseline: str, remote: bool, student: str) -> None:
     """UsageError where an option is about another kind of predictor than the one that is asked."""
     if baseline:
-        given.refuse(f"{OF_STUDENTS} demos knowledge backend url model {HARDWARE}", "--baseline")
+        given.refuse(f"{OF_STUDENTS} demos knowledge corrections backend url model {HARDWARE}", "--baseline")
     elif remote:
         given.refuse(HARDWARE if config_folder(student, None) else f"student {HARDWARE}", "--backend endpoint")
     if not remote:

@@ -17,6 +17,7 @@ MOST_ROWS = 25
 """So many rows of the first figure, with headings, are read at a glance; the table of all runs has the others."""
 MOST_POINTS = 8
 CALIBRATION = {"expected_calibration_error": "expected calibration error", "brier": "Brier score"}
+_BESIDE = [name for name, shown in SHOWN_AS.items() if shown in ("context", "demonstration")]
 FILLED = "Filled marks: significant after Holm's correction; arrows: beyond the axis."
 
 
@@ -67,7 +68,7 @@ def _block(heading: str, members: Sequence[tuple[str, Recipe]], contrasts: Mappi
 
 def short(factor: str, level: str) -> str:
     """A level as figures name it."""
-    return "all formats" if factor == "format" and level.count("+") >= len(SHOWN_AS) - 2 else level
+    return "all formats" if factor == "format" and level.count("+") >= len(_BESIDE) - 1 else level
 
 
 def of_format(question: Question) -> Drawing | None:
