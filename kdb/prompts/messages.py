@@ -104,7 +104,7 @@ def thought_text(thought: Knowledge) -> str:
 
 def correction_text(correction: Knowledge) -> str:
     """What is said of an attempt in a demonstration."""
-    return prompts.render("demo_correction", {"feedback": prompts.sanitized_text(correction.text)})
+    return prompts.render("demo_correction", {"judgements": prompts.sanitized_text(correction.text)})
 
 
 def messages(answer: TextFormat, query: Query, reasoned: bool = False) -> list[Message]:

@@ -145,3 +145,10 @@ def test_a_selection_keeps_the_corrections_of_its_sessions(kb: Path) -> None:
     assert "3 of 12 corrections" in done.stderr
     hardest = run_kdb("select", kb, "--strategy", "difficulty", "--amount", "3")
     assert hardest.code == 0, hardest.stderr
+
+
+def test_the_prompt_is_shown_as_a_student_reads_it(splits: Path) -> None:
+    shown = run_kdb("prompts", "show", "demo_correction", splits / "train.jsonl").stdout
+    first, *judgements, last = shown.splitlines()
+    assert (first, last) == ("That answer was judged as follows:", "Answer again.")
+    assert judgements and all(line.startswith("Bundle ") for line in judgements)
