@@ -42,6 +42,10 @@ def _command(form: type[Format[Any]]) -> Callable[..., None]:
         if choice.allow_test and not form.may_see_test:
             raise UsageError(f"--allow-test: no {form.name} is drawn from test sessions", "leave it out")
         asked = open_teacher(teacher, streams.force)
+        if form.needs_model and not asked.is_model:
+            raise UsageError(
+                f"no {form.name} comes of --teacher {ANNOTATIONS}: they make no errors", "name a server or a model"
+            )
         lines, ready = streams.read(*KINDS), form(config, teacher.sampling)
         outgoing = extract(lines, ready, choice, asked, teacher.concurrency)
         streams.write(estimate(asked, outgoing, f"extract {form.name}") if teacher.dry_run else outgoing)

@@ -19,7 +19,7 @@ from kdb.teacher.config import StudentServerConfig
 
 METHOD = " ".join(name for name in MethodConfig.__struct_fields__ if name != "utility")
 OF_STUDENTS = f"student adapter {METHOD} temperature samples aggregate unconstrained"
-PROMPTED = "demos knowledge retrieval max_prompt_tokens"
+PROMPTED = "demos knowledge corrections retrieval max_prompt_tokens"
 """What means nothing to a baseline."""
 OF_SERVERS = "concurrency timeout retries max_tokens cache budget max_requests extra_body"
 HARDWARE = "batch_size precision device"
@@ -62,6 +62,9 @@ def infer(
 
     An adapter is asked as it was trained: what prompts hold (--demos, --knowledge) and the utility may be changed,
     its answer format may not. --student beside it says where the weights lie that it was trained on.
+
+    With --set corrections=true, a demonstration shows what a teacher first answered and what was wrong with that
+    (kdb extract correction) before the right answer.
 
     A student can only name items of the session, unless unconstrained. All input is read first. Predictions come in
     the order of the input, after a `run` record that says how many there will be. What a killed run had written is

@@ -59,7 +59,8 @@ def train(
     counts as much as its answers agree.
 
     Patterns and rules that bear on a session stand in its prompt (--knowledge), thoughts in demonstrations
-    (--demos). To learn thoughts, use --thoughts. Pairs shows none of them: use another --answer.
+    (--demos), corrections too with --set corrections=true. To learn thoughts, use --thoughts. Pairs shows none of
+    them: use another --answer.
 
     With --route only the weights of the adapters are learnt, for each prompt anew.
 

@@ -17,6 +17,7 @@ def label(settings: Mapping[str, Any]) -> str:
         return ""
     learns = "SFT" if settings.get("adapter") else ""
     looks_up = "ICL" if settings.get("demos") or settings.get("knowledge") else ""
+    looks_up = "adaptive ICL" if settings.get("corrections") else looks_up
     utilization = " + ".join(filter(None, (learns, looks_up))) or "zero-shot"
     return f"{str(settings['student']).rstrip('/').rpartition('/')[2]}, {utilization}"
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 from kdb import prompts
 from kdb.extraction.thought_text import numbers, prompt_fields
 from kdb.prompts.replies import json_object, to_struct
-from kdb.records import Session
+from kdb.records import Bundle, Session
 from kdb.teacher import Message
 
 PROMPTS = ("teacher", "rule_generate", "rule_reflect", "rule_write", "rule_retry")
@@ -114,10 +114,10 @@ def compare(attempt: Attempt | None, session: Session) -> list[Finding]:
     """Each stated bundle judged by the true one that it is most like, then the true ones that none is like."""
     place = numbers(session)
     truth = [frozenset(place[i] for i in bundle.items) for bundle in session.truth or []]
-    stated = [frozenset(bundle.products) for bundle in attempt.bundles] if attempt else []
+    said = [frozenset(bundle.products) for bundle in attempt.bundles] if attempt else []
     findings: list[Finding] = []
     found = set()
-    for bundle in stated:
+    for bundle in said:
         best = _most_like(bundle, truth)
         findings += _judge(bundle, best, len(place))
         if len(bundle & best) > 1:
@@ -156,9 +156,13 @@ def feedback(findings: Sequence[Finding]) -> str:
 
 def annotated(session: Session) -> str:
     """The attempt that states the annotators' own bundles, as an answer."""
+    return msgspec.json.encode(stated(session, session.truth or [])).decode()
+
+
+def stated(session: Session, bundles: Sequence[Bundle]) -> Attempt:
+    """Bundles of item ids as a teacher states them, by number."""
     place = numbers(session)
-    stated = [StatedBundle(sorted(place[i] for i in b.items), b.intent) for b in session.truth or []]
-    return msgspec.json.encode(Attempt(stated)).decode()
+    return Attempt([StatedBundle(sorted(place[i] for i in b.items), b.intent) for b in bundles])
 
 
 def is_perfect(findings: Sequence[Finding]) -> bool:

@@ -30,6 +30,8 @@ class Format(ABC, Generic[T]):
     needs_teacher: ClassVar[bool] = True
     needs_annotations: ClassVar[bool] = True
     """Whether sessions without annotations are passed by."""
+    needs_model: ClassVar[bool] = False
+    """Whether the annotations, who make no errors, have nothing to say."""
     may_see_test: ClassVar[bool] = True
     """Whether a user may allow it to be drawn from test sessions."""
 

@@ -42,21 +42,25 @@ class Conversation:
         for number in range(rounds):
             if number:
                 self._next("rule_retry")
-            attempt = attempts.read_attempt(self._ask("generate", attempts.ATTEMPT_SCHEMA, 30))
-            first = first or _score(attempt, self.session)
+            attempt = attempts.read_attempt(self.attempt().text)
+            first = first or score(attempt, self.session)
             findings = attempts.compare(attempt, self.session)
             if attempts.is_perfect(findings):
                 break
             self._next("rule_reflect", attempts.feedback(findings))
             self._ask("reflect", attempts.CAUSES_SCHEMA, 40)
             self._next("rule_write")
-            written += attempts.read_rules(self._ask("write", attempts.RULES_SCHEMA, 20))
+            written += attempts.read_rules(self._ask("write", attempts.RULES_SCHEMA, 20).text)
         assert first
         return Reflection(
             self.session, first, list(dict.fromkeys(written)), total(self._answers), self._answers[-1].model
         )
 
-    def _ask(self, purpose: str, schema: dict[str, Any], expected_tokens: int) -> str:
+    def attempt(self) -> Answer:
+        """The teacher's bundles; what a conversation begins with, the same for whoever asks, so paid for once."""
+        return self._ask("generate", attempts.ATTEMPT_SCHEMA, 30)
+
+    def _ask(self, purpose: str, schema: dict[str, Any], expected_tokens: int) -> Answer:
         request = Request(
             purpose,
             list(self._talk),
@@ -69,13 +73,13 @@ class Conversation:
         answer = self._teacher.ask(request)
         self._answers.append(answer)
         self._talk.append(replies.assistant_message(answer.text))
-        return answer.text
+        return answer
 
     def _next(self, name: str, feedback: str = "") -> None:
         self._talk.append(attempts.follow_up(name, self.session, feedback))
 
 
-def _score(attempt: attempts.Attempt | None, session: Session) -> FirstAttempt:
+def score(attempt: attempts.Attempt | None, session: Session) -> FirstAttempt:
     """The strict precision and recall of a teacher's first bundles."""
     truth = [bundle.items for bundle in session.truth or []]
     matched = MatchedSession(attempts.known_bundles(attempt, session), truth, [i.id for i in session.items])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,8 +16,9 @@ from pathlib import Path
 from msgspec import structs
 
 from kdb.errors import UsageError
-from kdb.grid.matrix import KB, Cell, Extraction, Grid, cells
+from kdb.grid.matrix import KB, Cell, Grid, cells
 from kdb.io.provenance import content_hash, file_hash
+from kdb.records import SHOWN_AS
 from kdb.sources.bundlerec import FILES
 from kdb.sources.policy import EXTRA_TITLES
 
@@ -222,9 +223,9 @@ def _import_flags(folder: Path) -> str:
     return f"{folder} {titles} " + (f"--split-file {split}" if split.is_file() else DRAWN_SPLIT)
 
 
-def _extractions(extract: Extraction) -> list[str]:
-    flags = structs.asdict(extract)
-    return [f"$(KDB) extract {name} {_recipe(its)}".strip() for name, its in flags.items() if its is not None]
+def _extractions(extract: Mapping[str, str]) -> list[str]:
+    """In the order of the formats, whatever that of the file."""
+    return [f"$(KDB) extract {name} {_recipe(extract[name])}".strip() for name in SHOWN_AS if name in extract]
 
 
 def _selects_by_knowledge(flags: str) -> bool:
@@ -237,7 +238,7 @@ def _selects_by_knowledge(flags: str) -> bool:
 
 def _asks_teacher(command: str) -> bool:
     """Whether a command may ask the teacher that the environment names."""
-    return bool(re.search(r"extract (rule|thought|label)", command)) and "--teacher annotations" not in command
+    return bool(re.search(r"extract (?!pattern\b)", command)) and "--teacher annotations" not in command
 
 
 def _data_files(folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from msgspec import Struct, field
 
 from kdb.errors import KdbError, UsageError
 from kdb.io.files import os_errors
+from kdb.records import KnowledgeFormat
 
 KB = "{kb}"
 Value = str | int | float | dict[str, str | int | float]
@@ -41,24 +42,16 @@ class CellTemplate(Struct, frozen=True, forbid_unknown_fields=True):
     tags: dict[str, str] = {}
 
 
-class Extraction(Struct, frozen=True, forbid_unknown_fields=True):
-    """The knowledge that is drawn from the training sessions, with the flags of each format; None: not drawn."""
-
-    pattern: str | None = None
-    rule: str | None = None
-    thought: str | None = None
-    label: str | None = None
-
-
 class Grid(Struct, frozen=True, forbid_unknown_fields=True):
     """What the file says. `title` stands above the report; what selects or trains is repeated for all `seeds`.
 
+    `extract` are the formats of knowledge that are drawn from the training sessions, with the flags of each.
     `reference` is the baseline that students are compared with where no baseline is on validation sessions.
     """
 
     title: str
     cells: list[CellTemplate]
-    extract: Extraction = field(default_factory=Extraction)
+    extract: dict[KnowledgeFormat, str] = {}
     seeds: list[int] = field(default_factory=lambda: [0])
     reference: str = ""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from msgspec import UnsetType
+
 from kdb import prompts
 from kdb.prompts.answers import TextFormat
 from kdb.records import Bundle, Item, Knowledge, Session
@@ -19,10 +21,11 @@ ANSWER_MARKER = "\nAnswer:\n"
 
 @dataclass(frozen=True)
 class Demo:
-    """A solved session as an example, with the thought about it where there is one."""
+    """A solved session as an example, with a thought about it and a corrected attempt at it, if there are any."""
 
     session: Session
     thought: Knowledge | None = None
+    correction: Knowledge | None = None
 
 
 @dataclass(frozen=True)
@@ -34,16 +37,23 @@ class PromptContext:
 
     @property
     def pieces(self) -> list[Knowledge]:
-        """All knowledge in it, thoughts included."""
-        return [*self.knowledge, *(demo.thought for demo in self.demos if demo.thought)]
+        """All knowledge in it, that of demonstrations included."""
+        return [
+            *self.knowledge,
+            *(demo.thought for demo in self.demos if demo.thought),
+            *(demo.correction for demo in self.demos if demo.correction),
+        ]
 
     def drop_least_useful(self) -> PromptContext:
-        """Without what is least useful: the last knowledge, then the thought or the demonstration least similar."""
+        """Without what is least useful: the last knowledge, then a thought, a correction or a demonstration, the
+        least similar first.
+        """
         if self.knowledge:
             return PromptContext(self.demos, self.knowledge[:-1])
         for n, demo in enumerate(self.demos):
-            if demo.thought:
-                return PromptContext([*self.demos[:n], replace(demo, thought=None), *self.demos[n + 1 :]])
+            if demo.thought or demo.correction:
+                plainer = replace(demo, thought=None, correction=demo.correction if demo.thought else None)
+                return PromptContext([*self.demos[:n], plainer, *self.demos[n + 1 :]])
         return PromptContext(self.demos[1:])
 
 
@@ -76,7 +86,7 @@ def positions(items: Sequence[Item], bundles: Sequence[Bundle]) -> list[list[int
 
 
 def truth_text(answer: TextFormat, items: Sequence[Item], bundles: Sequence[Bundle]) -> str:
-    """The answer that states the true bundles of items shown in this order."""
+    """The answer that states these bundles, the true ones or others, of items shown in this order."""
     groups = positions(items, bundles)
     return answer.render(groups, [bundle.intent for bundle in bundles], len(items))
 
@@ -92,10 +102,16 @@ def thought_text(thought: Knowledge) -> str:
     return prompts.render("demo_thought", {"thought": prompts.sanitized_text(thought.text)})
 
 
+def correction_text(correction: Knowledge) -> str:
+    """What is said of an attempt in a demonstration."""
+    return prompts.render("demo_correction", {"judgements": prompts.sanitized_text(correction.text)})
+
+
 def messages(answer: TextFormat, query: Query, reasoned: bool = False) -> list[Message]:
     """The chat messages that ask about the items in this order, up to the student's turn.
 
-    Knowledge stands in the system message, each demonstration is a turn of its own before the question.
+    Knowledge stands in the system message, each demonstration is a turn of its own before the question, or two
+    where an attempt is corrected.
     With `reasoned` the student is to write a thought before its answer, as the demonstrations then do;
     otherwise their thoughts belong to what is asked.
     """
@@ -107,15 +123,24 @@ def messages(answer: TextFormat, query: Query, reasoned: bool = False) -> list[M
         system += "\n" + knowledge_text(query.context.knowledge)
     turns = [{"role": "system", "content": system}]
     for demo in query.context.demos:
-        user = _products(demo.session.items)
-        assistant = truth_text(answer, demo.session.items, demo.session.truth or [])
-        if reasoned:
-            thought = prompts.sanitized_text(demo.thought.text) if demo.thought else ""
-            assistant = thought + ANSWER_MARKER + assistant
-        elif demo.thought:
-            user += "\n" + thought_text(demo.thought)
-        turns += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+        turns += _dialogue(answer, demo, reasoned)
     return [*turns, {"role": "user", "content": _products(query.items)}]
+
+
+def _dialogue(answer: TextFormat, demo: Demo, reasoned: bool) -> list[Message]:
+    """The turns of a demonstration: its products and their bundles, between them an attempt that is corrected."""
+    items, turns, question = demo.session.items, list[Message](), _products(demo.session.items)
+    marker = ANSWER_MARKER if reasoned else ""
+    if demo.correction and not isinstance(demo.correction.bundles, UnsetType):
+        attempt = marker + truth_text(answer, items, demo.correction.bundles)
+        turns = [{"role": "user", "content": question}, {"role": "assistant", "content": attempt}]
+        question = correction_text(demo.correction)
+    right = marker + truth_text(answer, items, demo.session.truth or [])
+    if demo.thought and reasoned:
+        right = prompts.sanitized_text(demo.thought.text) + right
+    elif demo.thought:
+        question += "\n" + thought_text(demo.thought)
+    return [*turns, {"role": "user", "content": question}, {"role": "assistant", "content": right}]
 
 
 def thought_messages(items: Sequence[Item]) -> list[Message]:

@@ -10,14 +10,15 @@ SCHEMA_VERSION = 2
 """The `v` of the records that are written. An older one is upgraded on reading, a newer one refused."""
 
 Split = Literal["train", "validation", "test"]
-SHOWN_AS: dict[str, Literal["context", "demonstration", "target"]] = {
+SHOWN_AS: dict[str, Literal["context", "demonstration", "dialogue", "target"]] = {
     "pattern": "context",
     "rule": "context",
     "thought": "demonstration",
+    "correction": "dialogue",
     "label": "target",
 }
-"""The formats of knowledge, and how a student meets each: beside the question, with a solved session, or as the
-bundles to learn."""
+"""The formats of knowledge, and how a student meets each: beside the question, with a solved session, as a solved
+session that was first answered wrongly, or as the bundles to learn."""
 if TYPE_CHECKING:
     KnowledgeFormat = str
 else:

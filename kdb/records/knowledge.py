@@ -53,7 +53,7 @@ class Knowledge(Record, tag="knowledge", omit_defaults=True):
     value: float | UnsetType = UNSET
     """How many more pairs than by chance it is right about, per session."""
     bundles: list[Bundle] | UnsetType = UNSET
-    """Of a label: what the teacher bundles in the session that it was drawn from."""
+    """Of a label or a correction: what the teacher bundles in the session that it was drawn from."""
     pair_shares: list[tuple[str, str, float]] | UnsetType = UNSET
     """Of a label: two items of one bundle in some answer, and the share of the answers in which they are."""
     demos: list[str] | UnsetType = UNSET

@@ -9,7 +9,7 @@ from kdb.evaluation.families import is_baseline
 from kdb.evaluation.families import tags as tags_of
 from kdb.records import SHOWN_AS
 
-UTILIZATIONS = ("zero-shot", "ICL", "SFT", "SFT + ICL")
+UTILIZATIONS = ("zero-shot", "ICL", "adaptive ICL", "SFT", "SFT + ICL", "SFT + adaptive ICL")
 NONE = "none"
 ALL = "100 %"
 
@@ -34,6 +34,7 @@ def factors(settings: Settings) -> Factors:
 def _of_student(settings: Settings) -> Factors:
     answer = str(settings.get("answer", ""))
     demos = settings.get("demos", 0)
+    shown = 2 if demos and settings.get("corrections") else bool(demos)
     found = {"student": _last(settings["student"]), "answer": answer, **_utility(settings)}
     if not settings.get("pair_features", True):
         found["pair features"] = NONE
@@ -41,7 +42,7 @@ def _of_student(settings: Settings) -> Factors:
         found["grammar"] = NONE
     if demos:
         found["demonstrations"] = str(demos)
-    found["utilization"] = UTILIZATIONS[2 * bool(settings.get("adapter")) + bool(demos)]
+    found["utilization"] = UTILIZATIONS[3 * bool(settings.get("adapter")) + shown]
     source = settings.get("trained") if settings.get("adapter") else settings.get("kb")
     found["format"] = _formats(settings)
     return {**found, **_quantity(source or {})}

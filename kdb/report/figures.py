@@ -22,6 +22,7 @@ EFFECTS = {
     "format": "Differences to no knowledge on equal data",
     "utilization": "Differences between utilizations on equal data",
 }
+_BESIDE = [name for name, shown in SHOWN_AS.items() if shown in ("context", "demonstration")]
 FILLED = "Filled marks: significant after Holm's correction; arrows: beyond the axis."
 
 
@@ -73,7 +74,7 @@ def _block(heading: str, members: Sequence[tuple[str, Recipe]], contrasts: Mappi
 
 def short(factor: str, level: str) -> str:
     """A level as figures name it."""
-    return "all formats" if factor == "format" and level.count("+") >= len(SHOWN_AS) - 2 else level
+    return "all formats" if factor == "format" and level.count("+") >= len(_BESIDE) - 1 else level
 
 
 def of_effects(question: Question, number: int) -> Drawing | None:

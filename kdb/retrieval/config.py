@@ -19,6 +19,11 @@ class ContextConfig(Struct, kw_only=True):
     knowledge: Annotated[
         int, Meta(ge=0, description="Patterns and rules in each prompt; with any, demonstrations bring thoughts.")
     ] = 0
+    corrections: Annotated[
+        bool,
+        Meta(description="Demonstrations hold the teacher's attempt and its correction.", extra=RARE),
+    ] = False
+    """Adaptive in-context learning (Sun et al., arXiv 2312.16262)."""
     formats: Annotated[
         list[KnowledgeFormat],
         Meta(

@@ -30,6 +30,7 @@ class ContextRetriever:
         self.config, self.training, self.embedder = config, base.training, embedder
         knowledge = base.of_formats(config.formats) if config.knowledge else []
         self._thoughts = thoughts(knowledge)
+        self._corrections = base.corrections() if config.corrections else {}
         retriever = registry.load(RETRIEVERS, config.retrieval, "retriever")
         self._retriever: Retriever = retriever(embedder, base.training)
         self._relevance = {
@@ -55,10 +56,13 @@ class ContextRetriever:
         found = self._retriever.nearest(sessions, self.config.demos + 1)
         demos = []
         for session, places in zip(sessions, found, strict=True):
-            others = [self.training[n] for n in places if _key(self.training[n]) != _key(session)]
+            others = [self.training[n] for n in places if self.training[n].key != session.key]
             nearby = others[: self.config.demos]
-            demos.append([Demo(other, self._thoughts.get(_key(other))) for other in reversed(nearby)])
+            demos.append([self._demo(other) for other in reversed(nearby)])
         return demos
+
+    def _demo(self, session: Session) -> Demo:
+        return Demo(session, self._thoughts.get(session.key), self._corrections.get(session.key))
 
     def _knowledge(self, session: Session) -> list[Knowledge]:
         relevance = self._relevance.get(session.domain)
@@ -80,12 +84,12 @@ def retrieve_context(
 
 def build(base: KnowledgeBase, config: ContextConfig) -> ContextRetriever | None:
     """The retriever that a configuration asks for; UsageError where there is nothing to draw on."""
+    if config.corrections and not config.demos:
+        raise UsageError("corrections stand in demonstrations, and there are none", "pass --demos")
     if not (config.demos or config.knowledge):
         return None
     if not (base.training or base.knowledge):
         raise UsageError("no training session or knowledge to show", "pass a record file with --kb")
+    if config.corrections and not base.corrections():
+        raise UsageError("no training session has a correction to show", "kdb extract correction")
     return ContextRetriever(base, config, open_embedder(config.embedder))
-
-
-def _key(session: Session) -> tuple[str, str]:
-    return session.domain, session.id

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import UnsetType
+
 from kdb.errors import KdbError
 from kdb.io.stream import Line
 from kdb.records import SHOWN_AS, Knowledge, KnowledgeFormat, Session, SessionKey
@@ -98,11 +100,30 @@ class KnowledgeBase:
                 raise KdbError(f"the input holds no {name}", f"kdb extract {name}, or leave it out of --formats")
         return [piece for piece in self.knowledge if piece.format in formats]
 
+    def corrections(self) -> dict[SessionKey, Knowledge]:
+        """The first correction of each training session that there is something to learn from: it has an error."""
+        every = _of_sessions(piece for piece in self.knowledge if SHOWN_AS[piece.format] == "dialogue")
+        asked = [(session, every[session.key]) for session in self.training if session.key in every]
+        return {session.key: piece for session, piece in asked if _has_error(piece, session)}
 
-def thoughts(knowledge: Iterable[Knowledge]) -> dict[tuple[str, str], Knowledge]:
+
+def thoughts(knowledge: Iterable[Knowledge]) -> dict[SessionKey, Knowledge]:
     """The first thought about each session, by its domain and id."""
-    found: dict[tuple[str, str], Knowledge] = {}
+    return _of_sessions(piece for piece in knowledge if SHOWN_AS[piece.format] == "demonstration")
+
+
+def _has_error(correction: Knowledge, session: Session) -> bool:
+    """Whether the attempt is one at the items of the session, and not the right answer."""
+    if labels.misfit(correction, session) or isinstance(correction.bundles, UnsetType):
+        return False
+    attempt, truth = ({frozenset(b.items) for b in own} for own in (correction.bundles, session.truth or []))
+    return attempt != truth
+
+
+def _of_sessions(knowledge: Iterable[Knowledge]) -> dict[SessionKey, Knowledge]:
+    """The first piece that was drawn from each session alone."""
+    found: dict[SessionKey, Knowledge] = {}
     for piece in knowledge:
-        if SHOWN_AS[piece.format] == "demonstration" and len(piece.source.sessions) == 1:
+        if len(piece.source.sessions) == 1:
             found.setdefault((piece.domain, piece.source.sessions[0]), piece)
     return found

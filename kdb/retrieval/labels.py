@@ -7,14 +7,14 @@ annotated session keeps its annotation.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UnsetType
 
 from kdb import console
-from kdb.records import Bundle, Knowledge, Session, SessionKey
+from kdb.records import Knowledge, Session, SessionKey
 
 Labels = Mapping[SessionKey, Knowledge]
 """The labels that stand for annotations, by the domain and the id of their session."""
@@ -104,17 +104,19 @@ def _fault(label: Knowledge, session: Session | None, min_confidence: float) -> 
         return "of sessions that are not in the input"
     if session.truth is not None:
         return "of annotated sessions"
-    if isinstance(label.bundles, UnsetType):
-        return "without bundles"
-    if fault := _misfit(label.bundles, {item.id for item in session.items}):
+    if fault := misfit(label, session):
         return fault
     if not confidence(label):
         return "without any agreement"
     return f"with a confidence below {min_confidence:g}" if confidence(label) < min_confidence else ""
 
 
-def _misfit(bundles: Sequence[Bundle], known: Set[str]) -> str:
-    for bundle in bundles:
+def misfit(piece: Knowledge, session: Session) -> str:
+    """Why the bundles of a label or a correction are none of its session; empty where they are."""
+    if isinstance(piece.bundles, UnsetType):
+        return "without bundles"
+    known = {item.id for item in session.items}
+    for bundle in piece.bundles:
         own = set(bundle.items)
         if not own <= known:
             return "with an unknown product"

@@ -57,7 +57,7 @@ def measured(source: str, offered: Records) -> dict[SessionKey, float]:
 
 
 def from_teacher(knowledge: Iterable[Knowledge]) -> dict[SessionKey, float]:
-    """The teacher's first error on each session that a rule was drawn from."""
+    """The teacher's first error on each session that a rule or a correction was drawn from."""
     errors: dict[SessionKey, list[float]] = {}
     for piece in knowledge:
         for session, first in _first_attempts(piece).items():

@@ -6,7 +6,7 @@ from string import Template
 
 from kdb import prompts
 from kdb.errors import UsageError
-from kdb.extraction import attempts, thought_text
+from kdb.extraction import attempts, correction, thought_text
 from kdb.records import Session
 
 
@@ -19,6 +19,7 @@ def rendered(name: str, session: Session) -> str:
     fields |= {
         "items": fields["products"],
         "feedback": attempts.feedback(attempts.compare(whole, session)),
+        "judgements": correction.feedback(attempts.compare(whole, session)),
         "format": prompts.template("answer_list"),
         "problem": "the bundles must be exactly the true ones",
     }

@@ -92,6 +92,16 @@ def test_grids_of_the_samples_hold_only_flags_that_exist(file: Path) -> None:
             assert not needs_kb or "{kb}" in flags, cell
 
 
+def test_adaptive_demonstrations_are_drawn_by_a_teacher_and_shown_beside_plain_ones(samples: Path) -> None:
+    grid = read(ROOT / "samples" / "grids" / "adaptive.toml")
+    found = {cell.name: cell for cell in cells(grid) if cell.split == "test"}
+    assert found["adaptive ICL, 1"].infer == f"{found['ICL, 1'].infer} --set corrections=true"
+    assert found["adaptive ICL, 1"].tags["utilization"] == "adaptive ICL"
+    made = rules(grid, [], [samples / "kitchen"], Path("out"))
+    assert re.search(r"(?m)^\$\(OUT\)/data/train-validation-\S+: .*\$\(OUT\)/teacher$", made)
+    assert "$(KDB) extract correction >" in made
+
+
 def test_a_cell_on_both_splits_is_asked_about_each(tmp_path: Path) -> None:
     text = SMALL.replace('split = "validation"', 'split = "both"')
     assert [cell.split for cell in cells(read(written(tmp_path, text))) if cell.name == "zero-shot"] == [
@@ -166,6 +176,7 @@ BAD = [
     ('title = "x"\n[[cells]]\nname = "y"\ninfer = "--name \'open"', "No closing quotation"),
     ('title = "x"\n[[cells]]\nname = "y"\n[[cells]]\nname = "y"', "two cells on test are called 'y'"),
     ("title = ", "Invalid value"),
+    ('title = "x"\ncells = []\n[extract]\npatern = ""', "patern"),
     ('title = "x"\n[[cells]]\nname = "y"\nselect_best_as = "z"', "no choice is made on test"),
     (
         'title = "x"\n[[cells]]\nname = "y"\n[[cells]]\nname = "z"\nsplit = "validation"\nselect_best_as = "y"',

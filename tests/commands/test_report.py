@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
-from support.shop_runs import GRID, SHOP, STUDENT, drawn, run_lines, tuned, write_grid
+from support.shop_runs import ALL, GRID, SHOP, STUDENT, drawn, run_lines, shown, tagged, tuned, write_grid
 
 from kdb.evaluation.labels import label
 from kdb.report.factors import factors
@@ -393,6 +393,20 @@ def test_a_student_that_answers_as_a_baseline_does_keeps_its_place_among_quantit
     assert levels == ["quantity", "10 %", "100 %"] and "not compared" not in shown
 
 
+def test_adaptive_demonstrations_are_a_utilization_of_their_own(kdb, tmp_path) -> None:
+    tags = {"format": "none", "quantity": "100 %"}
+    runs = [
+        (tagged({**STUDENT, "name": "no"}, utilization="zero-shot", format="none"), 0.1),
+        (tagged(shown(name="plain"), utilization="ICL", **tags), 0.3),
+        (tagged(shown(corrections=True, name="both"), utilization="adaptive ICL", **tags), 0.6),
+    ]
+    metrics, _ = write_grid(tmp_path, kdb, [GRID[0], *runs])
+    printed = kdb("report", metrics, "--table", "utilization", "--format", "markdown").stdout
+    rows = [[cell.strip() for cell in line.split("|")] for line in printed.splitlines() if line.startswith("| ")]
+    assert [row[2] for row in rows[2:]] == ["zero-shot", "ICL", "adaptive ICL"]
+    assert rows[2][5] == "reference" and rows[4][5].startswith("+0.")
+
+
 def test_stated_families_seeds_and_calibration_are_taken_as_recorded(kdb, tmp_path) -> None:
     metrics, _ = write_grid(tmp_path, kdb, [*GRID[:2], ({**tuned(), "name": "SFT"}, 0.9)])
     lines = [msgspec.json.decode(line) for line in metrics.read_bytes().splitlines()]
@@ -454,6 +468,16 @@ def test_factors() -> None:
     unread = tuned(knowledge={"label": 4})  # of annotated sessions alone
     assert factors({**unread, "knowledge": 2})["format"] == "none"
     assert "strategy" not in factors(drawn("random", 1.0))
+    adaptive = shown(corrections=True, kb={**ALL, "knowledge": {"correction": 9}})
+    assert (factors(adaptive)["utilization"], factors(adaptive)["format"]) == ("adaptive ICL", "none")
+    assert factors({**tuned(), "demos": 1, "corrections": True})["utilization"] == "SFT + adaptive ICL"
+    assert [factors(one)["utilization"] for one in (STUDENT, shown(), tuned(), {**tuned(), "demos": 1})] == [
+        "zero-shot",
+        "ICL",
+        "SFT",
+        "SFT + ICL",
+    ]
+    assert label(adaptive) == "tiny, adaptive ICL"
     assert factors(tuned(selected={"of": "sessions", "strategy": "length", "prefer": "long", "count": 9})) == {
         "student": "tiny",
         "answer": "list",

@@ -177,6 +177,7 @@ FAULTS: dict[str, Callable[[dict], bytes | None]] = {
     "structured_outputs": lambda body: refuse(body, "structured_outputs"),
     "grammar": lambda body: refuse(body, "structured_outputs", also="guided_grammar"),
     "all": lambda body: refuse(body, "structured_outputs", also="guided_grammar response_format"),
+    "first two": lambda body: answer(body, '{"bundles": [{"products": [2, 1], "intent": "a guess"}]}'),
     "short": lambda body: answer(body, reply(body)[:25], "length") if body["max_tokens"] < 2000 else answer(body),
 }
 """By name, what goes out in place of an answer; None: nothing ever does."""

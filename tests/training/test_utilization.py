@@ -11,7 +11,7 @@ from support.shop import TRAINING, session
 from kdb.errors import KdbError, UsageError
 from kdb.io.stream import Line
 from kdb.prompts.messages import Demo, PromptContext, Query
-from kdb.records import Knowledge, Source
+from kdb.records import Bundle, Knowledge, Source
 from kdb.retrieval.config import ContextConfig
 from kdb.retrieval.context import ContextRetriever
 from kdb.retrieval.embedder import open_embedder
@@ -43,11 +43,20 @@ def pattern(name: str, *categories: str, count: int = 1, sessions: tuple[str, ..
     )
 
 
+def correction(number: int) -> Knowledge:
+    first, _, third, *_ = session(number).items
+    attempt = [Bundle([first.id, third.id], "a guess")]
+    text = "Bundle 1, 3: invalid (these are not bought together)\nBundle 1, 2: not found (this is a bundle)"
+    source = Source([str(number)])
+    return Knowledge(id=f"c{number}", format="correction", domain="shop", text=text, source=source, bundles=attempt)
+
+
 PIECES = [
     pattern("saws", "Saws", "Drills", count=3),
     pattern("camping", "Tents", "Camping Stoves", count=2),
     pattern("light", "Lamps", "Lamp Shades", count=9),
     *(thought(n) for n in range(0, 200, 2)),
+    *(correction(n) for n in range(0, 200, 3)),
 ]
 
 
@@ -80,11 +89,11 @@ def taught_prompts(config: StudentConfig, tiny_student) -> list[list[int]]:
     return [example.prompt for own in examples for example in own]
 
 
-@pytest.mark.parametrize("thoughts", ["none", "first"])
-def test_training_and_inference_show_the_same_tokens_in_text(student, tiny_student, thoughts) -> None:
+@pytest.mark.parametrize(("thoughts", "corrections"), [("none", False), ("none", True), ("first", True)])
+def test_training_and_inference_show_the_same_tokens_in_text(student, tiny_student, thoughts, corrections) -> None:
     from kdb.student.generate import Generated
 
-    context = ContextConfig(demos=3, knowledge=2, max_prompt_tokens=380)
+    context = ContextConfig(demos=3, knowledge=2, max_prompt_tokens=380, corrections=corrections)
     config = StudentConfig(method=MethodConfig(answer="list", thoughts=thoughts), context=context)
     taught = taught_prompts(config, tiny_student)
     method = build_method(student, config)
@@ -103,6 +112,8 @@ def test_training_and_inference_show_the_same_tokens_in_text(student, tiny_stude
     assert sorted(asked) == sorted(taught)
     assert any(one.context_dropped for one in found)
     assert any(piece.id in one.knowledge for one in found for piece in PIECES[:3])
+    shown = {piece for one in found for piece in one.knowledge}
+    assert any(piece.id in shown for piece in PIECES if piece.format == "correction") is corrections
 
 
 def test_training_and_inference_show_the_same_tokens_in_pairs(student, tiny_student) -> None:

@@ -53,6 +53,8 @@ def prompt_hash(config: StudentConfig) -> str:
         names.append("knowledge")
     if context.knowledge and context.demos:
         names.append("demo_thought")
+    if context.corrections:
+        names.append("demo_correction")
     if method.thoughts == "first":
         names.append("answer_after_thought")
     if method.thoughts == "auxiliary":

@@ -52,6 +52,8 @@ class PromptedPairMethod(AnswerMethod[Floats]):
                 "the answer format pair-prompts writes nothing, so no thought",
                 "use --thoughts auxiliary, or --answer list",
             )
+        if context.corrections:
+            raise UsageError("the answer format pair-prompts has no dialogue to correct", "use --answer list")
         self.student, self.config = student, config
         self.embedder = open_embedder(context.embedder)
         self.pair_features: PairFeatures | None = None

@@ -34,7 +34,7 @@ def knowledge(result: Result) -> list[dict]:
     return [record for record in result.records if record["kind"] == "knowledge"]
 
 
-@pytest.mark.parametrize(("command", "each"), [("rule", 3), ("thought", 1)])
+@pytest.mark.parametrize(("command", "each"), [("rule", 3), ("thought", 1), ("correction", 1)])
 def test_plan_sends_nothing_and_is_what_is_then_sent(command: str, each: int, train: Path) -> None:
     more = ["--tries", "1"] if command == "thought" else []
     server = FakeTeacher()
