@@ -72,7 +72,7 @@ def recorded(folder: Path) -> dict[str, str]:
 
 
 def _shown(line: str) -> str:
-    if line.startswith("{"):
+    if line.startswith('{"kind"'):
         encoded = msgspec.json.encode(stable(msgspec.json.decode(line))).decode()
         return re.sub(r'"[0-9a-f]{16}"', '"HASH"', encoded)
     line = re.sub(r"\b[0-9a-f]{12,64}\b|(?<=-)[0-9a-f]{8}\b", "HASH", line).replace(str(SAMPLES), "samples")
