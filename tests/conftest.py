@@ -1,18 +1,22 @@
 """What all tests share: the command line as a real process, and the public data where it is present."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 from support.command_line import SAMPLES, Result, run_kdb, run_process
-from support.students import make_tiny
+from support.students import make_tiny, make_tiny_embedder
+from support.warm_kdb import warm_kdb
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports a Hugging Face library
 # Tests run beside each other, and two threads a process on busy processors are several times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault(
+    "JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1"
+)  # Spark: a third faster where nothing runs for long
 
 # The same examples each time, however busy the machine.
 hypothesis.settings.register_profile("kdb", deadline=None, derandomize=True)
@@ -29,6 +33,13 @@ def kdb() -> Callable[..., Result]:
 def kdb_process() -> Callable[..., Result]:
     """The same as a process of its own."""
     return run_process
+
+
+@pytest.fixture(scope="session")
+def kdb_program() -> Iterator[Path]:
+    """What stands for `kdb` in shells and under make: processes of their own that start at once."""
+    with warm_kdb() as program:
+        yield program
 
 
 @pytest.fixture(scope="session")
@@ -70,3 +81,21 @@ def student(tiny_student: Path) -> Any:
     from kdb.student.model import load
 
     return load(str(tiny_student), precision="fp32")
+
+
+@pytest.fixture(scope="session")
+def tiny_embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real sentence encoder of one small layer, with the packaged embedder's tokenizer."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-embedder"
+    make_tiny_embedder(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny_titles(tiny_embedder: Path) -> Iterator[None]:
+    """The tiny embedder is fine-tuned in place of the packaged one, whose vectors are read as ever."""
+    from kdb.student.pairwise import title_encoder
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(title_encoder, "embedder_path", lambda name: str(tiny_embedder))
+        yield

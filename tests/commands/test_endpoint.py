@@ -12,7 +12,6 @@ from support.serving import recorded, transformers_serve
 from kdb.prompts.answers.list import ListFormat
 from kdb.records import Session
 from kdb.student import config as configs
-from kdb.student import weights
 from kdb.student.methods.build import prompt_hash
 
 SESSIONS = 4
@@ -45,17 +44,18 @@ def ask(server: FakeTeacher, cache: Path, *more: object, stdin: bytes, model: st
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a real server of the packaged student."""
+def served(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a real server of the tiny student."""
     log = tmp_path_factory.mktemp("served") / "log"
-    with transformers_serve(weights.student_path(weights.STUDENT), log) as port:
+    with transformers_serve(str(tiny_student), log) as port:
         yield port
 
 
 @pytest.mark.parametrize("answer", ["list", "labels"])
-def test_a_real_server_is_asked_the_same_and_once(served, answer, lines, sessions, kb, tmp_path) -> None:
-    model = weights.student_path(weights.STUDENT)
-    options = ["--backend", "endpoint", "--model", model, "--no-intents"]
+def test_a_real_server_is_asked_the_same_and_once(
+    served, tiny_student, answer, lines, sessions, kb, tmp_path
+) -> None:
+    options = ["--backend", "endpoint", "--model", tiny_student, "--no-intents"]
     options += ["--set", f"cache={tmp_path}", "--set", "max_tokens=16"]
     more = ["--answer", answer, "--kb", kb, "--demos", "1", "--set", "concurrency=1"]
     two = b"\n".join(lines.splitlines()[:2])
@@ -73,9 +73,8 @@ def test_a_real_server_is_asked_the_same_and_once(served, answer, lines, session
     assert "0 requests sent, 2 answers from the cache" in again.stderr
     assert [p["id"] for p in predictions] == [session.id for session in sessions[:2]]
     # The server has no grammar, so it says what the student in this process says without one.
-    here = run_kdb(
-        "infer", "--set", "unconstrained=true", "--set", "precision=fp32", "--no-intents", *more[:6], stdin=two
-    ).records[1:-1]
+    free = ["--student", tiny_student, "--set", "unconstrained=true", "--set", "precision=fp32", "--no-intents"]
+    here = run_kdb("infer", *free, *more[:6], stdin=two).records[1:-1]
     for prediction, own in zip(predictions, here, strict=True):
         assert prediction["raw"] and own["raw"].startswith(prediction["raw"])
         assert prediction["usage"]["prompt_tokens"] == own["usage"]["prompt_tokens"] > 100

@@ -17,6 +17,8 @@ from kdb.student.methods.build import build_method
 from kdb.student.model import Student, answer_logits, load
 from kdb.student.session_loss import session_losses
 
+pytestmark = pytest.mark.usefixtures("tiny_titles")
+
 TRAIN = (
     "--set",
     "per_device_train_batch_size=4",
@@ -38,7 +40,7 @@ ANSWERS = {
 
 @pytest.fixture(scope="module")
 def sessions(samples: Path) -> list[Session]:
-    return [msgspec.json.decode(line, type=Session) for line in (samples / "sessions.jsonl").open("rb")][:50]
+    return [msgspec.json.decode(line, type=Session) for line in (samples / "sessions.jsonl").open("rb")][:24]
 
 
 @pytest.fixture(scope="module")

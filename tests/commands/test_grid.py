@@ -5,7 +5,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
@@ -197,21 +196,23 @@ def test_a_folder_that_make_cannot_name_is_refused(small: Path, tmp_path: Path) 
         rules(read(small), [], [tmp_path / "my data"], Path("out"))
 
 
-def make(folder: Path, *goals: str) -> Result:
-    command = ["make", "-k", "-f", folder / "grid.mk", f"KDB={sys.executable} -m kdb", *goals]
+def make(program: Path, folder: Path, *goals: str) -> Result:
+    command = ["make", "-k", "-f", folder / "grid.mk", f"KDB={program}", *goals]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=900)
     return Result(done.returncode, done.stdout, done.stderr.decode())
 
 
-def test_make_runs_the_cells_goes_on_and_reports(kdb, tiny_student: Path, tmp_path: Path, samples: Path) -> None:
+def test_make_runs_the_cells_goes_on_and_reports(
+    kdb, kdb_program: Path, tiny_student: Path, tmp_path: Path, samples: Path
+) -> None:
     few = f"--student {tiny_student} --max-steps 1 --set per_device_train_batch_size=4 --set r=4"
     text = SMALL.replace("--max-steps 1", few).replace("[0, 1]", "[0]").replace("pattern-matching", "nonsense")
     text = text.replace(", { percent = 50, ratio = 0.5 }", "").replace('name = "zero-shot"', CHOICE)
     data = ["--data", samples / "kitchen", "--data", samples / "outdoor"]
     made = kdb("grid", written(tmp_path, text), *data, "--out", tmp_path, "-o", tmp_path / "grid.mk")
     assert made.code == 0, made.stderr
-    first = make(tmp_path, "cells")
+    first = make(kdb_program, tmp_path, "cells")
     assert first.code != 0 and "nonsense" in first.stderr
     there = {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").iterdir()}
     assert sorted(file.name.rpartition("-")[0] for file in there) == [
@@ -222,7 +223,7 @@ def test_make_runs_the_cells_goes_on_and_reports(kdb, tiny_student: Path, tmp_pa
         "whole-session-s",
     ]
 
-    assert make(tmp_path, "reports").code == 0
+    assert make(kdb_program, tmp_path, "reports").code == 0
     report = (tmp_path / "test" / "report.md").read_text()
     assert re.search(r"\| nonsense's \$HOME, #1 \| not run \|", report)
     assert re.search(r"\| SFT, 10 % \| \d", report)
@@ -254,7 +255,7 @@ def test_make_runs_the_cells_goes_on_and_reports(kdb, tiny_student: Path, tmp_pa
     whole = stopped.read_bytes().splitlines(keepends=True)
     stopped.with_name(stopped.name + ".kdb-part").write_bytes(b"".join(whole[:5]) + whole[5][:20])
     stopped.unlink()
-    make(tmp_path, "cells")
+    make(kdb_program, tmp_path, "cells")
     finished = stopped.read_bytes().splitlines(keepends=True)
     assert finished[0] == whole[0]  # the window in which it stopped is predicted again as a whole
     assert [msgspec.json.decode(line).get("bundles") for line in finished] == [

@@ -13,6 +13,8 @@ from support.token_states import PLACES, states_served
 
 from kdb.partitions.stacking import Gain
 
+pytestmark = pytest.mark.usefixtures("tiny_titles")
+
 TRAIN = ("--max-steps", "4", "--set", "r=4", "--set", "precision=fp32", "--set", "encoder_layers=1", "--no-intents")
 
 

@@ -77,7 +77,7 @@ RUN = [block for block in BLOCKS if block.language in ("sh", "console")]
 class Shell:
     """Runs blocks in one folder; what a block exports, the next one has."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kdb: Path) -> None:
         self.folder = folder
         self._exports = folder / "exports.sh"
         self._exports.write_text("")
@@ -93,7 +93,7 @@ class Shell:
             (folder / out).mkdir(parents=True)
             text = rules(read(SAMPLES / "grids" / f"{grid}.toml"), [], [folder / "electronic"], Path(out))
             (folder / out / "grid.mk").write_text(text)
-        self._command("kdb", f'exec "{sys.executable}" -m kdb "$@"')
+        self._command("kdb", f'exec "{kdb}" "$@"')
         for name, module in (("torchrun", "torch.distributed.run"), ("uvicorn", "uvicorn")):
             self._command(name, f'exec "{sys.executable}" -m {module} "$@"')
         self._command("python", f'exec "{sys.executable}" "$@"')
@@ -135,15 +135,24 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def shells(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shell]:
+def shells(tmp_path_factory: pytest.TempPathFactory, kdb_program: Path) -> dict[str, Shell]:
     """A shell for each README."""
-    return {path: Shell(tmp_path_factory.mktemp("readme")) for path in PATHS}
+    return {path: Shell(tmp_path_factory.mktemp("readme"), kdb_program) for path in PATHS}
 
 
-def cache_with(student: Path, folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What all blocks keep: vectors of texts, and embedders that were fine-tuned on the same sessions."""
+    return tmp_path_factory.mktemp("learnt")
+
+
+def cache_with(student: Path, learnt: Path, folder: Path) -> Path:
     """A cache without answers, whose packaged student is the one given."""
     (folder / "models").mkdir(parents=True)
     (folder / "models" / weights.STUDENT).symlink_to(student)
+    for kind in ("embeddings", "indexes", "pair_learners"):
+        (learnt / kind).mkdir(exist_ok=True)
+        (folder / kind).symlink_to(learnt / kind)
     return folder
 
 
@@ -157,7 +166,12 @@ def server() -> Iterator[tuple[FakeTeacher, str]]:
 
 @pytest.mark.parametrize("block", RUN, ids=[f"{block.path}-{n}-{block.heading}" for n, block in enumerate(RUN)])
 def test_commands_print_what_is_shown(
-    block: Block, shells: dict[str, Shell], tmp_path: Path, tiny_student: Path, server: tuple[FakeTeacher, str]
+    block: Block,
+    shells: dict[str, Shell],
+    learnt: Path,
+    tmp_path: Path,
+    tiny_student: Path,
+    server: tuple[FakeTeacher, str],
 ) -> None:
     teacher, address = server
     if "spark-submit" in block.text and not (find_spec("pyspark") and spark.java()):
@@ -166,7 +180,7 @@ def test_commands_print_what_is_shown(
     teacher.fault, teacher.times = ("cut", -1) if SERVER.search(block.text) else ("", 0)
     modelled = bool(SERVER.search(block.text) or "kdb train" in block.text)
     student = Path(weights.student_path(weights.STUDENT)) if block.path == "README.md" else tiny_student
-    results = shells[block.path].run(block, address, cache_with(student, tmp_path / "cache"))
+    results = shells[block.path].run(block, address, cache_with(student, learnt, tmp_path / "cache"))
     assert len(results) == len(block.commands) > 0
     for (command, shown), (code, output) in zip(block.commands, results, strict=True):
         stopped = any("have no answer" in line for line in shown)

@@ -45,7 +45,7 @@ def test_people_label_some_and_the_rest_becomes_a_table(
     assert len(test.records) == 39
     (tmp_path / "test.jsonl").write_bytes(test.out)
     kb = ["--kb", tmp_path / "labelled.jsonl"]
-    predicted = kdb("infer", tmp_path / "test.jsonl", "--baseline", "partition-crf", *kb)
+    predicted = kdb("infer", tmp_path / "test.jsonl", "--baseline", "partition-crf-frozen", *kb)
     users = {s["id"]: (s["user"], s["time"]) for s in test.records}
     assert {p["id"]: (p["user"], p["time"]) for p in predicted.records[1:-1]} == users
     (tmp_path / "predictions.jsonl").write_bytes(predicted.out)

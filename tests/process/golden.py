@@ -7,15 +7,16 @@ here. What was meant to change is recorded anew, and the difference is read befo
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # as a script, beside `support`
+
 import msgspec
+from support.command_line import SAMPLES, run_kdb
 
 GOLDEN = Path(__file__).parent / "golden"
-SAMPLES = Path(__file__).parents[2] / "samples"
 SESSIONS = f"{SAMPLES}/sessions.jsonl"
 
 CASES = {
@@ -63,10 +64,10 @@ def recorded(folder: Path) -> dict[str, str]:
     found = {}
     for name, line in CASES.items():
         argv = line.split()
-        done = subprocess.run([sys.executable, "-m", "kdb", *argv], cwd=folder, capture_output=True, timeout=300)
-        if done.returncode:
-            raise RuntimeError(f"kdb {line}: {done.stderr.decode()}")
-        out = (folder / argv[-1]).read_text() if "-o" in argv else done.stdout.decode()
+        done = run_kdb(*argv, cwd=folder)
+        if done.code:
+            raise RuntimeError(f"kdb {line}: {done.stderr}")
+        out = (folder / argv[-1]).read_text() if "-o" in argv else done.stdout
         found[name] = "\n".join(_shown(text) for text in out.splitlines()) + "\n"
     return found
 

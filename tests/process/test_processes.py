@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,23 +96,34 @@ def test_two_processes_lose_as_one_with_twice_the_batch(sessions, tiny_student, 
     assert sum("training" in line for line in said(done)) == 1
 
 
-@pytest.mark.parametrize("command", [(sys.executable, "-m", "kdb"), LAUNCH], ids=["one", "two"])
-def test_a_killed_process_ends_the_run_which_then_goes_on(sessions, tiny_student, alone, tmp_path, command):
-    """SIGKILL for the second process once there is a checkpoint; then as many steps as without it."""
-    argv = train(sessions, tiny_student, tmp_path / "out", 2, "--max-steps", 12, "--resume")
-    checkpoint = tmp_path / "out.kdb-part" / "checkpoint.pt"
+@pytest.fixture(scope="module")
+def killed(sessions, tiny_student, tmp_path_factory):
+    """What a run of two processes left when the second of them was killed, once there was a checkpoint."""
+    folder = tmp_path_factory.mktemp("killed")
+    argv = train(sessions, tiny_student, folder / "out", 2, "--max-steps", 12, "--resume")
+    checkpoint = folder / "out.kdb-part" / "checkpoint.pt"
     run = subprocess.Popen([*LAUNCH, *map(str, argv)], env=ENVIRONMENT, stderr=subprocess.PIPE)
     while not checkpoint.exists():
         assert run.poll() is None, run.stderr and run.stderr.read().decode()
         time.sleep(0.01)
     os.kill(second_of(run.pid), signal.SIGKILL)
-    killed = time.monotonic()
+    began = time.monotonic()
     run.communicate(timeout=30)
     assert run.returncode != 0
-    assert time.monotonic() - killed < 15
+    assert time.monotonic() - began < 15
     assert checkpoint.exists()
-    assert not (tmp_path / "out").exists()
-    done = launch(*argv, command=command)
+    assert not (folder / "out").exists()
+    return folder
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_killed_process_ends_the_run_which_then_goes_on(
+    kdb, sessions, tiny_student, alone, killed, tmp_path, processes
+):
+    """In as many processes as before or in one; then it has taken as many steps as without it."""
+    shutil.copytree(killed, tmp_path, dirs_exist_ok=True)
+    argv = train(sessions, tiny_student, tmp_path / "out", 2, "--max-steps", 12, "--resume")
+    done = kdb(*argv) if processes == 1 else launch(*argv)
     assert done.code == 0, done.stderr
     assert "going on from step" in done.stderr
     assert done.records[0]["settings"]["training"]["world_size"] == 2

@@ -18,7 +18,6 @@ from kdb.retrieval import itemsets
 from kdb.retrieval.association_rules import MiningConfig, Transaction, association_rules, mine, transactions
 from kdb.retrieval.itemsets import Engine
 
-os.environ["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"  # a third faster where nothing runs for long
 needs_pyspark = pytest.mark.skipif(not find_spec("pyspark"), reason="needs PySpark: pip install 'kdb[spark]'")
 needs_spark = pytest.mark.skipif(not find_spec("pyspark") or not spark.java(), reason="needs kdb[spark] and Java")
 

@@ -9,7 +9,7 @@ from support.serving import recorded, transformers_serve
 
 from kdb.student import weights
 
-KILLS = 10
+KILLS = 4
 """The campaign (`make campaign`) kills more often."""
 
 

@@ -1,4 +1,4 @@
-"""A student that is quick to load."""
+"""A student and an embedder that are quick to load and to train."""
 
 from pathlib import Path
 
@@ -27,3 +27,24 @@ def make_tiny(folder: Path) -> None:
         tie_word_embeddings=True,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
+
+
+def make_tiny_embedder(folder: Path) -> None:
+    """A real sentence encoder of one small layer, with the packaged embedder's tokenizer, in a new folder."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    from kdb.retrieval import EMBEDDER
+    from kdb.retrieval.packaged import embedder_path
+
+    tokenizer = AutoTokenizer.from_pretrained(embedder_path(EMBEDDER))
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+    )
+    BertModel(config).save_pretrained(folder)

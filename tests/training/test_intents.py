@@ -10,6 +10,8 @@ from kdb.records import Bundle, Item, Session
 from kdb.retrieval.embedder import open_embedder
 from kdb.student.intents import bundle_titles, intent_examples, intent_messages, neighbours_of, write_intents
 
+pytestmark = pytest.mark.usefixtures("tiny_titles")
+
 FEW = ("--max-steps", "12", "--set", "per_device_train_batch_size=4", "--set", "r=4", "--learning-rate", "0.01")
 
 

@@ -9,6 +9,8 @@ from support.fake_teacher import FakeTeacher, running
 
 from kdb.records import Bundle, Item, Session
 
+pytestmark = pytest.mark.usefixtures("tiny_titles")
+
 STEPS = ("--max-steps", "4")
 FEW = ("--set", "r=4", "--set", "precision=fp32")
 WORDS = ["tent", "stove", "kettle", "rake", "violin", "drill", "sofa", "parrot", "candle", "tyre"]

@@ -75,7 +75,7 @@ def test_many_items_have_log_odds(learner: PairLearner) -> None:
     assert found.shape == (60, 60) and np.isfinite(found).all()
 
 
-def test_training_tells_pairs_apart_and_repeats_itself(tiny_student: Path) -> None:
+def test_training_tells_pairs_apart_and_repeats_itself() -> None:
     found = []
     for _ in range(2):
         learner = TitleEncoder(dropout=0.1, device="cpu")
@@ -100,31 +100,31 @@ def test_session_encoder_learns_and_only_its_adapter_changes(tiny_student: Path)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_without_positive_or_negative_pairs_training_goes_on(value: float) -> None:
-    learner = TitleEncoder(device="cpu")
+def test_without_positive_or_negative_pairs_training_goes_on(tiny_embedder: Path, value: float) -> None:
+    learner = TitleEncoder(str(tiny_embedder), device="cpu")
     fit(learner, taught([np.full((4, 4), value, dtype=np.float32)] * 12), FitSettings(steps=4))
     odds = learner.log_odds(SESSIONS[:1])[0]
     assert np.isfinite(odds).all()
     assert (odds[0, 1] > 0) == bool(value)
 
 
-def test_soft_targets_are_learnt_as_probabilities() -> None:
-    learner = TitleEncoder(dropout=0.0, device="cpu")
+def test_soft_targets_are_learnt_as_probabilities(tiny_embedder: Path) -> None:
+    learner = TitleEncoder(str(tiny_embedder), dropout=0.0, device="cpu")
     report = fit(learner, taught([np.full((4, 4), 0.25, dtype=np.float32)] * 12), FitSettings(steps=10))
     odds = np.concatenate([own[np.triu_indices(4, 1)] for own in learner.log_odds(SESSIONS)])
     assert np.allclose(1 / (1 + np.exp(-odds)), 0.25, atol=0.1)
     assert report.losses[-1] == pytest.approx(0.5623, abs=0.02)  # the entropy of 0.25
 
 
-def test_sessions_count_by_their_weights() -> None:
+def test_sessions_count_by_their_weights(tiny_embedder: Path) -> None:
     """The same titles with opposite targets: the heavier ones win, and sessions without weight teach nothing."""
     found = []
     for weights in ((1.0, 0.0), (0.0, 1.0)):
-        learner = TitleEncoder(dropout=0.0, device="cpu")
+        learner = TitleEncoder(str(tiny_embedder), dropout=0.0, device="cpu")
         both = PairTargets(
             SESSIONS * 2, [*TOGETHER, *(1 - own for own in TOGETHER)], [w for w in weights for _ in range(12)]
         )
-        fit(learner, both, FitSettings(steps=24))
+        fit(learner, both, FitSettings(steps=40, learning_rate=3e-3))
         odds = learner.log_odds(SESSIONS)
         right = np.concatenate([o[t > 0] for o, t in zip(odds, TOGETHER, strict=True)])
         wrong = np.concatenate([o[(t == 0) & (o != 0)] for o, t in zip(odds, TOGETHER, strict=True)])
@@ -132,12 +132,12 @@ def test_sessions_count_by_their_weights() -> None:
     assert found[0] > 1 > -1 > found[1]
 
 
-def test_saved_weights_say_the_same(tmp_path: Path, tiny_student: Path) -> None:
-    learner = TitleEncoder(dropout=0.0, device="cpu")
+def test_saved_weights_say_the_same(tmp_path: Path, tiny_embedder: Path) -> None:
+    learner = TitleEncoder(str(tiny_embedder), dropout=0.0, device="cpu")
     fit(learner, taught(), FitSettings(steps=3))
     file = tmp_path / "embedder.safetensors"
     learner.save(file)
-    again = TitleEncoder(seed=9, dropout=0.0, device="cpu")
+    again = TitleEncoder(str(tiny_embedder), seed=9, dropout=0.0, device="cpu")
     again.load(file)
     assert (again.log_odds(SESSIONS[:2])[0] == learner.log_odds(SESSIONS[:2])[0]).all()
     file.write_bytes(b"broken")
@@ -148,16 +148,16 @@ def test_saved_weights_say_the_same(tmp_path: Path, tiny_student: Path) -> None:
 class Counting:
     """Makes title encoders, and counts how many."""
 
-    def __init__(self) -> None:
-        self.made = 0
+    def __init__(self, embedder: Path) -> None:
+        self.embedder, self.made = embedder, 0
 
     def __call__(self) -> Any:
         self.made += 1
-        return TitleEncoder(dropout=0.0, device="cpu")
+        return TitleEncoder(str(self.embedder), dropout=0.0, device="cpu")
 
 
-def test_cross_fitting_holds_out_and_resumes(tmp_path: Path) -> None:
-    make, settings = Counting(), FitSettings(steps=3)
+def test_cross_fitting_holds_out_and_resumes(tmp_path: Path, tiny_embedder: Path) -> None:
+    make, settings = Counting(tiny_embedder), FitSettings(steps=3)
     folds = cross_fitting.fold_numbers([f"shop/{n}" for n in range(12)], 3)
     assert sorted(folds) == [0] * 4 + [1] * 4 + [2] * 4
     arguments = ("embedder", make, taught(), folds, settings, tmp_path)

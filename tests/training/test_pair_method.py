@@ -11,6 +11,8 @@ from kdb.evaluation.matched_session import matched_f1
 from kdb.partitions.stacking import Gain
 from kdb.records import Bundle, Item, Session
 
+pytestmark = pytest.mark.usefixtures("tiny_titles")
+
 TRAIN = ("--max-steps", "4", "--set", "r=4", "--set", "precision=fp32")
 
 

@@ -21,6 +21,8 @@ from kdb.records import Bundle, Item, Knowledge, Session
 from kdb.retrieval.association_rules import MiningConfig, mine, transactions
 from kdb.retrieval.knowledge_base import KnowledgeBase
 
+pytestmark = pytest.mark.usefixtures("tiny_titles")
+
 NAMES = list(PREDICTORS)
 
 

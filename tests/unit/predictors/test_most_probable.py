@@ -3,6 +3,8 @@
 import msgspec
 import pytest
 
+pytestmark = pytest.mark.usefixtures("tiny_titles")
+
 
 @pytest.fixture(scope="module")
 def parts(samples, tmp_path_factory):
