@@ -40,8 +40,8 @@ class ServedPrompts(ServedStudent[list[Floats]]):
         config, folder = options.config(), options.metadata
         if folder is None or config.experts:
             raise UsageError(
-                "a server's yes and no alone decide nothing" if folder is None else "no server has a router",
-                "pass the adapter that it has with --adapter, or what kdb export made with --student",
+                "nothing here decides by a server's yes and no" if folder is None else "no server has a router",
+                "pass its adapter as --adapter or what kdb export made as --student, or --answer list or labels",
             )
         if "max_tokens" in options.given:
             raise UsageError("max_tokens has no effect on a server that writes nothing", "leave it out")

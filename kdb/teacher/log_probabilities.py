@@ -11,7 +11,17 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from kdb.teacher import Answer, Identity, ParameterRefused, Request, ScoredToken, TeacherUnavailable, Unanswered
+from kdb.records import Usage
+from kdb.teacher import (
+    Answer,
+    Identity,
+    NotAnAnswer,
+    ParameterRefused,
+    Request,
+    ScoredToken,
+    TeacherUnavailable,
+    Unanswered,
+)
 from kdb.teacher.openai_server import OpenAIServer
 from kdb.teacher.openai_wire import counted_usage
 
@@ -24,7 +34,7 @@ BIAS = 100
 """The most that servers take; logits differ by less."""
 UNKNOWN_FORM = (400, 422, 500, 501)
 """How servers answer to what they do not know: llama-cpp-python by 500."""
-HINT = "start vLLM, or llama-cpp-python's server with --logits_all true"
+HINT = "vLLM does, and llama-cpp-python's server unless --logits_all is false"
 
 
 class LogProbServer(OpenAIServer):
@@ -68,8 +78,11 @@ class LogProbServer(OpenAIServer):
         return self._unavailable() if self._refused.keys() >= set(FORMS) else ParameterRefused(form)
 
     def _unavailable(self) -> TeacherUnavailable:
-        each = "; ".join(f"asked by {form}, it {why}" for form, why in self._refused.items())
-        return TeacherUnavailable(f"{self.identity.server} gives no log probability of an answer: {each}", HINT)
+        reasons = [f"asked by {form}, it {why}" for form, why in self._refused.items()]
+        if len(set(self._refused.values())) == 1:
+            reasons = [f"it {why}" for why in self._refused.values()][:1]
+        message = f"{self.identity.server} gives no log probability of an answer: {'; '.join(reasons)}"
+        return TeacherUnavailable(message, HINT)
 
 
 def encode_scored(request: Request, form: str) -> dict[str, Any]:
@@ -104,12 +117,15 @@ class _NotGiven(ValueError):
 
 
 def decode_scored(body: bytes, seconds: float, scored: ScoredToken, echo: bool) -> Answer:
-    """The log probability in a reply's body, as text; ValueError where there is none, or of another token."""
+    """The log probability in a reply's body, as text.
+
+    NotAnAnswer where that is no completion, ValueError where it holds none, or one of another token.
+    """
     try:
         found = msgspec.json.decode(body, type=_Completion)
         logprobs = found.choices[0].logprobs
     except (msgspec.DecodeError, UnicodeDecodeError, IndexError):
-        raise _NotGiven("answers in another form") from None
+        raise NotAnAnswer("what is no completion", malformed=True) from None
     if logprobs is None:
         raise _NotGiven("gives no logprobs")
     read = len(scored.prompt) + echo
@@ -127,6 +143,4 @@ def decode_scored(body: bytes, seconds: float, scored: ScoredToken, echo: bool) 
     if not echo and value > -1e-6:
         raise _NotGiven("gives log probabilities that show the bias")
     estimated = usage is None
-    usage = usage or counted_usage({"prompt_tokens": read, "completion_tokens": 1})
-    assert usage
-    return Answer(repr(value), usage, seconds=seconds, model=found.model or "", estimated=estimated)
+    return Answer(repr(value), usage or Usage(read, 1), "stop", seconds, found.model or "", estimated)

@@ -166,6 +166,7 @@ def test_tokens_go_as_numbers_where_a_text_is_read_otherwise(kb, merging_student
         ("none", "gives no logprobs"),
         ("unbiased", "in place of ' no'"),
         ("begin", "tokens of a text of"),
+        ("page", "answered with what is no completion"),
         ("chat", "answered 404"),
     ],
 )
@@ -227,7 +228,7 @@ def test_the_limit_on_requests_holds(exported, lines, tmp_path) -> None:
 
 def test_calls_that_cannot_be_are_usage_errors(adapter, exported, lines, tmp_path) -> None:
     for options, words in [
-        (("--answer", "pair-prompts"), "pass the adapter that it has with --adapter"),
+        (("--answer", "pair-prompts"), "pass its adapter as --adapter"),
         (("--adapter", adapter, "--set", "max_tokens=2"), "max_tokens has no effect"),
         (("--adapter", adapter, "--set", "temperature=1"), "temperature has no effect"),
     ]:

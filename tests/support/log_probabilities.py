@@ -82,7 +82,7 @@ def logprobs_served(model: LogProbModel) -> Iterator[str]:
             if self.path == "/v1/completions" and model.fault != "chat":
                 with model.lock:
                     found = model.reply(body)
-            out = json.dumps(found[1]).encode()
+            out = b"<html>" if model.fault == "page" else json.dumps(found[1]).encode()
             self.send_response(found[0])
             self.send_header("content-length", str(len(out)))
             self.end_headers()
