@@ -78,7 +78,7 @@ def infer(
     asked the same; its key is read from KDB_TEACHER_KEY. What was answered once is never asked again. Prompts are
     as long there as an estimate says. Where the server knows no grammar, answers are repaired, or fail and count.
     A student of the format pairs needs a server of token states and the folder of kdb export --format encoder or
-    gguf as --student.
+    gguf as --student; one of pair-prompts a server of log probabilities, and its adapter or what kdb export made.
 
     Example: kdb import DATA --split test | kdb infer --adapter adapter/ | kdb eval
     """

@@ -23,6 +23,13 @@ PREDICTORS = {
 From the weakest design on: students are compared with the last of those that ran. Fixed before any result is seen.
 """
 
+SERVED = {
+    "text": "kdb.predictors.remote_student:RemoteStudent",
+    "states": "kdb.predictors.served_pairs:ServedPairs",
+    "logprobs": "kdb.predictors.served_prompts:ServedPrompts",
+}
+"""Students behind a server, by what it is asked for: `served_as` of the answer format."""
+
 
 class Predictor(Protocol):
     """Predicts bundles for sessions."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from kdb.predictors import Predictor
+from kdb import registry
+from kdb.predictors import SERVED, Predictor
 from kdb.predictors.options import InferOptions
 from kdb.records import Prediction, Session
 from kdb.retrieval.knowledge_base import KnowledgeBase
+
+Build = Callable[[InferOptions, KnowledgeBase], Predictor]
 
 
 def build(options: InferOptions, base: KnowledgeBase) -> Predictor:
@@ -18,13 +21,8 @@ def build(options: InferOptions, base: KnowledgeBase) -> Predictor:
     if options.server:
         from kdb.student.methods.build import answer_class
 
-        if answer_class(options.config().method).served_as == "states":
-            from kdb.predictors.served_pairs import ServedPairs
-
-            return ServedPairs(options, base)
-        from kdb.predictors.remote_student import RemoteStudent
-
-        return RemoteStudent(options, base)
+        served: Build = registry.load(SERVED, answer_class(options.config().method).served_as)
+        return served(options, base)
     from kdb.predictors.student import StudentPredictor
 
     return StudentPredictor(options, base)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kdb import console
-from kdb.errors import KdbError, UsageError
+from kdb.errors import UsageError
 from kdb.io import provenance
 from kdb.predictors.options import InferOptions, student_settings
 from kdb.predictors.student import QueryBuilder
@@ -45,12 +45,7 @@ class ServedPairs:
         self.method = PairMethod(None, config.method, config.context, encoder)
         self.method.load(folder)
         if encoder in self.method.learners:
-            difference = export_probe.difference(folder, encoder)
-            if not difference <= export_probe.TOLERANCE:
-                raise KdbError(
-                    f"{server.name} has another model: its log odds are {difference:.2g} from the exported ones",
-                    f"serve {options.student}",
-                )
+            difference = export_probe.check(encoder.log_odds([export_probe.TITLES])[0], folder, server.name)
             console.say(f"{server.name} gives token states; log odds differ by at most {difference:.2g}")
         else:
             console.say(f"the student has no weight in {options.student}: {server.name} is not asked")

@@ -23,6 +23,7 @@ from kdb.student.examples import length_grouped_batches
 from kdb.student.methods.build import answer_class, build_method, read_config
 from kdb.student.methods.method import AnswerMethod
 from kdb.student.methods.pairs import PairMethod
+from kdb.student.methods.prompted_pairs import PromptedPairMethod
 from kdb.student.model import Student, answer_logits, base_hash, load
 from kdb.student.pairwise.session_encoder import SessionEncoder
 from kdb.student.weights import hub_name
@@ -130,7 +131,7 @@ def export(sessions: Sequence[Session], options: ExportOptions) -> Run:
         difference = _compare(before, after, options.precision)
         if options.form == "gguf":
             del student
-            gguf_file.convert(part, options.outtype, after.context, not is_encoder(config, options))
+            gguf_file.convert(part, options.outtype, after.context, answer_class(config.method).is_text)
             student = gguf_file.load(part)
             after = _outputs(student, config, part / configs.METADATA_FOLDER, sessions, before.bundles)
             difference = _compare(before, after, options.outtype)
@@ -188,8 +189,10 @@ def _write(student: Student, config: StudentConfig, options: ExportOptions, fold
         assert isinstance(method, PairMethod)
         for learner in method.learners:
             if isinstance(learner, SessionEncoder):
-                export_probe.write(learner, metadata)
-    elif (options.adapter / intents.FOLDER).is_dir():
+                export_probe.write(learner.log_odds([export_probe.TITLES])[0], metadata)
+    if isinstance(method, PromptedPairMethod):
+        export_probe.write(method.read([Query(export_probe.SESSION)], BATCH)[0], metadata)
+    if not is_encoder(config, options) and (options.adapter / intents.FOLDER).is_dir():
         adapter.write_difference(options.adapter / intents.FOLDER, options.adapter, metadata / intents.FOLDER)
     for name in (adapter.RUN, seen_sessions.FILE):
         if (options.adapter / name).exists():

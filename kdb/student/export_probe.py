@@ -1,4 +1,4 @@
-"""What an exported encoder says of a session of our own: by it a server is known to have the same weights."""
+"""What an exported student says of a session of our own: by it a server is known to have the same weights."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from kdb.errors import KdbError
-from kdb.student.pairwise.learner import PairLearner
+from kdb.records import Item, Session
 
 FILE = "probe.json"
 TOLERANCE = 1.0
@@ -22,18 +23,28 @@ TITLES = (
     "Two Person Tent with Rain Fly",
     "Sleeping Bag for Three Seasons",
 )
+SESSION = Session(id="probe", domain="check", items=[Item(str(n), title) for n, title in enumerate(TITLES[:3])])
+"""Few products, where each pair is asked about."""
 
 
-def write(learner: PairLearner, folder: Path) -> None:
-    """Keep what the learner says."""
-    (folder / FILE).write_bytes(msgspec.json.encode(learner.log_odds([TITLES])[0].tolist()) + b"\n")
+def write(log_odds: NDArray[np.float32], folder: Path) -> None:
+    """Keep what the student says."""
+    (folder / FILE).write_bytes(msgspec.json.encode(log_odds.tolist()) + b"\n")
 
 
-def difference(folder: Path, learner: PairLearner) -> float:
-    """How far the log odds of this learner are at most from those that were kept; KdbError where none were."""
+def check(log_odds: NDArray[np.float32], folder: Path, server: str) -> float:
+    """How far these log odds are at most from those that were kept.
+
+    KdbError where none were, or where that is more than rounding, so that `server` has another model.
+    """
     try:
         kept = np.array(msgspec.json.decode((folder / FILE).read_bytes(), type=list[list[float]]), dtype=np.float32)
     except (OSError, ValueError):
         raise KdbError(f"{folder / FILE} cannot be read", "write the folder anew with kdb export") from None
-    found = learner.log_odds([TITLES])[0]
-    return float(np.abs(found - kept).max()) if found.shape == kept.shape else float("inf")
+    difference = float(np.abs(log_odds - kept).max()) if log_odds.shape == kept.shape else float("inf")
+    if not difference <= TOLERANCE:
+        raise KdbError(
+            f"{server} has another model: its log odds are {difference:.2g} from the exported ones",
+            f"serve {folder.parent}",
+        )
+    return difference

@@ -65,7 +65,7 @@ class Student:
     @property
     def context_length(self) -> int:
         """The most tokens that the model can read."""
-        return int(getattr(self.model.config, "max_position_embeddings", 0) or 2048)
+        return _context_length(self.model.config)
 
 
 def load(
@@ -100,6 +100,32 @@ def load(
     if not load_in_4bit:  # what is quantised lies where it should, and cannot be moved
         model = model.to(device)
     return Student(name, model.eval(), tokenizer)
+
+
+@dataclass(frozen=True)
+class StudentTokenizer:
+    """What there is here of a student whose weights are elsewhere."""
+
+    tokenizer: Any
+    context_length: int
+
+
+def load_tokenizer(name: str) -> StudentTokenizer:
+    """The tokenizer of `name`, and how much the student reads; KdbError where they cannot be read."""
+    _quieten()
+    from transformers import AutoConfig, AutoTokenizer
+
+    path = weights.student_path(name)
+    try:
+        return StudentTokenizer(
+            AutoTokenizer.from_pretrained(path), _context_length(AutoConfig.from_pretrained(path))
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise KdbError(f"student {name!r}: {first_line(error)}", "give a local model folder or a hub id") from None
+
+
+def _context_length(config: Any) -> int:
+    return int(getattr(config, "max_position_embeddings", 0) or 2048)
 
 
 def base_hash(name: str) -> str:

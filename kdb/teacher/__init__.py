@@ -51,12 +51,25 @@ class Identity(Struct, frozen=True):
     without: frozenset[str] = frozenset()
 
 
+class ScoredToken(Struct, frozen=True):
+    """A token, by its number and as text, whose log probability after a prompt is asked for.
+
+    `prompt` has the tokens of the message; `is_text` says that the message as text is read as these very tokens.
+    """
+
+    token: int
+    text: str
+    prompt: list[int]
+    is_text: bool
+
+
 class Request(Struct, frozen=True):
     """One question to a teacher.
 
     An answer is to fit the `grammar` (EBNF) where there is one and the teacher knows grammars, else the JSON
     `schema` where there is one. `expected_tokens` is a guess at the length of the answer, for estimates;
-    `subject` says what the request is about; `reference` gives the answer that the annotations amount to.
+    `subject` says what the request is about; `reference` gives the answer that the annotations amount to. With
+    `scored` nothing is to be written: the answer is a log probability, as text.
     """
 
     purpose: str
@@ -67,6 +80,7 @@ class Request(Struct, frozen=True):
     grammar: str = ""
     subject: str = ""
     reference: Callable[[], str] | None = None
+    scored: ScoredToken | None = None
 
     def key(self, identity: Identity) -> str:
         """The hash of everything that shapes the answer: who gives it, and what is asked.
@@ -75,6 +89,7 @@ class Request(Struct, frozen=True):
         """
         who = [identity.server, identity.model, identity.extra, sorted(identity.without)]
         what = [self.messages, self.sampling.temperature, self.sampling.seed, self.schema, self.grammar]
+        what += [self.scored] if self.scored else []
         return hashlib.sha256(msgspec.json.encode([who, what], order="sorted")).hexdigest()[:32]
 
     @property

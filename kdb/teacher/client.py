@@ -26,9 +26,9 @@ from kdb.teacher.rate_limiter import RateLimiter
 from kdb.teacher.retrying import RetryingTeacher
 
 
-def open_teacher(config: TeacherConfig, force: bool = False) -> Teacher:
-    """The teacher; `force` lets a batch file be overwritten."""
-    kind = backend_class(config)
+def open_teacher(config: TeacherConfig, force: bool = False, kind: type[Backend] | None = None) -> Teacher:
+    """The teacher, of this kind or as its name says; `force` lets a batch file be overwritten."""
+    kind = kind or backend_class(config)
     if not kind.is_model:
         return kind(Identity("", config.teacher))
     identity, prices = _identity(config), Prices(config.prices)

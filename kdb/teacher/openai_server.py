@@ -71,7 +71,7 @@ class OpenAIServer(Backend):
         import openai
 
         without = self.identity.without
-        body = encode_request(request, self.identity.model, without, self.identity.extra)
+        body = self._encode(request, without)
         started = time.monotonic()
         try:
             reply = self._send(body, started + self.timeout)
@@ -85,10 +85,21 @@ class OpenAIServer(Backend):
         except openai.OpenAIError as error:
             raise RequestFailed(f"{self.identity.server}: {_line(str(error))}") from None
         try:
-            return decode_reply(reply, time.monotonic() - started, request)
+            return self._decode(reply, time.monotonic() - started, request, body)
         except NotAnAnswer as error:
             error.message = f"{self.identity.server} {error.message}"
             raise
+
+    def _encode(self, request: Request, without: frozenset[str]) -> dict[str, Any]:
+        return encode_request(request, self.identity.model, without, self.identity.extra)
+
+    def _decode(self, reply: bytes, seconds: float, request: Request, body: dict[str, Any]) -> Answer:
+        return decode_reply(reply, seconds, request)
+
+    def _open(self, body: dict[str, Any]) -> Any:
+        """The reply, its body not yet read: the official call, in which a further body takes its body's place."""
+        create = self._client.chat.completions.with_streaming_response.create
+        return create(model="", messages=[], extra_body=body)
 
     def _send(self, body: dict[str, Any], deadline: float) -> bytes:
         """The body of the reply, whole before the deadline, however slowly its head and its parts come.
@@ -112,9 +123,7 @@ class OpenAIServer(Backend):
     def _read(self, body: dict[str, Any], deadline: float) -> bytes:
         """The body of the reply; RequestFailed where a part of it comes after the deadline."""
         parts = []
-        # The official call without its walk over every part of the body: a further body takes its place.
-        create = self._client.chat.completions.with_streaming_response.create
-        with create(model="", messages=[], extra_body=body) as response:
+        with self._open(body) as response:
             try:
                 for part in response.iter_bytes():
                     parts.append(part)
@@ -146,13 +155,16 @@ class OpenAIServer(Backend):
         raise ParameterRefused(step)
 
     def _failure(self, error: Any) -> Unanswered:
-        said = _words(error).replace(self._client.api_key, "***")
+        said = self._said(error)
         code, message = error.status_code, f"{self.identity.server} answered {error.status_code}: {said}"
         if code in FATAL or NO_MONEY in (error.code, error.type):
             return TeacherUnavailable(message, HINTS.get(code, ""))
         if code in PERMANENT_ERRORS:
             return RequestInvalid(message)
         return RequestFailed(message, HINTS.get(code, ""), retry_after=_retry_after(error.response.headers))
+
+    def _said(self, error: Any) -> str:
+        return _words(error).replace(self._client.api_key, "***")
 
     def _late(self) -> RequestFailed:
         return RequestFailed(f"{self.identity.server} gave no answer within {self.timeout:g} s", billed=True)

@@ -130,7 +130,7 @@ def decode_reply(body: bytes, seconds: float = 0.0, request: Request | None = No
     refusal = "".join(_text(message.refusal) for message in messages)
     reasoning = "".join(_text(m.reasoning_content or m.reasoning) for m in messages)
     finish = next(filter(None, (_text(choice.finish_reason) for choice in reversed(choices))), "stop")
-    counted = next(filter(None, (_usage(part.usage) for part in reversed(parts))), None)
+    counted = next(filter(None, (counted_usage(part.usage) for part in reversed(parts))), None)
     usage = counted or _guessed(request, text + reasoning)
     if reason := problem(text or (f"<think>{reasoning}" if reasoning else ""), finish, refusal):
         raise NotAnAnswer(reason, _line(refusal or text or reasoning), usage=usage)
@@ -183,7 +183,7 @@ def _line(text: str) -> str:
     return " ".join(text.split())[:200]
 
 
-def _usage(counts: Any) -> Usage | None:
+def counted_usage(counts: Any) -> Usage | None:
     """What a server counted; None where it counted nothing."""
     prompt, completion = _count(counts, "prompt_tokens"), _count(counts, "completion_tokens")
     if prompt is None and completion is None:

@@ -104,6 +104,17 @@ def draft(body: dict) -> str:
     return json.dumps({"items": [], "intents": [], "bundles": [{"intent": "draft", "products": [1, 2, 3]}]})
 
 
+SCORED = {787: " no", 9805: " yes"}
+"""Tokens of the packaged tokenizer."""
+
+
+def scored(body: dict) -> bytes:
+    """How probable the token is that a bias makes the likeliest: the less, the longer the prompt is."""
+    text = SCORED[int(next(iter(body["logit_bias"])))]
+    logprobs = {"tokens": [text], "token_logprobs": [-0.1 - len(text + body["prompt"]) % 7]}
+    return json.dumps({"model": body["model"], "choices": [{"text": text, "logprobs": logprobs}]}).encode()
+
+
 def page(body: bytes, kind: bytes = b"application/json") -> bytes:
     return OK % (kind, len(body)) + body
 
@@ -248,6 +259,8 @@ class FakeTeacher:
             print(moment, flush=True)
 
     def respond(self, body: dict) -> tuple[bytes | None, bool]:
+        if "prompt" in body:
+            return page(scored(body)), False
         if self.times == 0:
             return answer(body), False
         self.times -= 1

@@ -21,7 +21,7 @@ class TextFormat(ABC):
 
     The classes say what holds for them: `is_text` that the answer is written, `has_intents` that the format can
     name intents, `can_sample` that answers can be drawn and can vote, `served_as` what a server is asked for: its
-    text, the states of tokens, or nothing that servers give.
+    text, the states of tokens, or log probabilities (logprobs).
     """
 
     name: ClassVar[str]

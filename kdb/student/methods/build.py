@@ -22,13 +22,18 @@ def build_method(
     """The method that `config` names; UsageError where there is none, or it cannot do what is asked of it."""
     generation = generation or GenerationConfig()
     answer = answer_class(config.method)
-    if not answer.can_sample and (generation.temperature or generation.aggregate != "answer"):
-        option = "temperature" if generation.temperature else "aggregate"
-        raise UsageError(f"{option} has no effect with --answer {config.method.answer}", "leave out one of them")
+    refuse_sampling(config.method, generation)
     if answer.is_text:
         return GenerationMethod(student, answer(config.method.intents), config, generation)
     method: AnswerMethod = answer(student, config.method, config.context)
     return method
+
+
+def refuse_sampling(config: MethodConfig, generation: GenerationConfig) -> None:
+    """UsageError where answers of a format that is not drawn are to be drawn."""
+    if not answer_class(config).can_sample and (generation.temperature or generation.aggregate != "answer"):
+        option = "temperature" if generation.temperature else "aggregate"
+        raise UsageError(f"{option} has no effect with --answer {config.answer}", "leave out one of them")
 
 
 def read_config(folder: Path) -> StudentConfig:

@@ -23,7 +23,7 @@ class AnswerMethod(ABC, Generic[Output]):
 
     is_text: ClassVar[bool] = False
     has_intents: ClassVar[bool] = False
-    served_as: ClassVar[str] = ""
+    served_as: ClassVar[str]
     can_sample: ClassVar[bool] = False
     epochs: ClassVar[float] = 1
     """Passes over the sessions, unless another number is asked for."""

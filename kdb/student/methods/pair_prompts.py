@@ -17,7 +17,7 @@ from kdb.partitions import mbr
 from kdb.prompts.messages import Demo, PromptContext, Query, knowledge_text, thought_text
 from kdb.records import Bundle, Item
 from kdb.student.examples import Example, length_grouped_batches, token_ids
-from kdb.student.model import Prefix, Student, answer_logits, read_prefix
+from kdb.student.model import Prefix, Student, StudentTokenizer, answer_logits, read_prefix
 
 TITLE_LENGTH = 60
 DEMO_ROWS = 3
@@ -42,7 +42,7 @@ class EncodedQuery:
 class PairPrompts:
     """The prompts about a session as token ids; each text is tokenised once."""
 
-    def __init__(self, student: Student, max_prompt_tokens: int) -> None:
+    def __init__(self, student: Student | StudentTokenizer, max_prompt_tokens: int) -> None:
         self.tokenizer = student.tokenizer
         self.max_prompt_tokens = min(max_prompt_tokens, student.context_length)
         self._kept: dict[str, list[int]] = {}
@@ -73,6 +73,14 @@ class PairPrompts:
                 places.append(len(ids) - 1)
                 labels.append(self.choices[bool(together) and together[n]])
         return Example(ids, places, labels, self.choices)
+
+    def questions(self, query: EncodedQuery) -> Iterator[tuple[int, int, list[int]]]:
+        """An anchor, another item, and all that is read before the student says whether they are together."""
+        for anchor in range(len(query.items)):
+            prompt = self.anchor_prompt(query.items, anchor)
+            others = [n for n in range(len(query.items)) if n != anchor]
+            for other, place in zip(others, prompt.answer_positions, strict=True):
+                yield anchor, other, query.prefix + prompt.input_ids[: place + 1]
 
     def tokens(self, query: EncodedQuery) -> int:
         """How many tokens are read for all prompts about a session."""

@@ -29,7 +29,7 @@ from kdb.student.config import MethodConfig
 from kdb.student.examples import Example
 from kdb.student.methods.method import AnswerMethod, prediction
 from kdb.student.methods.pair_prompts import Floats, PairPrompts, co_bundled, log_odds, reorder
-from kdb.student.model import Student
+from kdb.student.model import Student, StudentTokenizer
 from kdb.student.tensors import read_tensors, write_tensors
 
 FILE = "posterior.safetensors"
@@ -46,7 +46,10 @@ class PromptedPairMethod(AnswerMethod[Floats]):
     Learns pair features, the partition model's weights, the scale of logits, and a calibration.
     """
 
-    def __init__(self, student: Student, config: MethodConfig, context: ContextConfig) -> None:
+    served_as = "logprobs"
+
+    def __init__(self, student: Student | StudentTokenizer, config: MethodConfig, context: ContextConfig) -> None:
+        """Of a student that is elsewhere, `read` is not called: who asks it decodes what it said."""
         if config.thoughts == "first":
             raise UsageError(
                 "the answer format pair-prompts writes nothing, so no thought",
@@ -61,7 +64,7 @@ class PromptedPairMethod(AnswerMethod[Floats]):
         self.scale = np.array([0.0, 1.0], dtype=np.float32)
         self.calibrate = PlattScaling()
         self._prior: crf.Weights | None = None
-        self._prompts = PairPrompts(student, context.max_prompt_tokens)
+        self.pairs = PairPrompts(student, context.max_prompt_tokens)
 
     @classmethod
     def prompts(cls, intents: bool) -> list[str]:
@@ -70,16 +73,16 @@ class PromptedPairMethod(AnswerMethod[Floats]):
 
     def examples(self, query: Query) -> list[Example]:
         """See `AnswerMethod`: the prompts about the first ANCHORS items."""
-        own = self._prompts.encode(query)
+        own = self.pairs.encode(query)
         together = co_bundled([item.id for item in own.items], query.bundles)
         anchors = range(min(ANCHORS, len(own.items)))
-        return [self._prompts.anchor_prompt(own.items, n, together[n]).with_prefix(own.prefix) for n in anchors]
+        return [self.pairs.anchor_prompt(own.items, n, together[n]).with_prefix(own.prefix) for n in anchors]
 
     def read(self, queries: Sequence[Query], batch_size: int) -> list[Floats]:
         """See `AnswerMethod`: the log odds that two items share a bundle, the mean over both anchors: (n, n)."""
-        encoded = [self._prompts.encode(query) for query in queries]
-        found = log_odds(self.student, self._prompts, encoded, batch_size)
-        return [np.asarray((own + own.T) / 2, dtype=np.float32) for own in found]
+        assert isinstance(self.student, Student)
+        encoded = [self.pairs.encode(query) for query in queries]
+        return [symmetric(own) for own in log_odds(self.student, self.pairs, encoded, batch_size)]
 
     def fit(self, training: Sequence[Session], validation: Sequence[Query], outputs: Sequence[Floats]) -> None:
         """See `AnswerMethod`. Without the student first, from the training sessions; then with it, from the others.
@@ -111,7 +114,7 @@ class PromptedPairMethod(AnswerMethod[Floats]):
         """See `AnswerMethod`: the mean of the log odds is decoded; KdbError where nothing was fitted."""
         if self.weights is None:
             raise KdbError("the answer format pair-prompts has learnt nothing yet", "use an adapter, or pass --kb")
-        encoded = [self._prompts.encode(query) for query in queries]
+        encoded = [self.pairs.encode(query) for query in queries]
         first, items = encoded[0], encoded[0].items
         odds = np.mean([reorder(own, one, first) for own, one in zip(encoded, outputs, strict=True)], axis=0)
         decoded = mbr.decode(self._features(items, odds), self.weights, self.config.utility)
@@ -123,7 +126,7 @@ class PromptedPairMethod(AnswerMethod[Floats]):
             ],
             context=first.context,
             raw=" ".join(f"{value:.2f}" for value in odds[np.triu_indices(len(items), 1)]),
-            usage=Usage(prompt_tokens=sum(self._prompts.tokens(own) for own in encoded)),
+            usage=Usage(prompt_tokens=sum(self.pairs.tokens(own) for own in encoded)),
             context_dropped=first.context_dropped,
         )
 
@@ -154,3 +157,8 @@ class PromptedPairMethod(AnswerMethod[Floats]):
         self.weights, self.scale = kept["weights"], kept["scale"]
         self.calibrate = PlattScaling.of(kept["calibration"]) if "calibration" in kept else PlattScaling()
         self.pair_features = PairFeatures(self.embedder, *(kept[name] for name in names)) if names else None
+
+
+def symmetric(odds: Floats) -> Floats:
+    """The mean over both anchors of each pair."""
+    return np.asarray((odds + odds.T) / 2, dtype=np.float32)
