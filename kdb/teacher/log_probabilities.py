@@ -54,9 +54,7 @@ class LogProbServer(OpenAIServer):
         form = next((form for form in FORMS if form not in self._refused), None)
         if form is None:
             raise self._unavailable()
-        body = encode_scored(request, form)
-        kept = {name: value for name, value in body.items() if name not in without}
-        return {"model": self.identity.model, **kept, **self.identity.extra}
+        return {"model": self.identity.model, **encode_scored(request, form), **self.identity.extra}
 
     def _decode(self, reply: bytes, seconds: float, request: Request, body: dict[str, Any]) -> Answer:
         assert request.scored
@@ -68,7 +66,6 @@ class LogProbServer(OpenAIServer):
         return answer
 
     def _drop(self, error: Any, body: dict[str, Any], without: frozenset[str]) -> None:
-        super()._drop(error, body, without)
         if error.status_code in UNKNOWN_FORM and not self._answered:
             raise self._refuse(body, f"answers {error.status_code}: {self._said(error)}")
 
@@ -78,11 +75,10 @@ class LogProbServer(OpenAIServer):
         return self._unavailable() if self._refused.keys() >= set(FORMS) else ParameterRefused(form)
 
     def _unavailable(self) -> TeacherUnavailable:
-        reasons = [f"asked by {form}, it {why}" for form, why in self._refused.items()]
-        if len(set(self._refused.values())) == 1:
-            reasons = [f"it {why}" for why in self._refused.values()][:1]
-        message = f"{self.identity.server} gives no log probability of an answer: {'; '.join(reasons)}"
-        return TeacherUnavailable(message, HINT)
+        instead = "; ".join(dict.fromkeys(self._refused.values()))
+        return TeacherUnavailable(
+            f"{self.identity.server} gives no log probability of an answer: it {instead}", HINT
+        )
 
 
 def encode_scored(request: Request, form: str) -> dict[str, Any]:
