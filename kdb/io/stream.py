@@ -153,10 +153,8 @@ def write(outgoing: Iterable[Line | records.Record | bytes], file: BinaryIO) -> 
     """
     count = 0
     for one in outgoing:
-        encoded = one.text.encode() if isinstance(one, Line) else one
-        encoded = encoded if isinstance(encoded, bytes) else msgspec.json.encode(encoded)
         try:
-            file.write(encoded + b"\n")
+            file.write(encoded(one) + b"\n")
             file.flush()
         except OSError as error:
             if isinstance(error, BrokenPipeError):
@@ -164,6 +162,13 @@ def write(outgoing: Iterable[Line | records.Record | bytes], file: BinaryIO) -> 
             raise KdbError(f"{str(file.name).strip('<>')}: {error.strerror}") from None
         count += 1
     return count
+
+
+def encoded(one: Line | records.Record | bytes) -> bytes:
+    """The line that `write` makes of it, without its end."""
+    if isinstance(one, Line):
+        return one.text.encode()
+    return one if isinstance(one, bytes) else msgspec.json.encode(one)
 
 
 @contextmanager

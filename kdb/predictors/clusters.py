@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -72,7 +73,12 @@ class Clusters(Baseline):
 def pair_cosines(embedder: Embedder, session: Session) -> np.ndarray:
     """The cosine of the titles of each pair, in the order of `itertools.combinations`."""
     vectors = embedder.encode([item.title for item in session.items])
-    return cosines(vectors, vectors)[np.triu_indices(len(vectors), 1)].astype(float)
+    return cosines(vectors, vectors)[_above_diagonal(len(vectors))].astype(float)
+
+
+@lru_cache(256)
+def _above_diagonal(size: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.triu_indices(size, 1)
 
 
 def tuning_sessions(base: KnowledgeBase) -> list[Session]:

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from kdb import console
 from kdb.errors import KdbError
-from kdb.io import provenance
+from kdb.io import provenance, stream
 from kdb.io.stream import Line
 from kdb.predictors import Predictor
 from kdb.records import End, Record, Run, Session, SessionKey
@@ -73,11 +73,11 @@ def run_record(
     )
 
 
-def infer(lines: Sequence[Line], predictor: Predictor, run: Run, skip: int = 0) -> Iterator[Line | Record]:
+def infer(lines: Sequence[Line], predictor: Predictor, run: Run, skip: int = 0) -> Iterator[Line | Record | bytes]:
     """The `run` record, then one line for each line read, in order: a prediction for a session; then its end.
 
     Other kinds pass through. `skip` leaves out so many lines, the run record among them (see `whole_windows`).
-    Several processes share the windows, and each has the whole.
+    Several processes share the windows; the main one has the whole, the predictions of windows as their lines.
     """
     if not skip:
         yield run
@@ -85,8 +85,11 @@ def infer(lines: Sequence[Line], predictor: Predictor, run: Run, skip: int = 0) 
     processes, rank = distributed.world_size(), distributed.rank()
     for start in console.track(range(0, len(left), processes), "windows"):
         own = left[start + rank] if start + rank < len(left) else []
-        for answered in distributed.gather(list(_predicted(own, predictor, run.id))):
+        answered = _predicted(own, predictor, run.id)
+        if processes == 1:
             yield from answered
+        else:
+            yield from filter(None, distributed.gather(b"\n".join(map(stream.encoded, answered))))
     predictor.close()
     yield End(run=run.id, sessions=dict(_counts(lines)))
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from kdb.errors import KdbError
 from kdb.student.device import shares_gpus
@@ -84,14 +84,15 @@ def broadcast(value: T) -> T:
 
 
 def gather(value: T) -> list[T]:
-    """What each process has, in their order, for all of them."""
+    """What each process has, in their order, for the main one; nothing for the others."""
     if world_size() == 1:
         return [value]
-    from accelerate.utils import gather_object
+    from torch import distributed
 
+    found: list[T | None] | None = [None] * world_size() if is_main() else None
     with _peer_errors():
-        found: list[T] = gather_object([value])
-    return found
+        distributed.gather_object(value, found)
+    return cast("list[T]", found or [])
 
 
 def wait_for_all() -> None:
