@@ -21,7 +21,7 @@ def build(options: InferOptions, base: KnowledgeBase) -> Predictor:
     if options.server:
         from kdb.student.methods.build import answer_class
 
-        served: Build = registry.load(SERVED, answer_class(options.config().method).served_as)
+        served: Build = registry.load(SERVED, answer_class(options.config.method).served_as)
         return served(options, base)
     from kdb.predictors.student import StudentPredictor
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,11 @@ class InferOptions:
     @property
     def kb_context(self) -> ContextConfig:
         """What is taken of a knowledge base: as an adapter was trained, where there is one."""
-        return self.context if self.baseline else self.config().context
+        return self.context if self.baseline else self.config.context
 
+    @cached_property
     def config(self) -> StudentConfig:
-        """The configuration that the student was trained with, or one without training."""
+        """The configuration that the student was trained with, or one without training; it is read once."""
         if self.metadata is None:
             return StudentConfig(student=self.student, method=self.method, context=self.context)
         from kdb.student.methods.build import answer_class, read_config

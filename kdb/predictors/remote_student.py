@@ -26,8 +26,7 @@ class RemoteStudent(ServedStudent[list[Prediction]]):
 
     def __init__(self, options: InferOptions, base: KnowledgeBase) -> None:
         assert options.server
-        config = options.config()
-        config.student = options.server.model
+        config = structs.replace(options.config, student=options.server.model)
         self.answer: TextFormat = answer_class(config.method)(config.method.intents)
         self.reasoned = config.method.thoughts == "first"
         self.generation = options.generation

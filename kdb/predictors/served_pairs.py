@@ -14,6 +14,7 @@ from kdb.predictors.student import QueryBuilder
 from kdb.records import Prediction, Session
 from kdb.retrieval.knowledge_base import KnowledgeBase
 from kdb.student import export_probe
+from kdb.student.methods.build import refuse_sampling
 from kdb.student.methods.pairs import PairMethod
 from kdb.student.pairwise.served_encoder import ServedEncoder
 from kdb.student.seen_sessions import SeenSessions
@@ -31,7 +32,7 @@ class ServedPairs:
 
     def __init__(self, options: InferOptions, base: KnowledgeBase) -> None:
         assert options.server
-        config, folder = options.config(), options.metadata
+        config, folder = options.config, options.metadata
         if folder is None or options.adapter:
             raise UsageError(
                 "a server has no adapter of the answer format pairs",
@@ -40,6 +41,7 @@ class ServedPairs:
         for name in WITHOUT_EFFECT:
             if name in options.given:
                 raise UsageError(f"{name} has no effect on a server that answers no text", "leave it out")
+        refuse_sampling(config.method, options.generation)
         server = TokenStateServer(options.server)
         encoder = ServedEncoder(Path(options.student), server.states)
         self.method = PairMethod(None, config.method, config.context, encoder)

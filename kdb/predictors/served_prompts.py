@@ -37,7 +37,7 @@ class ServedPrompts(ServedStudent[list[Floats]]):
 
     def __init__(self, options: InferOptions, base: KnowledgeBase) -> None:
         assert options.server
-        config, folder = options.config(), options.metadata
+        config, folder = options.config, options.metadata
         if folder is None or config.experts:
             raise UsageError(
                 "nothing here decides by a server's yes and no" if folder is None else "no server has a router",

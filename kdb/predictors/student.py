@@ -6,6 +6,8 @@ import resource
 from collections.abc import Sequence
 from pathlib import Path
 
+from msgspec import structs
+
 from kdb import console
 from kdb.predictors.options import InferOptions, student_settings
 from kdb.prompts.messages import PromptContext, Query
@@ -48,7 +50,7 @@ class StudentPredictor:
     """Asks a student, with an adapter or without, and its method for the answer."""
 
     def __init__(self, options: InferOptions, base: KnowledgeBase) -> None:
-        config, folder = options.config(), options.metadata
+        config, folder = structs.replace(options.config), options.metadata
         if config.load_in_4bit and not supports_4bit(options.device):
             console.warn("trained on weights in 4 bits, asked with all bits: no bitsandbytes or no CUDA here")
             config.load_in_4bit = False

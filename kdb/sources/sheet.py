@@ -137,4 +137,4 @@ def _time(text: str) -> int | float | UnsetType:
         return UNSET
 
 
-SHEET = Source(read)
+SHEET = Source(read, knows_splits=True)

@@ -111,6 +111,7 @@ def test_calls_that_cannot_be_are_usage_errors(adapter, exported, test_sessions)
         (("--adapter", adapter), "--format encoder"),
         (("--answer", "pairs"), "--format encoder"),
         (("--student", exported, "--set", "budget=1"), "budget has no effect"),
+        (("--student", exported, "--set", "temperature=1"), "temperature has no effect"),
         (("--student", exported, "--set", "batch_size=2"), "no effect with --backend endpoint"),
     ]:
         done = run_kdb("infer", *server, *options, stdin=test_sessions)

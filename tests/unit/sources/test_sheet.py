@@ -81,6 +81,13 @@ def test_what_people_fill_in(kdb, tmp_path: Path) -> None:
     assert len(kdb("import", "--format", "sheet", sheet, "--empty", "keep").records) == 2
 
 
+def test_a_sheet_knows_its_splits(kdb, tmp_path: Path) -> None:
+    rows = "1,a,Lamp,x,,train\n1,b,Bulb,x,,train\n2,a,Lamp,x,,test\n2,b,Bulb,x,,test\n"
+    (tmp_path / "sheet.csv").write_text(HEADER.strip() + ",split\n" + rows)
+    found = kdb("import", "--format", "sheet", "sheet.csv", "--split", "test", cwd=tmp_path)
+    assert [session["id"] for session in found.records] == ["2"], found.stderr
+
+
 def test_titles_come_from_elsewhere(kdb, tmp_path: Path) -> None:
     (tmp_path / "sheet.csv").write_text(HEADER + "1,a,Lamp,x,\n1,b,,x,\n")
     (tmp_path / "titles.csv").write_text("item ID,titles\na,Other\nb,Bulb\n")
