@@ -6,6 +6,7 @@
 # make experiment  every baseline and one student on real data: DATA=folder in the BundleRec layout, OUT=where results go
 # make reproduce   the paper's questions, or another GRID=FILE, on one folder or several; SEED="0 1" for several seeds
 # make crossvalidate  what the embedder and the student add, by five folds over all annotated sessions but those of test
+# make sweep       students of other settings on the same folds; or those of another STUDENTS=FILE
 # make label-quality  what labels are worth by the quality of their teacher; DATA=folder, DRAWS of the annotated sessions
 # make reproduce-smoke
 #                  the smallest grid, on samples/, in minutes
@@ -22,7 +23,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 export HF_HUB_OFFLINE ?= 1
 .DELETE_ON_ERROR:
-.PHONY: install develop demo check check-lowest test experiment reproduce crossvalidate label-quality reproduce-smoke bench campaign clean
+.PHONY: install develop demo check check-lowest test experiment reproduce crossvalidate sweep label-quality reproduce-smoke bench campaign clean
 
 install: .venv/installed
 .venv/installed: pyproject.toml
@@ -103,16 +104,22 @@ experiment:
 crossvalidate: install
 	$(if $(DATA),,$(error give DATA=FOLDER, in the BundleRec layout))
 	mkdir -p $(OUT)/crossvalidation
-	for folder in $(DATA); do \
+	for truth in minimal raw; do for folder in $(DATA); do \
 	  titles="--untitled drop"; split="--split-ratio 7:1:2 --seed 0"; \
 	  [ ! -e $$folder/item_titles_extra.csv ] || titles="--titles $$folder/item_titles_extra.csv"; \
 	  [ ! -e $$folder/split.json ] || split="--split-file $$folder/split.json"; \
-	  $(KDB) import $$folder $$titles $$split --split train,validation; \
-	done > $(OUT)/crossvalidation/input.jsonl
-	$(BIN)/python samples/crossvalidate.py $(OUT)/crossvalidation/input.jsonl -o $(OUT)/crossvalidation
+	  $(KDB) import $$folder $$titles $$split --split train,validation --truth $$truth; \
+	done > $(OUT)/crossvalidation/$$truth.jsonl; done
+	$(BIN)/python samples/crossvalidate.py $(OUT)/crossvalidation/minimal.jsonl -o $(OUT)/crossvalidation
 	$(KDB) eval $(OUT)/crossvalidation/predictions.jsonl > $(OUT)/crossvalidation/metrics.jsonl
 	$(KDB) report $(OUT)/crossvalidation/metrics.jsonl --title 'Probabilities of bundles, by cross-validation' \
 	  --force -o $(OUT)/crossvalidation/probabilities
+
+# Other students on the same folds, five trainings each and folder: many hours.
+STUDENTS ?= samples/grids/students.toml
+sweep: crossvalidate
+	$(BIN)/python samples/sweep.py $(OUT)/crossvalidation/minimal.jsonl --raw $(OUT)/crossvalidation/raw.jsonl \
+	  -o $(OUT)/crossvalidation --students $(STUDENTS)
 
 # Two minutes a draw in one thread: annotations degraded to a given F1 stand for a teacher.
 DRAWS ?= 5
