@@ -135,7 +135,7 @@ def profile(steps: int, precision: str) -> None:
 
 def main() -> None:
     """Run both in each precision and print the ratios."""
-    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 6
     rows = []
     for precision, goal in (("fp32", 1.5), ("bf16", 2.0)):
         if precision == "bf16" and not supports_bf16("cpu"):
