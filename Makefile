@@ -133,7 +133,7 @@ reproduce-smoke:
 	$(MAKE) reproduce DATA="samples/kitchen samples/outdoor" OUT=$(OUT)/smoke GRID=samples/grids/smoke.toml
 
 # Their records are in $(OUT)/bench. One that misses its goal does not hold up the others.
-BENCHES := help stream events baseline eval diversity mining retrieval teacher training inference pairs reading
+BENCHES := help stream events baseline eval diversity mining retrieval teacher training cross_fitting inference pairs reading
 bench: develop
 	status=0; for name in $(BENCHES); do \
 	  OUT=$(OUT) $(BIN)/python tests/bench/$$name.py || status=$$?; done; exit $$status

@@ -88,7 +88,7 @@ def main() -> None:
             f"{count} sessions decided by pairs",
             "pair-prompts",
             other / own,
-            2,
+            4,
             {"pairs_s_a_session": own / count, "pair_prompts_s_a_session": other / count},
         ),
         Row(
