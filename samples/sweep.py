@@ -78,6 +78,14 @@ class Data:
     """So many folds are held out, from the first."""
     folder: Path
 
+    def place(self, student: str) -> Path:
+        """The folder of a student."""
+        return self.folder / student.replace(" ", "-")
+
+    def is_made(self, student: str) -> bool:
+        """Whether a student has been trained on all folds that count."""
+        return all((self.place(student) / f"student-{fold}.npz").exists() for fold in range(self.count))
+
     def sides(self, fold: int) -> tuple[list[int], list[int]]:
         """The numbers of the sessions of the other folds, and of this one."""
         held_out = [n for n, own in enumerate(self.folds) if own == fold]
@@ -99,6 +107,7 @@ def main() -> None:
     parser.add_argument("--students", type=Path, required=True, help="TOML file of students")
     parser.add_argument("--raw", type=Path, action="append", default=[], help="the sessions with raw truth")
     parser.add_argument("--only", action="append", help="train this student, and make no table")
+    parser.add_argument("--table", action="store_true", help="train nothing: compare what is there")
     parser.add_argument("--folds", type=int, default=FOLDS, help="so many of the five folds are held out")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -113,7 +122,7 @@ def main() -> None:
         found = {
             name: student_odds(name, students, data, raw, options.seed)
             for name in students
-            if name in (options.only or students)
+            if name in (options.only or students) and (not options.table or data.is_made(name))
         }
         rows += [] if options.only else compared(data, found)
     if not options.only:
@@ -137,7 +146,7 @@ def student_odds(
     teacher = settings.pop("distil", "")
     teaches = name in (own.get("distil") for own in students.values())
     maker = student_maker(settings, seed)
-    place = data.folder / name.replace(" ", "-")
+    place = data.place(name)
     place.mkdir(parents=True, exist_ok=True)
     for fold in range(data.count):
         file = place / f"student-{fold}.npz"
@@ -147,7 +156,7 @@ def student_odds(
         rest, held_out = data.sides(fold)
         learnt = taught.subset(rest)
         if teacher:
-            said = read_odds(data.folder / teacher.replace(" ", "-") / f"seen-{fold}.npz")
+            said = read_odds(data.place(teacher) / f"seen-{fold}.npz")
             learnt.targets = [
                 np.float32(0.5) * (own + softened(odds)) for own, odds in zip(learnt.targets, said, strict=True)
             ]

@@ -65,8 +65,9 @@ def test_students_are_compared_on_the_folds_that_are_held_out(monkeypatch, argv,
 
 
 def test_an_unknown_setting_and_a_missing_learner_are_named(monkeypatch, argv, tmp_path) -> None:
+    run(monkeypatch, *argv, "--only", "plain", "--folds", 1)
     with pytest.raises(KdbError, match=r"embedder-0\.npz: no such file"):
-        run(monkeypatch, *argv)
+        run(monkeypatch, *argv, "--table", "--folds", 1)
     (tmp_path / "students.toml").write_text("[students.odd]\nrank = 3\n")
     with pytest.raises(KdbError, match="no setting rank"):
         run(monkeypatch, *argv)
