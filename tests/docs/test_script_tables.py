@@ -7,6 +7,7 @@ import intents
 import label_quality
 import load
 import msgspec
+import sweep
 from support.command_line import SAMPLES
 
 RESULTS = SAMPLES / "results"
@@ -40,6 +41,12 @@ def test_crossvalidation() -> None:
     rows = msgspec.json.Decoder(crossvalidate.Row).decode_lines(gzip.decompress(packed))
     made, shown = table_lines(crossvalidate.tables(rows)), table_lines(readme("crossvalidation"))
     assert len(made) > 40 and made == shown[-len(made) :]
+
+
+def test_sweep() -> None:
+    for name in ("students", "larger_students"):
+        kept = (RESULTS / "crossvalidation" / f"{name}.jsonl").read_bytes()
+        assert sweep.table(msgspec.json.Decoder(sweep.Row).decode_lines(kept)) in readme("crossvalidation")
 
 
 def test_load() -> None:
