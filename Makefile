@@ -116,7 +116,7 @@ crossvalidate: install
 	  --force -o $(OUT)/crossvalidation/probabilities
 
 # Other students on the same folds, five trainings each and folder: many hours.
-STUDENTS ?= samples/grids/students.toml
+STUDENTS ?= samples/students/settings.toml
 sweep: crossvalidate
 	$(BIN)/python samples/sweep.py $(OUT)/crossvalidation/minimal.jsonl --raw $(OUT)/crossvalidation/raw.jsonl \
 	  -o $(OUT)/crossvalidation --students $(STUDENTS)

@@ -1,7 +1,7 @@
 """Students of other settings and sizes, each cross-fitted: what it learns, and what it adds to the baseline.
 
     python samples/crossvalidate.py sessions.jsonl -o out/crossvalidation
-    python samples/sweep.py sessions.jsonl -o out/crossvalidation --students samples/grids/students.toml
+    python samples/sweep.py sessions.jsonl -o out/crossvalidation --students samples/students/settings.toml
 
 The sessions and the folder are those of `samples/crossvalidate.py`, whose embedder is read there. Each student is
 trained once a fold. What it gains is measured as `kdb train` does before it gives a learner a weight: logistic

@@ -44,7 +44,7 @@ def test_crossvalidation() -> None:
 
 
 def test_sweep() -> None:
-    for name in ("students", "larger_students"):
+    for name in ("settings", "sizes"):
         kept = (RESULTS / "crossvalidation" / f"{name}.jsonl").read_bytes()
         assert sweep.table(msgspec.json.Decoder(sweep.Row).decode_lines(kept)) in readme("crossvalidation")
 
