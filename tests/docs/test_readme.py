@@ -40,7 +40,16 @@ README = TEXTS["README.md"]
 ADDRESSES = ("https://api.openai.com/v1", "http://localhost:8000/v1")
 SERVER = re.compile(r"transformers serve .*&")
 EVERYWHERE = {"--help"}
-OF_OTHERS = {"--dtype", "--port", "--nproc-per-node", "--master", "--app-dir", "--runner", "--pooling"} | {
+OF_OTHERS = {
+    "--folds",
+    "--dtype",
+    "--port",
+    "--nproc-per-node",
+    "--master",
+    "--app-dir",
+    "--runner",
+    "--pooling",
+} | {
     "--embeddings",
     "--embedding",
 }  # of what serves and launches

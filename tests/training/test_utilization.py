@@ -93,7 +93,9 @@ def taught_prompts(config: StudentConfig, tiny_student) -> list[list[int]]:
 def test_training_and_inference_show_the_same_tokens_in_text(student, tiny_student, thoughts, corrections) -> None:
     from kdb.student.generate import Generated
 
-    context = ContextConfig(demos=3, knowledge=2, max_prompt_tokens=380, corrections=corrections)
+    # Short enough that some of it is dropped, and long enough that many corrections are shown.
+    limit = 460 if corrections else 380
+    context = ContextConfig(demos=3, knowledge=2, max_prompt_tokens=limit, corrections=corrections)
     config = StudentConfig(method=MethodConfig(answer="list", thoughts=thoughts), context=context)
     taught = taught_prompts(config, tiny_student)
     method = build_method(student, config)
