@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,8 @@ from kdb.student import distributed
 
 WINDOW = 64
 """So many sessions are answered together, grouped by length, and then come out in the order of the input."""
+ROUND = 2.0
+"""Several processes meet after each window, or where windows are short after up to about so many seconds."""
 
 
 def read(lines: Iterable[Line]) -> list[Line]:
@@ -39,6 +42,7 @@ def read(lines: Iterable[Line]) -> list[Line]:
             seen.add(key)
     if not seen:
         raise KdbError("no session in the input", "kdb import DATA | kdb infer")
+    gc.freeze()  # they stay to the end, and walking through a million of them at each collection takes long
     return found
 
 
@@ -82,16 +86,29 @@ def infer(lines: Sequence[Line], predictor: Predictor, run: Run, skip: int = 0) 
     if not skip:
         yield run
     left = list(_left(windows(lines), max(skip - 1, 0)))
-    processes, rank = distributed.world_size(), distributed.rank()
-    for start in console.track(range(0, len(left), processes), "windows"):
-        own = left[start + rank] if start + rank < len(left) else []
-        answered = _predicted(own, predictor, run.id)
-        if processes == 1:
-            yield from answered
-        else:
-            yield from filter(None, distributed.gather(b"\n".join(map(stream.encoded, answered))))
+    if distributed.world_size() == 1:
+        for window in console.track(left, "windows"):
+            yield from _predicted(window, predictor, run.id)
+    else:
+        yield from _shared(left, predictor, run.id)
     predictor.close()
     yield End(run=run.id, sessions=dict(_counts(lines)))
+
+
+def _shared(left: Sequence[list[Line]], predictor: Predictor, run: str) -> Iterator[bytes]:
+    """The windows answered in rounds: each process takes some in a row, then the main one is sent their lines.
+
+    The shorter a round, the more windows the next one has: to meet takes some milliseconds.
+    """
+    processes, rank = distributed.world_size(), distributed.rank()
+    start, size = 0, 1
+    while start < len(left):
+        began = time.monotonic()
+        own = left[start + rank * size : start + (rank + 1) * size]
+        answered = [stream.encoded(line) for window in own for line in _predicted(window, predictor, run)]
+        yield from filter(None, distributed.gather(b"\n".join(answered)))
+        start += processes * size
+        size = distributed.broadcast(2 * size if time.monotonic() - began < ROUND / 2 else size)
 
 
 def infer_as_read(lines: Iterable[Line], predictor: Predictor, run: Run, window: int) -> Iterator[Line | Record]:

@@ -31,7 +31,21 @@ def main() -> None:
         folder = Path(name)
         (folder / "models").symlink_to(cache_folder().absolute() / "models")
         environment = {**os.environ, "KDB_CACHE": name}
-        command = [sys.executable, "-m", "kdb", "train", str(file), "-o", str(folder / "adapter"), "-q"]
+        kdb = [sys.executable, "-m", "kdb"]
+        sessions = folder / "sessions.jsonl"
+        importing = [
+            "import",
+            str(file),
+            "--format",
+            "jsonl",
+            "--split",
+            "train,validation",
+            "-o",
+            str(sessions),
+            "-q",
+        ]
+        subprocess.run([*kdb, *importing], env=environment, check=True)
+        command = [*kdb, "train", str(sessions), "-o", str(folder / "adapter"), "-q"]
         began = time.perf_counter()
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
         seconds = time.perf_counter() - began
