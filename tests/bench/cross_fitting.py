@@ -33,18 +33,8 @@ def main() -> None:
         environment = {**os.environ, "KDB_CACHE": name}
         kdb = [sys.executable, "-m", "kdb"]
         sessions = folder / "sessions.jsonl"
-        importing = [
-            "import",
-            str(file),
-            "--format",
-            "jsonl",
-            "--split",
-            "train,validation",
-            "-o",
-            str(sessions),
-            "-q",
-        ]
-        subprocess.run([*kdb, *importing], env=environment, check=True)
+        options = ["--format", "jsonl", "--split", "train,validation", "-q"]
+        subprocess.run([*kdb, "import", str(file), *options, "-o", str(sessions)], env=environment, check=True)
         command = [*kdb, "train", str(sessions), "-o", str(folder / "adapter"), "-q"]
         began = time.perf_counter()
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)

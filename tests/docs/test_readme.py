@@ -41,18 +41,17 @@ ADDRESSES = ("https://api.openai.com/v1", "http://localhost:8000/v1")
 SERVER = re.compile(r"transformers serve .*&")
 EVERYWHERE = {"--help"}
 OF_OTHERS = {
-    "--folds",
-    "--dtype",
-    "--port",
-    "--nproc-per-node",
-    "--master",
     "--app-dir",
-    "--runner",
-    "--pooling",
-} | {
-    "--embeddings",
+    "--dtype",
     "--embedding",
-}  # of what serves and launches
+    "--embeddings",
+    "--folds",
+    "--master",
+    "--nproc-per-node",
+    "--pooling",
+    "--port",
+    "--runner",
+}  # of what serves and launches, and of samples/sweep.py
 
 
 @dataclass(frozen=True)

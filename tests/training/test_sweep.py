@@ -8,6 +8,8 @@ import pytest
 import sweep
 
 from kdb.errors import KdbError
+from kdb.records import Bundle, Item, Session
+from kdb.student.pairwise import stack
 
 STUDENTS = """
 [students.plain]
@@ -71,3 +73,12 @@ def test_an_unknown_setting_and_a_missing_learner_are_named(monkeypatch, argv, t
     (tmp_path / "students.toml").write_text("[students.odd]\nrank = 3\n")
     with pytest.raises(KdbError, match="no setting rank"):
         run(monkeypatch, *argv)
+
+
+def test_only_pairs_of_a_dropped_bundle_are_taught_otherwise() -> None:
+    items = [Item(name, f"Lamp {name}") for name in "abcd"]
+    minimal = Session("1", "shop", items, bundles=[Bundle(["a", "b"])])
+    raw = Session("1", "shop", items, bundles=[Bundle(["a", "b"]), Bundle(["a", "b", "c"])])
+    taught = stack.pair_targets([minimal])
+    sweep.teach_dropped(taught, [minimal], {raw.key: raw}, 0.25)
+    assert taught.targets[0].tolist() == [[0, 1, 0.25, 0], [1, 0, 0.25, 0], [0.25, 0.25, 0, 0], [0, 0, 0, 0]]
