@@ -82,6 +82,8 @@ def infer(
 
     Example: kdb import DATA --split test | kdb infer --adapter adapter/ | kdb eval
     """
+    import gc
+
     from kdb.io import stream
     from kdb.predictors.build import build
     from kdb.predictors.most_probable import MostProbable
@@ -102,6 +104,7 @@ def infer(
         streams.refuse_shared_stdin()
     reading = streams.read("session")
     lines = None if window else stage.read(reading)
+    gc.freeze()  # lines stay to the end, and walking through a million at each collection takes long
     with distributed.process_group("cpu" if baseline else hardware.device) as device:
         options = InferOptions(
             student=student,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,7 +41,6 @@ def read(lines: Iterable[Line]) -> list[Line]:
             seen.add(key)
     if not seen:
         raise KdbError("no session in the input", "kdb import DATA | kdb infer")
-    gc.freeze()  # they stay to the end, and walking through a million of them at each collection takes long
     return found
 
 

@@ -125,3 +125,8 @@ def write_grid(folder: Path, kdb, grid: list[tuple[dict, float]] = GRID) -> tupl
     assert scored.code == 0, scored.stderr
     metrics.write_bytes(scored.out)
     return metrics, predictions
+
+
+def plain(cell: str) -> str:
+    """A cell of a Markdown table without escapes, with an ASCII minus."""
+    return cell.replace("\\", "").replace("−", "-").replace("&lt;", "<")
