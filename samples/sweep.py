@@ -4,10 +4,10 @@
     python samples/sweep.py sessions.jsonl -o out/crossvalidation --students samples/students/settings.toml
 
 The sessions and the folder are those of `samples/crossvalidate.py`, whose embedder is read there. Each student is
-trained once a fold. What it gains is measured as `kdb train` does before it gives a learner a weight: logistic
-regressions on pairs with it and without it, beside embedder and pair features, fitted on four folds and compared on
-the fifth. What students say is kept in OUT/learners and not made again, so several processes may train different
-ones (--only) and a last one makes the table.
+trained once a fold. What it gains is measured as `kdb train` does before it gives a learner a weight: partition
+models with it and without it, beside embedder and pair features, are fitted on some folds and asked about another.
+What students say is kept in OUT/learners and not made again, so several processes may train different ones (--only)
+and a last one makes the table.
 
 A student is a table of settings of `kdb train --set`, with `model` for a model folder. Pairs whose bundle was
 dropped by minimality are taught the probability `dropped`; which they are, the same sessions say from
@@ -54,7 +54,7 @@ class Cost(msgspec.Struct):
 
 
 class Row(msgspec.Struct):
-    """One student in one domain: nats a pair, out of fold, the mean over sessions; each with its standard error."""
+    """One student in one domain, out of fold: loss in nats a pair, gain in nats a session, with standard errors."""
 
     student: str
     domain: str
@@ -255,8 +255,7 @@ def compared(data: Data, found: dict[str, Found]) -> list[Row]:
         both = [embedder, own.odds]
         scale = stack.scale_of(both)
         joined = [stack.joined(known[n], [o[k] for o in both], scale) for k, n in enumerate(counted)]
-        active = [*[True] * (joined[0].shape[2] - 1), False]
-        gain = stacking.gain(joined, truth, folds, active, len(active) - 1)
+        gain = stacking.fit(joined, truth, folds, len(both)).gains[-1]
         loss, errors = _mean([mean_loss([o], [t]) for o, t in zip(own.odds, targets, strict=True)])
         rows.append(
             Row(
@@ -282,7 +281,7 @@ def _mean(values: Sequence[float]) -> tuple[float, float]:
 def table(rows: Sequence[Row]) -> str:
     """Markdown: a row a student and domain."""
     lines = [
-        "| domain | student | sessions | weights read | s a fold | its own log loss | gain, nats a pair |",
+        "| domain | student | sessions | weights read | s a fold | its own log loss | gain, nats a session |",
         "|---|---|--:|--:|--:|--:|--:|",
     ]
     for row in rows:

@@ -104,6 +104,14 @@ class TrainingSessions:
         for session in self.large.values():
             session.search(weights)
 
+    def log_likelihood(self, n: int, weights: Weights) -> float:
+        """That of a session's true partition, whatever its weight; of a large one, among those found so far."""
+        if len(self.pairs[n]) < 2:
+            return 0.0
+        (part,) = self._parts([n])
+        part.counts.fill(1)
+        return -part.loss(weights)[0]
+
     def fit(
         self,
         members: Iterable[int],
@@ -113,6 +121,12 @@ class TrainingSessions:
         active: Sequence[bool] | None = None,
     ) -> Weights:
         """The weights of these sessions (see `fit`), looked for from `start` on."""
+        centre = self.centre(prior)
+        free = np.ones(len(centre), dtype=bool) if active is None else active_weights(active)
+        return _minimise(self._parts(members), start, centre, precision, free)
+
+    def _parts(self, members: Iterable[int]) -> list[_Likelihood | _NBestLikelihood]:
+        """The likelihood of these sessions: a part for each size, and one for the large ones."""
         by_size: dict[int, list[int]] = {}
         large = []
         for n in members:
@@ -128,9 +142,7 @@ class TrainingSessions:
         ]
         if large:
             parts.append(_NBestLikelihood.of(large))
-        centre = self.centre(prior)
-        free = np.ones(len(centre), dtype=bool) if active is None else active_weights(active)
-        return _minimise(parts, start, centre, precision, free)
+        return parts
 
 
 def _minimise(

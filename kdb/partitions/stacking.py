@@ -1,9 +1,10 @@
 """Stacking that cannot harm: a learner's log odds become a pair feature only if they help on held-out sessions.
 
-Each learner must have been cross-fitted. The learners are tried in order, each on top of the features before it: a
-logistic regression on pairs with it and one without it are fitted on some sessions and compared on the others. It
-stays if the mean gain in cross-entropy over sessions is more than its standard error (the one-standard-error rule
-of Breiman et al., 1984). The partition model is then fitted once, on all sessions and the features that stayed.
+Each learner must have been cross-fitted. The learners are tried in order, each on top of the features before it.
+The partition model is fitted with it and without it on some folds, and asked how probable the true bundles of the
+others are. The learner stays if the mean gain in log likelihood over sessions is more than its standard error (the
+one-standard-error rule of Breiman et al., 1984). A simpler model, of single pairs, would not do: a learner that
+reads a whole session gains much there by what the partition model knows anyway, such as how large bundles are.
 """
 
 from __future__ import annotations
@@ -17,18 +18,23 @@ from numpy.typing import NDArray
 from kdb.partitions import crf
 from kdb.partitions.enumeration import Floats
 
-PENALTY = 0.1
-"""The precision of the prior of the logistic regressions' weights."""
-MIN_GAIN = 0.001
-"""Nats a pair: a smaller gain comes of the penalty alone, and is not worth reading a learner for."""
+MIN_GAIN = 0.005
+"""Nats a session: a smaller gain comes of the prior alone, and is not worth reading a learner for."""
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What a learner adds on held-out sessions: mean nats a pair and its standard error over sessions."""
+    """What a learner adds on held-out sessions: mean nats a session and its standard error over sessions."""
 
     mean: float
     standard_error: float
+
+    @classmethod
+    def of(cls, gained: NDArray[np.float64]) -> Gain:
+        """By the nats that each session gained; nothing where there is one at most."""
+        if len(gained) < 2:
+            return cls(0.0, 0.0)
+        return cls(float(gained.mean()), float(gained.std(ddof=1) / np.sqrt(len(gained))))
 
     @property
     def helps(self) -> bool:
@@ -36,7 +42,7 @@ class Gain:
         return self.mean > max(self.standard_error, MIN_GAIN)
 
     def __str__(self) -> str:
-        return f"{self.mean:+.4f} ± {self.standard_error:.4f} nats a pair"
+        return f"{self.mean:+.4f} ± {self.standard_error:.4f} nats a session"
 
 
 @dataclass
@@ -50,7 +56,7 @@ class Stacked:
 
 def fit(
     pairs: Sequence[Floats],
-    truth: Sequence[Sequence[Sequence[int]]],
+    truth: Sequence[crf.Groups],
     folds: Sequence[int],
     learners: int,
     session_weights: Sequence[float] | None = None,
@@ -61,60 +67,31 @@ def fit(
     sessions by their weights; whether a learner helps is asked of all alike.
     """
     count = pairs[0].shape[2]
-    active = [n < count - learners for n in range(count)]
-    gains = []
+    sessions = crf.TrainingSessions(pairs, truth, session_weights)
+    found = Stacked(np.empty(0), [n < count - learners for n in range(count)], [])
+    found.weights = crf.fit(pairs, truth, active=found.active, session_weights=session_weights)
+    before = _held_out(sessions, folds, found.weights, found.active) if learners else np.empty(0)
     for column in range(count - learners, count):
-        gains.append(gain(pairs, truth, folds, active, column))
-        active[column] = gains[-1].helps
-    return Stacked(crf.fit(pairs, truth, active=active, session_weights=session_weights), active, gains)
-
-
-def gain(
-    pairs: Sequence[Floats],
-    truth: Sequence[Sequence[Sequence[int]]],
-    folds: Sequence[int],
-    active: Sequence[bool],
-    column: int,
-) -> Gain:
-    """What the feature `column` adds to the active ones on held-out sessions."""
-    rows, targets = zip(*(_flat(own, groups) for own, groups in zip(pairs, truth, strict=True)), strict=True)
-    with_it = [*active]
-    with_it[column] = True
-    before = _held_out(rows, targets, folds, active)
-    after = _held_out(rows, targets, folds, with_it)
-    gained = np.array([b - a for b, a in zip(before, after, strict=True)])
-    if len(gained) < 2:
-        return Gain(0.0, 0.0)
-    return Gain(float(gained.mean()), float(gained.std(ddof=1) / np.sqrt(len(gained))))
-
-
-def _flat(pairs: Floats, groups: Sequence[Sequence[int]]) -> tuple[Floats, NDArray[np.bool_]]:
-    together = np.zeros(pairs.shape[:2], dtype=bool)
-    for group in groups:
-        together[np.ix_(list(group), list(group))] = True
-    places = np.triu_indices(len(pairs), 1)
-    return pairs[places], together[places]
+        active = [own or n == column for n, own in enumerate(found.active)]
+        weights = crf.fit(pairs, truth, active=active, session_weights=session_weights)
+        after = _held_out(sessions, folds, weights, active)
+        found.gains.append(Gain.of(after - before))
+        if found.gains[-1].helps:
+            found.weights, found.active, before = weights, active, after
+    return found
 
 
 def _held_out(
-    rows: Sequence[Floats], targets: Sequence[NDArray[np.bool_]], folds: Sequence[int], active: Sequence[bool]
-) -> list[float]:
-    """The mean cross-entropy of each session's pairs by a regression fitted on the other folds."""
-    from sklearn.linear_model import LogisticRegression
+    sessions: crf.TrainingSessions, folds: Sequence[int], weights: crf.Weights, active: Sequence[bool]
+) -> NDArray[np.float64]:
+    """The log likelihood of each session of two or more items, by a model fitted on the other folds.
 
-    columns = np.flatnonzero(active)
-    found = []
+    `weights` are those fitted to all sessions: from there those of the other folds are soon found.
+    """
+    sessions.search(weights)
+    found = np.full(len(folds), np.nan)
     for fold in sorted(set(folds)):
-        known = [n for n, own in enumerate(folds) if own != fold]
-        x = np.concatenate([rows[n][:, columns] for n in known])
-        y = np.concatenate([targets[n] for n in known])
-        rate = np.clip(y.mean() if len(y) else 0.5, 1e-3, 1 - 1e-3)
-        model = (
-            LogisticRegression(C=1 / PENALTY, max_iter=1000).fit(x, y)
-            if len(columns) and 0 < y.sum() < len(y)
-            else None
-        )
-        for n in (n for n, own in enumerate(folds) if own == fold and len(targets[n])):
-            z = model.decision_function(rows[n][:, columns]) if model else np.log(rate / (1 - rate))
-            found.append(float(np.mean(np.logaddexp(0, z) - targets[n] * z)))
-    return found
+        own = sessions.fit([n for n, other in enumerate(folds) if other != fold], weights, active=active)
+        for n in (n for n, other in enumerate(folds) if other == fold):
+            found[n] = sessions.log_likelihood(n, own)
+    return found[[len(pairs) > 1 for pairs in sessions.pairs]]
