@@ -40,7 +40,7 @@ def test_training_says_what_each_learner_adds(adapter) -> None:
     folder, done = adapter
     measured = done.records[0]["measured"]
     assert set(measured["gains"]) == set(measured["held_out_losses"]) == {"embedder", "student"}
-    assert "nats a pair out of fold" in done.stderr
+    assert "nats a session out of fold" in done.stderr
     files = {file.name for file in folder.iterdir()}
     assert {"adapter_model.safetensors", "head.safetensors", "pairs.safetensors", "kdb.json", "run.json"} <= files
     assert "cross_fitting" not in files and "settings.json" not in files
@@ -132,7 +132,7 @@ def sessions(count: int, groups: list[list[int]], split: str = "train") -> bytes
     [
         (sessions(1, [[0, 1]]) + sessions(1, [[0, 1]], "validation"), 1, "one training session"),
         (sessions(4, []), 1, "no training session has a bundle"),
-        (sessions(4, [[0, 1, 2, 3]]), 0, "nats a pair"),
+        (sessions(4, [[0, 1, 2, 3]]), 0, "nats a session"),
     ],
     ids=["single session", "no positive pair", "no negative pair"],
 )
