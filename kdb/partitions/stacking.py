@@ -67,31 +67,39 @@ def fit(
     sessions by their weights; whether a learner helps is asked of all alike.
     """
     count = pairs[0].shape[2]
-    sessions = crf.TrainingSessions(pairs, truth, session_weights)
-    found = Stacked(np.empty(0), [n < count - learners for n in range(count)], [])
-    found.weights = crf.fit(pairs, truth, active=found.active, session_weights=session_weights)
-    before = _held_out(sessions, folds, found.weights, found.active) if learners else np.empty(0)
+    active = [n < count - learners for n in range(count)]
+    if not learners:
+        return Stacked(crf.fit(pairs, truth, session_weights=session_weights), active, [])
+    gains = []
+    weights, before = _fit_and_judge(pairs, truth, folds, active, session_weights)
     for column in range(count - learners, count):
-        active = [own or n == column for n, own in enumerate(found.active)]
-        weights = crf.fit(pairs, truth, active=active, session_weights=session_weights)
-        after = _held_out(sessions, folds, weights, active)
-        found.gains.append(Gain.of(after - before))
-        if found.gains[-1].helps:
-            found.weights, found.active, before = weights, active, after
-    return found
+        tried = [own or n == column for n, own in enumerate(active)]
+        with_it, after = _fit_and_judge(pairs, truth, folds, tried, session_weights)
+        gains.append(Gain.of(after - before))
+        if gains[-1].helps:
+            active, weights, before = tried, with_it, after
+    return Stacked(weights, active, gains)
 
 
-def _held_out(
-    sessions: crf.TrainingSessions, folds: Sequence[int], weights: crf.Weights, active: Sequence[bool]
-) -> NDArray[np.float64]:
-    """The log likelihood of each session of two or more items, by a model fitted on the other folds.
+def _fit_and_judge(
+    pairs: Sequence[Floats],
+    truth: Sequence[crf.Groups],
+    folds: Sequence[int],
+    active: Sequence[bool],
+    session_weights: Sequence[float] | None,
+) -> tuple[crf.Weights, NDArray[np.float64]]:
+    """The weights fitted to all sessions, and what models that were fitted on the other folds say of each.
 
-    `weights` are those fitted to all sessions: from there those of the other folds are soon found.
+    That is the log likelihood of the sessions of two or more items. From the weights of all sessions those of the
+    other folds are soon found.
     """
+    weights = crf.fit(pairs, truth, active=active, session_weights=session_weights)
+    sessions = crf.TrainingSessions(pairs, truth, session_weights)
     sessions.search(weights)
-    found = np.full(len(folds), np.nan)
-    for fold in sorted(set(folds)):
-        own = sessions.fit([n for n, other in enumerate(folds) if other != fold], weights, active=active)
-        for n in (n for n, other in enumerate(folds) if other == fold):
-            found[n] = sessions.log_likelihood(n, own)
-    return found[[len(pairs) > 1 for pairs in sessions.pairs]]
+    found = np.empty(len(pairs))
+    for fold in set(folds):
+        members = [n for n, own in enumerate(folds) if own != fold]
+        without = sessions.fit(members, weights, active=active)
+        for n in set(range(len(pairs))).difference(members):
+            found[n] = sessions.log_likelihood(n, without)
+    return weights, found[[len(own) > 1 for own in pairs]]
