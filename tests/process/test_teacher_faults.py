@@ -185,7 +185,13 @@ def test_ctrl_c_ends_a_run_whose_server_hangs(samples: Path, tmp_path: Path) -> 
     with running(server) as url:
         options = ["extract", "thought", str(samples / "sessions.jsonl"), "--allow-test", "--teacher", url]
         command = [sys.executable, "-m", "kdb", *options, "--model", "m", "--cache", str(tmp_path)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            # Whoever is started in the background by a shell, and all children, are not interrupted.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         while len(server.received) < 8:  # as many as are asked at once
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
