@@ -59,8 +59,9 @@ def train(
     counts as much as its answers agree.
 
     Patterns and rules that bear on a session stand in its prompt (--knowledge), thoughts in demonstrations
-    (--demos), corrections too with --set corrections=true. To learn thoughts, use --thoughts. Pairs shows none of
-    them: use another --answer.
+    (--demos), corrections too with --set corrections=true; pairs reads titles only: use another --answer for
+    that. With --thoughts auxiliary thoughts are learnt as a second task, of pairs by the adapter that writes
+    intents.
 
     With --route only the weights of the adapters are learnt, for each prompt anew.
 

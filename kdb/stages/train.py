@@ -80,6 +80,7 @@ def _train(data: TrainingData, config: StudentConfig, options: TrainOptions, dev
     """Train the method that `config` names; in the main process, write all that it needs into `part`."""
     begun = distributed.broadcast(_begun(part) if options.resume and distributed.is_main() else None)
     config.training.world_size = begun.config.training.world_size if begun else distributed.world_size()
+    _refuse_thoughts_without_text(config)
     setup = prepare(data, config, device)
     if not setup.method.has_tokens and not options.experts:
         if distributed.is_main():
@@ -105,6 +106,16 @@ def _train(data: TrainingData, config: StudentConfig, options: TrainOptions, dev
     record = setup.record(facts, options.tags)
     _write(setup, trainer, record, options.experts, part)
     return record
+
+
+def _refuse_thoughts_without_text(config: StudentConfig) -> None:
+    """UsageError where thoughts are to be learnt by a student that writes nothing at all."""
+    method = config.method
+    if method.thoughts == "auxiliary" and not method.intents and not answer_class(method).has_tokens:
+        raise UsageError(
+            f"with --answer {method.answer} thoughts teach the adapter that writes intents",
+            "leave out --no-intents",
+        )
 
 
 def _finish(record: Run, part: Path) -> None:

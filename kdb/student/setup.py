@@ -51,6 +51,17 @@ class TrainingData:
         }
         return cls(training, validation, base, inputs)
 
+    def thoughts(self, config: StudentConfig) -> Thoughts:
+        """The thoughts to learn; KdbError where they are asked for and no training session has one."""
+        mode = config.method.thoughts
+        if mode == "none":
+            return {}
+        every = thoughts(self.base.of_formats(config.context.formats))
+        found = {key: every[key] for s in self.training if (key := s.key) in every}
+        if not found:
+            raise KdbError(f"--thoughts {mode} needs thoughts about training sessions", "kdb extract thought")
+        return found
+
     @property
     def labels(self) -> Labels:
         """The labels that stand for annotations."""
@@ -97,7 +108,9 @@ class TrainingSetup:
 def prepare(data: TrainingData, config: StudentConfig, device: str) -> TrainingSetup:
     """Load the student; the configuration gets the hashes of its weights and prompts, and the limit on thoughts."""
     known = KnowledgeBase(data.training, [], data.base.knowledge, dict(data.labels))
-    learnt = _thoughts(data, config)
+    learnt = data.thoughts(config)
+    if learnt:
+        console.say(f"{len(learnt)} of {len(data.training)} training sessions have a thought")
     student = load(
         config.student, precision=config.training.precision, device=device, load_in_4bit=config.load_in_4bit
     )
@@ -134,19 +147,6 @@ def _split(base: KnowledgeBase, seed: int) -> tuple[list[Session], list[Session]
         training = [s for n, s in enumerate(training) if n not in held]
         console.warn(f"no validation sessions: {count} training sessions are held out to choose the best epoch")
     return training, validation
-
-
-def _thoughts(data: TrainingData, config: StudentConfig) -> Thoughts:
-    """The thoughts to learn; KdbError where they are asked for and no training session has one."""
-    mode = config.method.thoughts
-    if mode == "none":
-        return {}
-    every = thoughts(data.base.of_formats(config.context.formats))
-    found = {key: every[key] for s in data.training if (key := s.key) in every}
-    if not found:
-        raise KdbError(f"--thoughts {mode} needs thoughts about training sessions", "kdb extract thought")
-    console.say(f"{len(found)} of {len(data.training)} training sessions have a thought")
-    return found
 
 
 def _limit_thoughts(student: Student, config: StudentConfig, learnt: Thoughts) -> dict[str, int]:

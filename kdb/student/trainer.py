@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_SECONDS = 60
+TOKENS_AT_ONCE = 4096
+"""So many tokens of a batch, padding included, are computed together: memory grows with them, gradients add up."""
 EpochExamples = Callable[[int], Sequence[Example]]
 Validate = Callable[[], dict[str, float]]
 
@@ -117,10 +119,10 @@ class Trainer:
         lost = 0.0
         self.student.model.train()
         for own in (batch[rank::count] for batch in step):
-            if own:  # the last batch of an epoch may be smaller than there are processes
+            for part in _parts(own):
                 # By the counts of the whole step: so the sum over processes is what one process would compute.
-                weights = [e.weight / counts[e.task] for e in own for _ in e.answer_positions]
-                loss = weighted_loss(self.student, own, weights)
+                weights = [e.weight / counts[e.task] for e in part for _ in e.answer_positions]
+                loss = weighted_loss(self.student, part, weights)
                 loss.backward()
                 lost += loss.item()
         lost = self._collect(lost)
@@ -232,6 +234,12 @@ class Trainer:
         lost, steps = self.state.running
         speed = self.state.tokens / max(self.state.seconds, 1e-9)
         return f"loss {lost / max(steps, 1):.3f}, {speed:.0f} tokens/s"
+
+
+def _parts(batch: Sequence[Example]) -> list[list[Example]]:
+    """A batch in parts that fit into memory; none where it is empty, as the last one of an epoch may be."""
+    found = length_grouped_batches([len(e) for e in batch], len(batch), tokens=TOKENS_AT_ONCE)
+    return [[batch[i] for i in part] for part in found]
 
 
 def token_losses(student: Student, batch: Sequence[Example]) -> torch.Tensor:

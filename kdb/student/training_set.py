@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from kdb.prompts import sanitized_text
 from kdb.prompts.messages import Message, PromptContext, Query, thought_messages
-from kdb.records import Knowledge, Session, SessionKey
+from kdb.records import Item, Knowledge, Session, SessionKey
 from kdb.retrieval.labels import Labels, weight_of
 from kdb.student.config import StudentConfig
 from kdb.student.examples import THOUGHT, Example, text_example, truncate
@@ -17,6 +17,18 @@ from kdb.student.model import Student
 
 Thoughts = Mapping[SessionKey, Knowledge]
 """Thoughts by the domain and the id of their session."""
+
+
+def thought_example(student: Student, items: Sequence[Item], thought: str, max_tokens: int) -> Example:
+    """An example of the second task: the products in, the thought out."""
+    turns, target = thought_messages(items), truncate(student.tokenizer, thought, max_tokens)
+    return replace(text_example(student.tokenizer, turns, target), task=THOUGHT)
+
+
+def thought_of(session: Session, thoughts: Thoughts) -> str:
+    """The thought about a session as a student may read it; empty where there is none."""
+    thought = thoughts.get(session.key)
+    return sanitized_text(thought.text) if thought else ""
 
 
 @dataclass
@@ -34,7 +46,7 @@ class TrainingSet:
     def queries(self) -> list[Query]:
         """A query for each session, items in the order of the session."""
         return [
-            Query(session, context, thought=self._thought(session))
+            Query(session, context, thought=thought_of(session, self.thoughts))
             for session, context in zip(self.sessions, self.contexts, strict=True)
         ]
 
@@ -45,20 +57,18 @@ class TrainingSet:
             own = self.method.examples(query)
             weight = weight_of(query.session, self.labels)
             found += own if weight == 1 else [replace(example, weight=weight) for example in own]
-            for turns, thought in self._second_task(query):
-                found.append(replace(text_example(self.student.tokenizer, turns, thought), task=THOUGHT))
+            if self._has_second_task(query):
+                limit = self.config.method.max_thought_tokens
+                found.append(thought_example(self.student, query.items, query.thought, limit))
         return found
 
     def conversations(self, epoch: int) -> Iterator[list[Message]]:
         """The same as chat messages."""
         for query in self._shuffled(epoch):
             yield from self.method.conversations(query) or []
-            for turns, thought in self._second_task(query):
-                yield [*turns, {"role": "assistant", "content": thought}]
-
-    def _thought(self, session: Session) -> str:
-        thought = self.thoughts.get(session.key)
-        return sanitized_text(thought.text) if thought else ""
+            if self._has_second_task(query):
+                thought = truncate(self.student.tokenizer, query.thought, self.config.method.max_thought_tokens)
+                yield [*thought_messages(query.items), {"role": "assistant", "content": thought}]
 
     def _shuffled(self, epoch: int) -> list[Query]:
         rng = random.Random(f"{self.config.training.seed}:items:{epoch}")
@@ -67,8 +77,5 @@ class TrainingSet:
             rng.shuffle(query.items)
         return queries
 
-    def _second_task(self, query: Query) -> Iterator[tuple[list[Message], str]]:
-        """What asks for the thought alone, and the thought, if that is a task of its own and there is one."""
-        if self.config.method.thoughts == "auxiliary" and query.thought:
-            limit = self.config.method.max_thought_tokens
-            yield thought_messages(query.items), truncate(self.student.tokenizer, query.thought, limit)
+    def _has_second_task(self, query: Query) -> bool:
+        return self.config.method.thoughts == "auxiliary" and bool(query.thought)

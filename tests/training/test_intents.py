@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from support.shop import TRAINING, session
 
-from kdb.records import Bundle, Item, Session
+from kdb.records import Bundle, Item, Knowledge, Session, Source
 from kdb.retrieval.embedder import open_embedder
 from kdb.student.intents import bundle_titles, intent_examples, intent_messages, neighbours_of, write_intents
 
@@ -115,3 +115,36 @@ def test_without_intents_to_learn_none_are(kdb, kb, tiny_student, tmp_path) -> N
     assert done.code == 0, done.stderr
     assert "no training bundle has an intent" in done.stderr
     assert not (tmp_path / "out" / "intents").exists()
+
+
+def with_thoughts(kb, path):
+    """The same sessions, with a thought about each training session."""
+    thoughts = [
+        Knowledge(id=f"t{n}", domain=s.domain, format="thought", text=f"思考 {n}.", source=Source(sessions=[s.id]))
+        for n, s in enumerate(TRAINING[:12])
+    ]
+    path.write_bytes(kb.read_bytes() + b"".join(msgspec.json.encode(t) + b"\n" for t in thoughts))
+    return path
+
+
+def test_thoughts_are_a_second_task_of_the_adapter_that_writes_intents(kdb, kb, trained, tiny_student, tmp_path):
+    file = with_thoughts(kb, tmp_path / "kb.jsonl")
+    learning = ("--thoughts", "auxiliary", "-o", tmp_path / "adapter")
+    done = kdb("train", file, "--student", tiny_student, *learning, *FEW)
+    assert done.code == 0, done.stderr
+    assert "12 of 12 training sessions have a thought" in done.stderr
+    (record,), (_, plain) = done.records, trained
+    assert (record["measured"]["thoughts"], record["measured"]["thoughts_cut"]) == (12, 0)
+    assert record["measured"]["intents"]["tokens"] != plain["measured"]["intents"]["tokens"]
+    files = ["pairs.safetensors", "head.safetensors", "adapter_model.safetensors"]
+    assert [(tmp_path / "adapter" / name).read_bytes() for name in files] == [
+        (trained[0] / name).read_bytes() for name in files
+    ]
+
+
+def test_thoughts_have_no_effect_where_nothing_is_written(kdb, kb, tiny_student, tmp_path) -> None:
+    file = with_thoughts(kb, tmp_path / "kb.jsonl")
+    argv = ("--thoughts", "auxiliary", "--no-intents", "-o", tmp_path / "adapter")
+    done = kdb("train", file, "--student", tiny_student, *argv)
+    assert done.code == 2
+    assert "with --answer pairs thoughts teach the adapter that writes intents (leave out" in done.stderr

@@ -256,3 +256,28 @@ def test_the_learning_rate_rises_then_falls(student, tmp_path, name, total, warm
     assert rates[top:] == sorted(rates[top:], reverse=True)
     assert max(rates) == 1
     assert min(rates) > 0
+
+
+@pytest.mark.parametrize("tokens", [1, 80])
+def test_a_batch_in_parts_is_learnt_as_the_whole(student, tmp_path, monkeypatch, tokens):
+    import torch
+
+    from kdb.student import adapter as adapters
+    from kdb.student import trainer
+    from kdb.student.config import LoraConfig, TrainingConfig
+    from kdb.student.model import load
+
+    answers = ["a tent", "tea", "one two three four five six seven eight nine", "x " * 30]
+
+    def learnt(at_once):
+        monkeypatch.setattr(trainer, "TOKENS_AT_ONCE", at_once)
+        own = load(student.name, precision="fp32")
+        adapters.attach(own, LoraConfig(r=2), 0)
+        made = [text_example(own.tokenizer, [{"role": "user", "content": "What?"}], answer) for answer in answers]
+        run = Trainer(own, TrainingConfig(per_device_train_batch_size=4, max_steps=3), tmp_path)
+        losses = run.run(lambda _: made, None).losses
+        return losses, {name: weight.clone() for name, weight in run.weights().items()}
+
+    (losses, weights), (of_parts, weights_of_parts) = learnt(10**6), learnt(tokens)
+    assert of_parts == pytest.approx(losses, rel=1e-5)
+    torch.testing.assert_close(weights_of_parts, weights, atol=2e-5, rtol=1e-3)

@@ -20,13 +20,14 @@ class TextFormat(ABC):
     """A format in which the student writes its answer as text, with the intent of each bundle if `intents`.
 
     The classes say what holds for them: `is_text` that the answer is written, `has_intents` that the format can
-    name intents, `can_sample` that answers can be drawn and can vote, `served_as` what a server is asked for: its
-    text, the states of tokens, or log probabilities (logprobs).
+    name intents, `has_tokens` that it is trained on answer tokens, `can_sample` that answers can be drawn and can
+    vote, `served_as` what a server is asked for: its text, the states of tokens, or log probabilities (logprobs).
     """
 
     name: ClassVar[str]
     is_text: ClassVar[bool] = True
     has_intents: ClassVar[bool] = False
+    has_tokens: ClassVar[bool] = True
     served_as: ClassVar[str] = "text"
     can_sample: ClassVar[bool] = True
 

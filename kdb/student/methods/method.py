@@ -23,12 +23,11 @@ class AnswerMethod(ABC, Generic[Output]):
 
     is_text: ClassVar[bool] = False
     has_intents: ClassVar[bool] = False
+    has_tokens: ClassVar[bool] = True
     served_as: ClassVar[str]
     can_sample: ClassVar[bool] = False
     epochs: ClassVar[float] = 1
     """Passes over the sessions, unless another number is asked for."""
-    has_tokens: ClassVar[bool] = True
-    """Whether it is trained on answer tokens (`examples`)."""
 
     @abstractmethod
     def examples(self, query: Query) -> list[Example]:

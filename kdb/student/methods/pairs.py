@@ -48,8 +48,11 @@ class PairMethod(AnswerMethod[Floats]):
         encoder: SessionEncoder | None = None,
     ) -> None:
         """Reads with `encoder`, if one is given, in place of `student`."""
-        if config.thoughts != "none":
-            raise UsageError("the answer format pairs writes nothing, so no thought", "use --answer list")
+        if config.thoughts == "first":
+            raise UsageError(
+                "the answer format pairs writes nothing, so no thought",
+                "use --thoughts auxiliary, or --answer list",
+            )
         if context.demos or context.knowledge:
             raise UsageError(
                 "the answer format pairs reads titles only",
