@@ -5,7 +5,8 @@
     python samples/intents.py sessions.jsonl --adapter adapter --split validation -o out/intents
 
 Each bundle of the split is named by the adapter of `kdb train`, by the student without it, by the intent of the
-most similar training bundle (cosine of mean title vectors), and by the most frequent category of its items. Scores
+most similar training bundle (cosine of mean title vectors), and by the most frequent category of its items; with
+--beside by other adapters too. Scores
 are cosines of sentence vectors to the true intent. Differences are paired and resampled over sessions.
 """
 
@@ -43,12 +44,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sessions", type=Path, nargs="+", help="session records of all splits")
     parser.add_argument("--adapter", type=Path, required=True, help="a folder of kdb train")
+    parser.add_argument("--beside", metavar="NAME=FOLDER", action="append", default=[], help="one more adapter")
     parser.add_argument("--split", default="validation", help="whose bundles are named")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
     options = parser.parse_args()
     sessions = [
         line.record for line in stream.read(options.sessions, ("session",)) if isinstance(line.record, Session)
     ]
+    others = [other.partition("=") for other in options.beside]
     embedder = open_embedder()
     known = named_bundles([s for s in sessions if s.split == "train"])
     asked = named_bundles([s for s in sessions if s.split == options.split])
@@ -57,6 +60,7 @@ def main() -> None:
         "most frequent category": [_category(session, bundle) for session, bundle in asked],
         "most similar training bundle": _retrieved(embedder, known, asked),
         "zero-shot": _written(options.adapter, embedder, asked, adapted=False),
+        **{name: _written(Path(folder), embedder, asked, adapted=True) for name, _, folder in others},
         ADAPTER: _written(options.adapter, embedder, asked, adapted=True),
     }
     rows = [row for way, found in ways.items() for row in _scored(embedder, way, asked, found, true)]

@@ -144,8 +144,9 @@ def _place(factor: str, level: str) -> tuple[float, str]:
     if factor == "utilization" and text in UTILIZATIONS:
         return UTILIZATIONS.index(text), level
     if factor == "format":
-        parts = text.split(" + ")
-        return (0.0 if text == NONE else 10.0 * len(parts) + list(SHOWN_AS).index(parts[0])), level
+        parts, known = text.split(" + "), list(SHOWN_AS)
+        first = known.index(parts[0]) if parts[0] in known else len(known)  # a tag may say anything
+        return (0.0 if text == NONE else 10.0 * len(parts) + first), level
     if factor == "quantity":
         return share(level), level
     return 0.0, ""

@@ -44,6 +44,19 @@ def test_adaptive_demonstrations_are_a_utilization_of_their_own(kdb, tmp_path) -
     assert rows[2][5] == "reference" and rows[4][5].startswith("+0.")
 
 
+def test_a_tag_may_name_a_format_of_its_own(kdb, tmp_path) -> None:
+    levels = ["none", "rule", "rules of another teacher", "thought + gossip"]
+    runs = [
+        (tagged({**STUDENT, "name": level}, utilization="zero-shot", format=level), 0.2 * n)
+        for n, level in reversed(list(enumerate(levels)))
+    ]
+    metrics, _ = write_grid(tmp_path, kdb, [GRID[0], *runs])
+    done = kdb("report", metrics, "--table", "format", "--format", "markdown")
+    assert done.code == 0, done.stderr
+    rows = [line.split("|")[2].strip() for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert rows[2:] == levels
+
+
 def test_stated_families_seeds_and_calibration_are_taken_as_recorded(kdb, tmp_path) -> None:
     metrics, _ = write_grid(tmp_path, kdb, [*GRID[:2], ({**tuned(), "name": "SFT"}, 0.9)])
     lines = [msgspec.json.decode(line) for line in metrics.read_bytes().splitlines()]
