@@ -30,6 +30,7 @@ from kdb.student.adapter import load_adapter
 from kdb.student.intents import FOLDER, bundle_titles, named_bundles, write_intents
 
 ADAPTER = "adapter"
+SWAPS = 9999
 
 
 class Row(msgspec.Struct):
@@ -109,21 +110,21 @@ def _scored(
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Markdown: the mean cosine of each way, and the adapter's difference from it with a 95 % interval."""
+    """Markdown: the mean cosine of each way, the adapter's difference from it with a 95 % interval, and p."""
     ways = list(dict.fromkeys(row.way for row in rows))
-    text = ["| intents | bundles | cosine | the adapter's difference |", "|---|--:|--:|--:|"]
+    text = ["| intents | bundles | cosine | the adapter's difference | p |", "|---|--:|--:|--:|--:|"]
     own = [row.cosine for row in rows if row.way == ADAPTER]
     for way in ways:
         its = [row for row in rows if row.way == way]
         change = (
-            "" if way == ADAPTER else _difference([row.session for row in its], own, [row.cosine for row in its])
+            " | " if way == ADAPTER else _difference([row.session for row in its], own, [row.cosine for row in its])
         )
         text.append(f"| {way} | {len(its)} | {np.mean([row.cosine for row in its]):.3f} | {change} |")
     return "\n".join(text) + "\n"
 
 
 def _difference(sessions: Sequence[str], first: Sequence[float], second: Sequence[float]) -> str:
-    """The mean difference over bundles, its interval by bootstrap over sessions."""
+    """The mean difference over bundles, its interval by bootstrap over sessions, and p by swaps of sessions."""
     keys = list(dict.fromkeys(sessions))
     sums = np.zeros((len(keys), 2))
     for session, a, b in zip(sessions, first, second, strict=True):
@@ -131,7 +132,9 @@ def _difference(sessions: Sequence[str], first: Sequence[float], second: Sequenc
     resampled = resampled_sums(sums, seed=0)
     found = interval(resampled[:, 0] / resampled[:, 1])
     assert found
-    return f"{sums[:, 0].sum() / sums[:, 1].sum():+.3f} [{found[0]:+.3f}, {found[1]:+.3f}]"
+    swaps = np.random.default_rng(0).choice([-1.0, 1.0], size=(SWAPS, len(keys))) @ sums[:, 0]
+    p = (1 + np.sum(np.abs(swaps) >= abs(sums[:, 0].sum()) - 1e-12)) / (1 + SWAPS)
+    return f"{sums[:, 0].sum() / sums[:, 1].sum():+.3f} [{found[0]:+.3f}, {found[1]:+.3f}] | {p:.4f}"
 
 
 if __name__ == "__main__":
