@@ -120,9 +120,7 @@ def _curve(results: Results, group: Group, among: Sequence[Group]) -> Curve:
         for level, one in group.levels.items()
         if (value := results.value(one, PRIMARY)) is not None
     ]
-    name = group.shared.get("baseline") or describe(group.shared, [other.shared for other in among])
-    if group.is_baseline and group.shared.get("strategy"):
-        name += f", {group.shared['strategy']}"
+    name = group.baseline or describe(group.shared, [other.shared for other in among])
     return Curve(name, points, group.is_baseline)
 
 

@@ -31,6 +31,12 @@ class Group:
         """Whether these are the same baseline on different data."""
         return "baseline" in self.shared
 
+    @property
+    def baseline(self) -> str:
+        """The baseline, and by which strategy its data were selected; empty for students."""
+        names = ("baseline", "strategy") if self.is_baseline else ()
+        return ", ".join(self.shared[name] for name in names if name in self.shared)
+
 
 @dataclass(frozen=True)
 class Question:

@@ -138,7 +138,7 @@ def of_question(results: Results, question: Question) -> Table | None:
     among = [group.shared for group in groups]
     rows = []
     for group in groups:
-        where = group.shared.get("baseline") or describe(group.shared, among) or "all else the same"
+        where = group.baseline or describe(group.shared, among) or "all else the same"
         for level, one in group.levels.items():
             is_reference = level == group.reference
             compared = row("reference", "") if is_reference else difference_cells(question.contrast(group, level))
