@@ -2,7 +2,8 @@
 
     kdb import electronic --titles electronic/item_titles_extra.csv --split-file electronic/split.json \\
       > sessions.jsonl
-    python samples/intents.py sessions.jsonl --adapter adapter --split validation -o out/intents
+    python samples/intents.py sessions.jsonl --adapter adapter --split validation \\
+      --beside "adapter that learnt thoughts too=thoughts" -o out/intents
 
 Each bundle of the split is named by the adapter of `kdb train`, by the student without it, by the intent of the
 most similar training bundle (cosine of mean title vectors), and by the most frequent category of its items; with
