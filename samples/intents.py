@@ -7,8 +7,8 @@
 
 Each bundle of the split is named by the adapter of `kdb train`, by the student without it, by the intent of the
 most similar training bundle (cosine of mean title vectors), and by the most frequent category of its items; with
---beside by other adapters too. Scores are cosines of sentence vectors to the true intent. Differences are paired and
-resampled over sessions.
+--beside by other adapters too. Scores are cosines of sentence vectors to the true intent. Differences are paired
+and resampled over sessions.
 """
 
 from __future__ import annotations
