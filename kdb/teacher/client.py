@@ -71,7 +71,9 @@ def _identity(config: TeacherConfig) -> Identity:
         # A folder may hold another model tomorrow, whose answers are not these.
         is_folder = config.teacher not in BACKENDS and folder.is_dir()
         model = f"{folder.resolve().name}@{file_hash(folder)}" if is_folder else config.teacher
-        return Identity("", model)
+        return Identity("", model, {} if config.precision == "fp32" else {"precision": config.precision})
+    if config.precision != "fp32":
+        raise UsageError("--set precision is of a model in this process", "a server has its own")
     if not config.model:
         raise UsageError("the server's model has no name", "give --model or set KDB_TEACHER_MODEL")
     return Identity(without_secrets(address(config.teacher)), config.model, _extra(config.extra_body))

@@ -66,6 +66,13 @@ class _Whom:
     ] = ""
     temperature: Annotated[float, Meta(ge=0, description="0 for the likeliest answer.")] = 0.0
     seed: Annotated[int, Meta(description="Seed of the teacher's sampling, where it knows one.", extra=RARE)] = 0
+    precision: Annotated[
+        Literal["fp32", "bf16"],
+        Meta(
+            description="Weights of a local model. In fp32 an answer does not depend on the others of its batch.",
+            extra=RARE,
+        ),
+    ] = "fp32"
     dry_run: Annotated[
         bool, Meta(description="Send nothing: write what would be asked and what it would cost at most.")
     ] = False

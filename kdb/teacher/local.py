@@ -27,14 +27,16 @@ Waiting = tuple[Request, "Future[Answer]"]
 
 
 class LocalModel(Backend):
-    """The model is loaded when the first request comes, in fp32.
+    """The model is loaded when the first request comes, by default in fp32.
 
-    In fp32 the company in a batch hardly ever changes an answer; bf16 would round them apart.
+    In fp32 the others in a batch hardly ever change an answer; bf16, which is faster and half as large, may round
+    them apart.
     """
 
-    def __init__(self, identity: Identity, path: str, batch: int) -> None:
+    def __init__(self, identity: Identity, path: str, batch: int, precision: str = "fp32") -> None:
         super().__init__(identity)
         self._path = path
+        self._precision = precision
         self._batch = batch
         self._generator: Generator | None = None
         self._waiting: list[Waiting] = []
@@ -44,7 +46,7 @@ class LocalModel(Backend):
     @classmethod
     def open(cls, identity: Identity, config: TeacherConfig) -> Self:
         """See `Backend`; as many requests in a batch as may be in flight at once."""
-        return cls(identity, config.teacher, config.concurrency)
+        return cls(identity, config.teacher, config.concurrency, config.precision)
 
     def ask(self, request: Request) -> Answer:
         """The model's answer, in a batch with those that are asked at the same time."""
@@ -80,7 +82,7 @@ class LocalModel(Backend):
     def _answers(self, requests: list[Request]) -> list[Answer | BaseException]:
         """An answer to each, or why there is none."""
         try:
-            self._generator = self._generator or Generator(load(self._path, precision="fp32"))
+            self._generator = self._generator or Generator(load(self._path, precision=self._precision))
             prompts = [self._tokens(request) for request in requests]
         except KdbError as error:
             return [TeacherUnavailable(f"teacher: {error.message}", error.hint)] * len(requests)

@@ -51,3 +51,21 @@ def test_model_that_cannot_be_loaded_is_one_line(samples: Path, tmp_path: Path) 
     assert result.code == 1
     assert "nowhere" in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
+
+
+def test_precision_is_part_of_who_answers(tiny_student: Path, samples: Path, tmp_path: Path) -> None:
+    stdin = b"".join(line for line in (samples / "sessions.jsonl").open("rb") if b'"split":"train"' in line)
+    options = ["--teacher", tiny_student, "--cache", tmp_path, "--max-tokens", 32, "--sessions", 3]
+    full = run_kdb("extract", "correction", *options, stdin=stdin)
+    half = run_kdb("extract", "correction", *options, "--set", "precision=bf16", stdin=stdin)
+    again = run_kdb("extract", "correction", *options, "--set", "precision=bf16", stdin=stdin)
+    assert (full.code, half.code, half.out) == (0, 0, again.out)
+    assert "3 requests sent" in half.stderr  # those in fp32 are other answers
+    assert "3 answers from the cache" in again.stderr
+
+
+def test_precision_of_a_server_is_its_own(samples: Path, tmp_path: Path) -> None:
+    options = ["--teacher", "http://localhost:1/v1", "--model", "m", "--set", "precision=bf16", "--cache", tmp_path]
+    result = run_kdb("extract", "thought", samples / "sessions.jsonl", *options)
+    assert result.code == 2
+    assert "precision" in result.stderr.splitlines()[-1]
