@@ -139,7 +139,7 @@ class MakefileBuilder:
         Only where knowledge itself is selected, or selects by what rules say, is it drawn from all of them first.
         Runs on validation sessions draw on training sessions alone: no number is of sessions that were learnt from.
         """
-        known, extract = "train,validation" if split == "test" else "train", _extractions(self.grid.extract)
+        known, extract = "train,validation" if split == "test" else "train", _extractions(cell.extract)
         if not cell.select:
             return self._imported(known, *extract)
         needs_rules = _selects_by_knowledge(cell.select)

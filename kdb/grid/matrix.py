@@ -30,10 +30,12 @@ class CellTemplate(Struct, frozen=True, forbid_unknown_fields=True):
 
     `split` says of which split, or of `both`. With `select_best_as`, cells on validation: the best of them is asked
     about the test sessions, under that name. `tags` say what the cell is: the questions are answered by them.
+    `extract` stands for that of the grid, say where one cell has another teacher.
     """
 
     name: str
     select: str = ""
+    extract: dict[KnowledgeFormat, str] | None = None
     train: str | None = None
     infer: str = ""
     split: Literal["test", "validation", "both"] = "test"
@@ -68,6 +70,7 @@ class Cell(Struct, frozen=True):
     train: str | None
     infer: str
     split: Split
+    extract: dict[KnowledgeFormat, str] = {}
     select_best_as: str = ""
     tags: dict[str, str] = {}
 
@@ -84,7 +87,7 @@ def read(path: Path) -> Grid:
 
 def cells(grid: Grid) -> list[Cell]:
     """All cells in the order of the file; UsageError where two have one name or a flag cannot be filled in."""
-    found = [cell for template in grid.cells for cell in _cells(template, grid.seeds)]
+    found = [cell for template in grid.cells for cell in _cells(template, grid)]
     names = [(cell.name, cell.split) for cell in found]
     names += dict.fromkeys((cell.select_best_as, "test") for cell in found if cell.select_best_as)
     for name, split in names:
@@ -95,7 +98,8 @@ def cells(grid: Grid) -> list[Cell]:
     return found
 
 
-def _cells(template: CellTemplate, seeds: list[int]) -> Iterator[Cell]:
+def _cells(template: CellTemplate, grid: Grid) -> Iterator[Cell]:
+    seeds, own = grid.seeds, template.extract
     is_seeded = bool(template.select) or template.train is not None
     if template.select_best_as and template.split != "validation":
         raise UsageError(
@@ -118,6 +122,9 @@ def _cells(template: CellTemplate, seeds: list[int]) -> Iterator[Cell]:
                 else f"{_flags(template, template.train, fields)} {flag}".strip(),
                 infer=_flags(template, template.infer, {**fields, "kb": KB}),
                 split=split,
+                extract=grid.extract
+                if own is None
+                else {name: _flags(template, flags, fields) for name, flags in own.items()},
                 select_best_as=template.select_best_as and template.select_best_as + suffix,
                 tags={**tags, "seed": str(seed)} if suffix else tags,
             )

@@ -69,6 +69,7 @@ def test_cells_of_a_file(small: Path) -> None:
         train="--max-steps 1 --seed 1",
         infer="",
         split="test",
+        extract={"pattern": ""},
         tags={"quantity": "10 %", "seed": "1"},
     )
     assert (found[-1].train, found[-1].split) == (None, "validation")
@@ -97,8 +98,25 @@ def test_adaptive_demonstrations_are_drawn_by_a_teacher_and_shown_beside_plain_o
     assert found["adaptive ICL"].infer == f"{found['ICL'].infer} --set corrections=true"
     assert found["adaptive ICL"].tags["utilization"] == "adaptive ICL"
     made = rules(grid, [], [samples / "kitchen"], Path("out"))
-    assert re.search(r"(?m)^\$\(OUT\)/data/train-validation-\S+: .*\$\(OUT\)/teacher$", made)
+    assert re.search(r"(?m)^\$\(OUT\)/kb/\S+: .*\$\(OUT\)/teacher$", made)
     assert "$(KDB) extract correction" in made
+
+
+def test_a_cell_may_have_knowledge_of_its_own(samples: Path, tmp_path: Path) -> None:
+    text = (
+        SMALL
+        + """[[cells]]
+name = "SFT, rules of {whom}"
+select = "--strategy random --amount 0.1"
+extract = { rule = "--teacher {whom}" }
+train = "--max-steps 1"
+matrix.whom = ["annotations", "tiny"]
+"""
+    )
+    made = rules(read(written(tmp_path, text)), [0], [samples / "kitchen"], Path("out"))
+    drawn = {line.partition("|")[2].partition(">")[0] for line in made.splitlines() if "--amount 0.1" in line}
+    assert {" $(KDB) extract rule --teacher annotations ", " $(KDB) extract rule --teacher tiny "} <= drawn
+    assert " $(KDB) extract pattern " in drawn  # as the grid says
 
 
 def test_a_cell_on_both_splits_is_asked_about_each(tmp_path: Path) -> None:
