@@ -1,4 +1,7 @@
-"""Attention in bf16 on a processor, where matrix products beat PyTorch's fused kernel while scores are few."""
+"""Attention in bf16 on a processor, where matrix products beat PyTorch's fused kernel while scores are few.
+
+Not where one token is asked about at a time: there they would repeat all keys and values for each group of heads.
+"""
 
 from __future__ import annotations
 
@@ -25,5 +28,5 @@ def _attention(module: Any, query: Any, key: Any, *rest: Any, **more: Any) -> An
     from transformers.models.llama.modeling_llama import eager_attention_forward
 
     sequences, heads, asked, _ = query.shape
-    few = sequences * heads * asked * key.shape[2] <= MOST_SCORES
-    return (eager_attention_forward if few else sdpa_attention_forward)(module, query, key, *rest, **more)
+    by_products = asked > 1 and sequences * heads * asked * key.shape[2] <= MOST_SCORES
+    return (eager_attention_forward if by_products else sdpa_attention_forward)(module, query, key, *rest, **more)
