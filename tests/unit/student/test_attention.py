@@ -40,7 +40,9 @@ def test_a_token_at_a_time_says_the_same(tiny_student) -> None:
         with torch.inference_mode():
             read = student.model(ids[:, :10], attention_mask=mask[:, :10], use_cache=True)
             last = [
-                student.model(ids[:, n : n + 1], attention_mask=mask[:, : n + 1], past_key_values=read.past_key_values)
+                student.model(
+                    ids[:, n : n + 1], attention_mask=mask[:, : n + 1], past_key_values=read.past_key_values
+                )
                 for n in (10, 11)
             ]
         found.append(torch.cat([own.logits.float() for own in last]))
