@@ -11,13 +11,17 @@ model without a student (the baseline partition-crf-frozen; its calibration, whi
 scored on the validation and test sessions, which it never sees. Rows are written as they come: a run that is
 stopped leaves those of whole draws, and --table makes the table of what is there.
 
-With --labels FILE the labels are a real teacher's. --ask FILE writes what it is to be given for the first draw: the
-sessions that nobody annotated, then the others.
+With --labels FILE the labels are a real teacher's. --ask FILE writes what it is to be given for the first draw:
+the sessions that nobody annotated, then the others. With --labels NAME=FILE a row is called so, here one for
+those labels that `kdb select` takes.
 
     python samples/label_quality.py all.jsonl -o out/labels --ask ask.jsonl
     kdb extract label ask.jsonl --teacher http://localhost:8000/v1 --model qwen2.5-coder-0.5b-instruct \\
-      --samples 1 --demos 2 --max-tokens 300 --sessions 150 > labels.jsonl
-    python samples/label_quality.py all.jsonl -o out/labels --labels labels.jsonl --seeds 1
+      --samples 1 --demos 2 --max-tokens 120 --sessions 561 > labels.jsonl
+    { head -n 561 ask.jsonl; grep '"kind":"knowledge"' labels.jsonl; } > unannotated.jsonl
+    kdb select unannotated.jsonl --strategy length --amount 0.25 > part.jsonl
+    python samples/label_quality.py all.jsonl -o out/labels --seeds 1 --labels labels.jsonl \\
+      --labels "length 25 %=part.jsonl"
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from __future__ import annotations
 import argparse
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -70,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sessions", type=Path, nargs="+", help="session records of all splits")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
-    parser.add_argument("--labels", type=Path, action="append", default=[], help="labels of a real teacher")
+    parser.add_argument("--labels", action="append", default=[], help="labels of a real teacher: FILE or NAME=FILE")
     parser.add_argument("--ask", type=Path, help="only write the sessions that a teacher labels for the first draw")
     parser.add_argument("--fit-all", action="store_true", help="fit the partition model to labels in any case")
     parser.add_argument("--table", action="store_true", help="measure nothing: the table of the rows in the folder")
@@ -82,8 +86,7 @@ def main() -> None:
     sessions = [one for one in records if isinstance(one, Session) and one.truth is not None]
     training = [one for one in sessions if one.split == "train" and len(one.items) > 1]
     held_out = [one for one in sessions if one.split in ("validation", "test")]
-    lines = stream.read(options.labels, ("knowledge",)) if options.labels else ()
-    given = [line.record for line in lines if isinstance(line.record, Knowledge) and line.record.format == "label"]
+    given = dict(each for text in options.labels for each in real_labels(text))
     if options.ask:
         annotated, rest = drawn(training, 0)
         with options.ask.open("wb") as out:
@@ -101,10 +104,20 @@ def main() -> None:
     print(text)
 
 
+def real_labels(text: str) -> Iterator[tuple[str, list[Knowledge]]]:
+    """The labels of FILE by each of its teachers, those of NAME=FILE under that name."""
+    name, _, file = text.rpartition("=")
+    found: dict[str, list[Knowledge]] = {}
+    for line in stream.read([Path(file)], ("knowledge",)):
+        if isinstance(line.record, Knowledge) and line.record.format == "label":
+            found.setdefault(name or line.record.teacher, []).append(line.record)
+    yield from found.items()
+
+
 def measured(
     training: Sequence[Session],
     held_out: Sequence[Session],
-    given: Sequence[Knowledge],
+    given: Mapping[str, list[Knowledge]],
     options: argparse.Namespace,
 ) -> Iterator[Row]:
     """All settings with each draw of the annotated sessions; what is learnt from all of them once."""
@@ -135,11 +148,10 @@ def bare(session: Session) -> Session:
 
 
 def taught(
-    rest: Sequence[Session], given: Sequence[Knowledge], seed: int, samples: int
+    rest: Sequence[Session], given: Mapping[str, list[Knowledge]], seed: int, samples: int
 ) -> Iterator[tuple[str, list[Knowledge]]]:
     """The labels of each teacher."""
-    for teacher in sorted({label.teacher for label in given}):
-        yield teacher, [label for label in given if label.teacher == teacher]
+    yield from given.items()
     for quality in () if given else QUALITIES:
         yield f"a teacher of F1 {quality}", degraded(rest, quality, seed, samples)
 

@@ -33,3 +33,11 @@ def test_the_table_has_every_setting(samples: Path, tmp_path: Path, monkeypatch,
     rows = (tmp_path / "table.md").read_text().splitlines()[4:]
     assert len(rows) == 4 and all(row.split("|")[-2].strip() in {"", "helps", "harms", "tie"} for row in rows)
     assert "| reference |" in rows[1] and "over 2 draws" in capsys.readouterr().out
+
+
+def test_labels_of_a_file_are_named_by_teacher_or_as_told(training: list[Session], tmp_path: Path) -> None:
+    given = label_quality.degraded(training, 0.8, 0, 1)
+    (tmp_path / "labels.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, given)))
+    assert [name for name, _ in label_quality.real_labels(str(tmp_path / "labels.jsonl"))] == ["F1 0.8"]
+    ((name, labels),) = label_quality.real_labels(f"length 25 %={tmp_path / 'labels.jsonl'}")
+    assert name == "length 25 %" and [label.bundles for label in labels] == [label.bundles for label in given]
