@@ -72,12 +72,12 @@ test: check
 # The quick start of the README. Files under $(DEMO) are made anew each time.
 DEMO := $(OUT)/demo
 demo: install
-	@echo "kdb: the demo takes about three minutes on two cores; the environment has about 3 GB" >&2
+	@echo "kdb: the demo takes about four minutes on two cores; the environment has about 3 GB" >&2
 	rm -rf $(DEMO) && mkdir -p $(DEMO)
 	$(KDB) import samples/demo.jsonl --format jsonl --split train,validation \
-	  | $(KDB) extract pattern | $(KDB) extract thought --teacher annotations > $(DEMO)/kb.jsonl
+	  | $(KDB) extract pattern | $(KDB) extract thought --teacher annotations --sessions 20 > $(DEMO)/kb.jsonl
 	$(KDB) import samples/demo.jsonl --format jsonl --split test > $(DEMO)/test.jsonl
-	$(KDB) train $(DEMO)/kb.jsonl -o $(DEMO)/adapter > $(DEMO)/train.jsonl
+	$(KDB) train $(DEMO)/kb.jsonl --thoughts auxiliary -o $(DEMO)/adapter > $(DEMO)/train.jsonl
 	$(KDB) infer $(DEMO)/test.jsonl --adapter $(DEMO)/adapter > $(DEMO)/student.jsonl
 	for name in clusters partition-crf; do \
 	  $(KDB) infer $(DEMO)/test.jsonl --baseline $$name --kb $(DEMO)/kb.jsonl -q > $(DEMO)/$$name.jsonl; done

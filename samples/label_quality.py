@@ -12,8 +12,8 @@ scored on the validation and test sessions, which it never sees. Rows are writte
 stopped leaves those of whole draws, and --table makes the table of what is there.
 
 With --labels FILE the labels are a real teacher's. --ask FILE writes what it is to be given for the first draw:
-the sessions that nobody annotated, then the others. With --labels NAME=FILE a row is called so, here one for
-those labels that `kdb select` takes.
+the sessions that nobody annotated, then the others. With --labels NAME=FILE a part of
+them, here one that `kdb select` takes, is learnt beside the annotated sessions.
 
     python samples/label_quality.py all.jsonl -o out/labels --ask ask.jsonl
     kdb extract label ask.jsonl --teacher http://localhost:8000/v1 --model qwen2.5-coder-0.5b-instruct \\
@@ -86,7 +86,9 @@ def main() -> None:
     sessions = [one for one in records if isinstance(one, Session) and one.truth is not None]
     training = [one for one in sessions if one.split == "train" and len(one.items) > 1]
     held_out = [one for one in sessions if one.split in ("validation", "test")]
-    given = dict(each for text in options.labels for each in real_labels(text))
+    found = [read_labels(text) for text in options.labels]
+    given = [label for name, labels in found if not name for label in labels]
+    parts = {name: labels for name, labels in found if name}
     if options.ask:
         annotated, rest = drawn(training, 0)
         with options.ask.open("wb") as out:
@@ -95,7 +97,7 @@ def main() -> None:
     if not options.table:
         options.output.mkdir(parents=True, exist_ok=True)
         with file.open("wb") as out:
-            for row in measured(training, held_out, given, options):
+            for row in measured(training, held_out, given, parts, options):
                 out.write(msgspec.json.encode(row) + b"\n")
                 out.flush()
                 print(f"{row.seed} {row.setting}: {np.mean(row.scores):.4f}", flush=True)
@@ -104,23 +106,24 @@ def main() -> None:
     print(text)
 
 
-def real_labels(text: str) -> Iterator[tuple[str, list[Knowledge]]]:
-    """The labels of FILE by each of its teachers, those of NAME=FILE under that name."""
+def read_labels(text: str) -> tuple[str, list[Knowledge]]:
+    """The name, if there is one, and the labels of NAME=FILE or FILE."""
     name, _, file = text.rpartition("=")
-    found: dict[str, list[Knowledge]] = {}
-    for line in stream.read([Path(file)], ("knowledge",)):
-        if isinstance(line.record, Knowledge) and line.record.format == "label":
-            found.setdefault(name or line.record.teacher, []).append(line.record)
-    yield from found.items()
+    records = [line.record for line in stream.read([Path(file)], ("knowledge",))]
+    return name, [one for one in records if isinstance(one, Knowledge) and one.format == "label"]
 
 
 def measured(
     training: Sequence[Session],
     held_out: Sequence[Session],
-    given: Mapping[str, list[Knowledge]],
+    given: Sequence[Knowledge],
+    parts: Mapping[str, list[Knowledge]],
     options: argparse.Namespace,
 ) -> Iterator[Row]:
-    """All settings with each draw of the annotated sessions; what is learnt from all of them once."""
+    """All settings with each draw of the annotated sessions; what is learnt from all of them once.
+
+    Named `parts` of the labels are learnt beside the annotated sessions only.
+    """
     for seed in range(options.seeds):
         annotated, rest = drawn(training, seed)
         yield Row(FEW, seed, len(annotated), 0, None, scores(annotated, {}, held_out, options.fit_all))
@@ -130,6 +133,10 @@ def measured(
                 setting = f"{FEW}, the rest by {name}" if known else f"labels alone, by {name}"
                 found = scores([*known, *learnt], used, held_out, options.fit_all)
                 yield Row(setting, seed, len(known), len(learnt), quality, found)
+        for name, labels in parts.items():
+            learnt, used, quality = labelled_sessions(rest, labels)
+            found = scores([*annotated, *learnt], used, held_out, options.fit_all)
+            yield Row(f"{FEW}, labels: {name}", seed, len(annotated), len(learnt), quality, found)
         if not seed:
             yield Row(ALL, -1, len(training), 0, None, scores(training, {}, held_out, options.fit_all))
 
@@ -148,10 +155,11 @@ def bare(session: Session) -> Session:
 
 
 def taught(
-    rest: Sequence[Session], given: Mapping[str, list[Knowledge]], seed: int, samples: int
+    rest: Sequence[Session], given: Sequence[Knowledge], seed: int, samples: int
 ) -> Iterator[tuple[str, list[Knowledge]]]:
     """The labels of each teacher."""
-    yield from given.items()
+    for teacher in sorted({label.teacher for label in given}):
+        yield teacher, [label for label in given if label.teacher == teacher]
     for quality in () if given else QUALITIES:
         yield f"a teacher of F1 {quality}", degraded(rest, quality, seed, samples)
 

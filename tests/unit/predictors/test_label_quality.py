@@ -35,9 +35,23 @@ def test_the_table_has_every_setting(samples: Path, tmp_path: Path, monkeypatch,
     assert "| reference |" in rows[1] and "over 2 draws" in capsys.readouterr().out
 
 
-def test_labels_of_a_file_are_named_by_teacher_or_as_told(training: list[Session], tmp_path: Path) -> None:
+def test_a_part_of_the_labels_is_learnt_beside_the_annotated(
+    training: list[Session], samples: Path, tmp_path: Path, monkeypatch
+) -> None:
     given = label_quality.degraded(training, 0.8, 0, 1)
-    (tmp_path / "labels.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, given)))
-    assert [name for name, _ in label_quality.real_labels(str(tmp_path / "labels.jsonl"))] == ["F1 0.8"]
-    ((name, labels),) = label_quality.real_labels(f"length 25 %={tmp_path / 'labels.jsonl'}")
-    assert name == "length 25 %" and [label.bundles for label in labels] == [label.bundles for label in given]
+    for name, labels in (("all", given), ("part", given[::4])):
+        (tmp_path / f"{name}.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, labels)))
+    named = ["--labels", f"{tmp_path}/all.jsonl", "--labels", f"a fourth={tmp_path}/part.jsonl"]
+    argv = ["label_quality.py", str(samples / "sessions.jsonl"), "-o", str(tmp_path), "--seeds", "1", *named]
+    monkeypatch.setattr(sys, "argv", argv)
+    label_quality.main()
+    rows = msgspec.json.Decoder(label_quality.Row).decode_lines((tmp_path / "rows.jsonl").read_bytes())
+    few = label_quality.FEW
+    assert [row.setting for row in rows] == [
+        few,
+        f"{few}, the rest by F1 0.8",
+        "labels alone, by F1 0.8",
+        f"{few}, labels: a fourth",
+        label_quality.ALL,
+    ]
+    assert 0 < rows[3].labels < rows[1].labels / 2
