@@ -48,7 +48,7 @@ class ThoughtFormat(Format[Drawn]):
 
     def __init__(self, config: ThoughtConfig, sampling: Sampling) -> None:
         super().__init__(config, sampling)
-        self._outcomes: Counter[str] = Counter()
+        self._outcomes: Counter[tuple[str, bool]] = Counter()
         self._shortened = 0
 
     def draw(self, session: Session, teacher: Teacher) -> Drawn:
@@ -92,18 +92,20 @@ class ThoughtFormat(Format[Drawn]):
     def collect(self, session: Session, drawn: Drawn) -> Iterator[Knowledge]:
         """The thought, after its session."""
         thought, problem, cut = drawn
-        self._outcomes[problem or "verified"] += 1
+        self._outcomes[problem, thought is not None] += 1
         self._shortened += cut
         if thought:
             yield thought
 
     def conclude(self, teacher: Teacher) -> Iterator[Knowledge]:
         """Says how many thoughts were verified, and what the others failed."""
-        failed = {check: count for check, count in sorted(self._outcomes.items()) if check != "verified"}
-        reasons = ", ".join(f"{count} by {check}" for check, count in failed.items())
-        fate = {"keep": "kept", "drop": "dropped"}[self.config.unverified]
-        more = f", {sum(failed.values())} unverified and {fate} (failed {reasons})" if failed else ""
-        console.say(f"{self._outcomes['verified']} verified thoughts{more}")
+        more = ""
+        for fate, is_kept in (("kept", True), ("dropped", False)):
+            failed = {check: n for (check, kept), n in sorted(self._outcomes.items()) if check and kept is is_kept}
+            if failed:
+                reasons = ", ".join(f"{count} by {check}" for check, count in failed.items())
+                more += f", {sum(failed.values())} unverified and {fate} (failed {reasons})"
+        console.say(f"{self._outcomes['', True]} verified thoughts{more}")
         if self._shortened:
             console.say(f"sentences cut at {thought_text.SENTENCE} characters: {self._shortened}")
         yield from ()

@@ -81,6 +81,12 @@ def test_next_run_asks_only_what_has_no_answer(lines: bytes, tmp_path: Path) -> 
     assert second.out == extract(FakeTeacher(), lines, tmp_path / "fresh").out
 
 
+def test_what_cannot_be_read_is_never_said_to_be_kept(lines: bytes, tmp_path: Path) -> None:
+    result = extract(FakeTeacher("cut", 1), lines, tmp_path, "--tries", "1", "--unverified", "keep")
+    assert kinds(result).count("knowledge") == 3
+    assert "3 verified thoughts, 1 unverified and dropped (failed 1 by form)" in result.stderr
+
+
 @pytest.mark.parametrize(("fault", "hint"), [("401", "KDB_TEACHER_KEY"), ("404", "model's name")])
 def test_hopeless_fault_stops_the_run_and_gives_the_remedy(
     fault: str, hint: str, lines: bytes, tmp_path: Path
