@@ -12,8 +12,8 @@ scored on the validation and test sessions, which it never sees. Rows are writte
 stopped leaves those of whole draws, and --table makes the table of what is there.
 
 With --labels FILE the labels are a real teacher's. --ask FILE writes what it is to be given for the first draw:
-the sessions that nobody annotated, then the others. With --labels NAME=FILE a part of them, here one that `kdb select`
-takes, is learnt beside the annotated sessions.
+the sessions that nobody annotated, then the others. With --labels NAME=FILE a part of them is learnt beside the
+annotated sessions, here one that `kdb select` takes.
 
     python samples/label_quality.py all.jsonl -o out/labels --ask ask.jsonl
     kdb extract label ask.jsonl --teacher http://localhost:8000/v1 --model qwen2.5-coder-0.5b-instruct \\
