@@ -72,7 +72,7 @@ test: check
 # The quick start of the README. Files under $(DEMO) are made anew each time.
 DEMO := $(OUT)/demo
 demo: install
-	@echo "kdb: the demo takes about four minutes on two cores; the environment has about 3 GB" >&2
+	@echo "kdb: the demo takes about five minutes on two cores; the environment has about 3 GB" >&2
 	rm -rf $(DEMO) && mkdir -p $(DEMO)
 	$(KDB) import samples/demo.jsonl --format jsonl --split train,validation \
 	  | $(KDB) extract pattern | $(KDB) extract thought --teacher annotations --sessions 20 > $(DEMO)/kb.jsonl
